@@ -1,0 +1,63 @@
+//! How long to wait before the next attempt: doubling, bounded, with jitter.
+//!
+//! Jitter keeps the brokers of a cluster from dialling a restarted ha-server in step.
+
+/// Delays between attempts.
+#[derive(Clone, Debug)]
+pub(crate) struct Backoff {
+    min_ms: u64,
+    max_ms: u64,
+    attempts: u32,
+    random: u64,
+}
+
+impl Backoff {
+    /// Delays from `min_ms` to `max_ms`; `seed` chooses the jitter.
+    pub(crate) fn new(min_ms: u64, max_ms: u64, seed: u64) -> Self {
+        assert!(0 < min_ms && min_ms <= max_ms, "a delay of zero would spin");
+        Self { min_ms, max_ms, attempts: 0, random: seed | 1 }
+    }
+
+    /// The delay before the next attempt: between half of the doubled delay and all of it.
+    pub(crate) fn next_ms(&mut self) -> u64 {
+        let doubled = self.min_ms.saturating_mul(1 << self.attempts.min(20)).min(self.max_ms);
+        self.attempts = self.attempts.saturating_add(1);
+        let half = doubled.div_ceil(2);
+        half + self.random() % (doubled - half + 1)
+    }
+
+    /// The last attempt succeeded.
+    pub(crate) fn reset(&mut self) {
+        self.attempts = 0;
+    }
+
+    /// Xorshift64 (Marsaglia 2003): enough to spread brokers.
+    fn random(&mut self) -> u64 {
+        self.random ^= self.random << 13;
+        self.random ^= self.random >> 7;
+        self.random ^= self.random << 17;
+        self.random
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Backoff;
+
+    #[test]
+    fn delay_doubles_up_to_the_maximum_and_is_never_below_half() {
+        let mut backoff = Backoff::new(50, 500, 7);
+        for bound in [50, 100, 200, 400, 500, 500] {
+            let delay = backoff.next_ms();
+            assert!((bound / 2..=bound).contains(&delay), "{delay} for {bound}");
+        }
+        backoff.reset();
+        assert!(backoff.next_ms() <= 50);
+    }
+
+    #[test]
+    fn delay_stays_bounded_after_very_many_attempts() {
+        let mut backoff = Backoff::new(50, 500, 7);
+        assert!((0..10_000).all(|_| backoff.next_ms() <= 500));
+    }
+}

@@ -1,0 +1,89 @@
+//! What ha-server sends to an attached broker.
+
+use std::sync::Arc;
+
+use ha_types::link::{Downstream, GoodbyeReason};
+use ha_types::{ClusterMillis, Message, PublishNumber, RetainedVersion};
+
+use crate::host::{Delivery, HostCommand};
+use crate::plugin::{Event, Output, Plugin};
+
+impl Plugin {
+    pub(crate) fn take(&mut self, item: Downstream, out: &mut Vec<Output>) {
+        match item {
+            Downstream::Welcome(_) => self.detach("a second Welcome".into(), out),
+            Downstream::PublishResult { number, retained, .. } => {
+                self.answered(number, retained, out);
+            }
+            Downstream::InterestTaken { ticket } => {
+                if let Some(retained) = self.interest.taken(ticket) {
+                    self.subscribed(ticket, &retained, out);
+                }
+            }
+            Downstream::Deliver { message, retained } => self.deliver(message, retained, out),
+            Downstream::RetainedUpdate(change) => {
+                let message = change.message.as_deref();
+                let taken = self.copy.take(&change.topic, change.version, message);
+                note_full(taken.is_err(), out);
+            }
+            Downstream::RetainedBegin => self.copy.begin(),
+            Downstream::RetainedSynced { version } => {
+                let server = self.server.expect("set by Welcome");
+                self.copy.synced(version, server);
+                out.push(Output::Note(Event::RetainedLoaded(self.copy.store.len())));
+            }
+            Downstream::Goodbye(goodbye) => match goodbye.reason {
+                GoodbyeReason::LeaseExpired => self.fence(goodbye.detail, out),
+                _ => self.detach(goodbye.detail, out),
+            },
+        }
+    }
+
+    pub(crate) fn answered(
+        &mut self,
+        number: PublishNumber,
+        retained: RetainedVersion,
+        out: &mut Vec<Output>,
+    ) {
+        let Some(entry) = self.outbox.answered(number) else {
+            return self.detach(format!("a result for publish {number}, which is not due"), out);
+        };
+        if retained > RetainedVersion(0) {
+            let message = &entry.message;
+            let taken = self.copy.take(&message.topic, retained, Some(message));
+            note_full(taken.is_err(), out);
+        }
+        self.pump(out);
+    }
+
+    pub(crate) fn deliver(
+        &mut self,
+        message: Arc<Message>,
+        retained: RetainedVersion,
+        out: &mut Vec<Output>,
+    ) {
+        if retained > RetainedVersion(0) {
+            let taken = self.copy.take(&message.topic, retained, Some(&message));
+            note_full(taken.is_err(), out);
+        }
+        if let Some(delivery) = delivery(&message, self.cluster_time()) {
+            out.push(Output::Host(HostCommand::Deliver(delivery)));
+        }
+    }
+}
+
+pub(crate) fn note_full(is_full: bool, out: &mut Vec<Output>) {
+    if is_full {
+        out.push(Output::Note(Event::RetainedFull));
+    }
+}
+
+/// The message with the rest of its life; `None`: it is over.
+pub(crate) fn delivery(message: &Arc<Message>, now: ClusterMillis) -> Option<Delivery> {
+    if message.is_expired(now) {
+        return None;
+    }
+    let left = |at: ClusterMillis| u32::try_from((at.0 - now.0).div_ceil(1_000));
+    let expires_in_s = message.expires_at.map(|at| left(at).unwrap_or(u32::MAX));
+    Some(Delivery { message: Arc::clone(message), expires_in_s })
+}

@@ -1,0 +1,105 @@
+//! What a host (the MQTT engine) and the plugin say to each other.
+//!
+//! The host serves its own subscribers itself: a client's message goes to them and, once, to the
+//! plugin. What the plugin delivers comes from other brokers and goes to local subscribers only.
+//! The plugin keeps the broker's copy of the retained messages; the host asks for the matching ones
+//! at each SUBSCRIBE and keeps none itself.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use ha_types::{Message, Qos, SessionId, Subscription, Ticket, TopicName};
+
+/// A message that a client of this broker published, after every check that the host makes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct HostPublish {
+    /// Resolved: never by topic alias.
+    pub topic: TopicName,
+    /// Opaque. Empty with `retain`: clears the retained message.
+    pub payload: Bytes,
+    /// MQTT 5 properties in wire encoding without their length prefix, and without topic alias,
+    /// subscription identifier and message expiry.
+    pub properties: Bytes,
+    /// As published.
+    pub qos: Qos,
+    /// As published.
+    pub retain: bool,
+    /// Message Expiry Interval in seconds; `None`: never.
+    pub expires_in_s: Option<u32>,
+    /// Whose message; zero: the broker's own.
+    pub session: SessionId,
+}
+
+/// Something that a client of this broker did to its subscriptions.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum HostEvent {
+    /// A SUBSCRIBE. The host sends SUBACK after [`HostCommand::Subscribed`] with this ticket.
+    Subscribe {
+        /// Chosen by the host, never reused.
+        ticket: Ticket,
+        /// The subscribing session.
+        session: SessionId,
+        /// In the order of the packet.
+        subscriptions: Vec<NewSubscription>,
+    },
+    /// An UNSUBSCRIBE. Subscriptions that the session does not have are ignored.
+    Unsubscribe {
+        /// Whose.
+        session: SessionId,
+        /// Which.
+        subscriptions: Vec<Subscription>,
+    },
+    /// The session and all its subscriptions are gone.
+    SessionEnded {
+        /// Which.
+        session: SessionId,
+    },
+}
+
+/// One subscription of a SUBSCRIBE.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NewSubscription {
+    /// What is subscribed to.
+    pub subscription: Subscription,
+    /// By Retain Handling and the kind of subscription.
+    pub retained: RetainedWanted,
+}
+
+/// Which retained messages a subscription asks for (MQTT 5.0 §3.8.3.1, Retain Handling).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RetainedWanted {
+    /// At every SUBSCRIBE.
+    Always,
+    /// Only when the session did not have this subscription.
+    IfNew,
+    /// Not at all; also for shared subscriptions.
+    Never,
+}
+
+/// Something that the host must do, in the order given.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum HostCommand {
+    /// Deliver to local subscribers. Never sent back to the plugin.
+    Deliver(Delivery),
+    /// The cluster knows these subscriptions: what is published anywhere from now on arrives.
+    Subscribed {
+        /// Of the SUBSCRIBE.
+        ticket: Ticket,
+        /// For each of its subscriptions, the retained messages to send after the SUBACK.
+        retained: Vec<Vec<Delivery>>,
+    },
+    /// None of these subscriptions was taken: the broker's limit of topic filters is reached.
+    SubscribeRefused {
+        /// Of the SUBSCRIBE.
+        ticket: Ticket,
+    },
+}
+
+/// A message and the rest of its life.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Delivery {
+    /// The message.
+    pub message: Arc<Message>,
+    /// Remaining Message Expiry Interval in seconds, at least 1; `None`: never expires.
+    pub expires_in_s: Option<u32>,
+}

@@ -1,0 +1,117 @@
+//! Which filters this broker's sessions need, and which SUBSCRIBEs wait for ha-server.
+//!
+//! A filter is announced while at least one session has it: plain and shared subscriptions to the
+//! same filter count together.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use ha_types::{SessionId, Subscription, Ticket, TopicFilter};
+
+/// The filters whose retained messages a waiting SUBSCRIBE must get, by subscription; `None`: none.
+pub(crate) type RetainedFilters = Vec<Option<TopicFilter>>;
+
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Interest {
+    sessions: BTreeMap<SessionId, BTreeSet<Subscription>>,
+    filters: BTreeMap<TopicFilter, usize>,
+    waiting: BTreeMap<Ticket, RetainedFilters>,
+}
+
+impl Interest {
+    /// Whether the session has this subscription.
+    pub(crate) fn has(&self, session: SessionId, subscription: &Subscription) -> bool {
+        self.sessions.get(&session).is_some_and(|known| known.contains(subscription))
+    }
+
+    /// Adds a subscription. Returns its filter when no session had it before.
+    pub(crate) fn add(
+        &mut self,
+        session: SessionId,
+        subscription: &Subscription,
+    ) -> Option<TopicFilter> {
+        if !self.sessions.entry(session).or_default().insert(subscription.clone()) {
+            return None;
+        }
+        let count = self.filters.entry(subscription.filter().clone()).or_default();
+        *count += 1;
+        (*count == 1).then(|| subscription.filter().clone())
+    }
+
+    /// Removes a subscription. Returns its filter when no session has it any more.
+    pub(crate) fn remove(
+        &mut self,
+        session: SessionId,
+        subscription: &Subscription,
+    ) -> Option<TopicFilter> {
+        let known = self.sessions.get_mut(&session)?;
+        if !known.remove(subscription) {
+            return None;
+        }
+        if known.is_empty() {
+            self.sessions.remove(&session);
+        }
+        self.release(subscription.filter())
+    }
+
+    /// Removes a session. Returns the filters that no session has any more.
+    pub(crate) fn end(&mut self, session: SessionId) -> Vec<TopicFilter> {
+        let gone = self.sessions.remove(&session).unwrap_or_default();
+        gone.iter().filter_map(|subscription| self.release(subscription.filter())).collect()
+    }
+
+    /// Every filter that some session has.
+    pub(crate) fn filters(&self) -> impl Iterator<Item = &TopicFilter> {
+        self.filters.keys()
+    }
+
+    /// Number of distinct filters.
+    pub(crate) fn len(&self) -> usize {
+        self.filters.len()
+    }
+
+    /// Remembers a SUBSCRIBE until ha-server has taken its filters.
+    pub(crate) fn wait(&mut self, ticket: Ticket, retained: RetainedFilters) {
+        self.waiting.insert(ticket, retained);
+    }
+
+    /// The SUBSCRIBE whose filters ha-server has taken.
+    pub(crate) fn taken(&mut self, ticket: Ticket) -> Option<RetainedFilters> {
+        self.waiting.remove(&ticket)
+    }
+
+    /// All waiting SUBSCRIBEs: ha-server is gone.
+    pub(crate) fn stop_waiting(&mut self) -> BTreeMap<Ticket, RetainedFilters> {
+        std::mem::take(&mut self.waiting)
+    }
+
+    fn release(&mut self, filter: &TopicFilter) -> Option<TopicFilter> {
+        let count = self.filters.get_mut(filter).expect("each subscription is counted");
+        *count -= 1;
+        if *count > 0 {
+            return None;
+        }
+        self.filters.remove_entry(filter).map(|(filter, _)| filter)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn subscription(text: &str) -> Subscription {
+        Subscription::parse(text.as_bytes()).unwrap()
+    }
+
+    #[test]
+    fn filter_is_new_for_the_first_session_and_gone_with_the_last() {
+        let (a, b) = (SessionId(1), SessionId(2));
+        let mut interest = Interest::default();
+        assert!(interest.add(a, &subscription("t")).is_some());
+        assert!(interest.add(a, &subscription("t")).is_none(), "subscribed again");
+        assert!(interest.add(b, &subscription("$share/g/t")).is_none(), "same filter");
+        assert!(interest.remove(a, &subscription("t")).is_none());
+        assert!(interest.remove(a, &subscription("t")).is_none(), "unsubscribed twice");
+        assert_eq!(interest.end(b).len(), 1);
+        assert_eq!((interest.len(), interest.sessions.len()), (0, 0));
+    }
+}

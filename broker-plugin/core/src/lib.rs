@@ -1,0 +1,26 @@
+//! All decisions of the plugin: the part of a broker that joins it to a cluster.
+//!
+//! [`Plugin`] is a value that is stepped: `(now, input) → outputs`. It decides when to dial
+//! ha-server, what to send again, which interest to announce, what is retained and when a SUBSCRIBE
+//! may be answered. It does no I/O, knows no clock and never waits; the shell in `broker-plugin`
+//! feeds it and does what it says.
+//!
+//! What is *not* here: MQTT packets (the host's), bytes and sockets (the shell's).
+//!
+//! Start reading at [`Plugin::step`].
+
+mod attach;
+mod backoff;
+mod downstream;
+pub mod host;
+mod interest;
+mod lease;
+mod link;
+mod outbox;
+mod plugin;
+mod publish;
+mod retained;
+mod subscribe;
+
+pub use link::{Address, LinkState, StreamId};
+pub use plugin::{Close, Config, Event, Input, Mode, Output, Plugin};

@@ -1,0 +1,70 @@
+//! The states of the link to ha-server.
+
+use ha_types::{BrokerEpoch, Millis};
+
+use crate::lease::Lease;
+
+/// One attempt to attach, and the stream that comes of it. Never reused.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct StreamId(pub u64);
+
+/// Place of an address in the configured list.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Address(pub usize);
+
+/// Where the link is.
+#[derive(Clone, Debug)]
+pub(crate) enum Link {
+    /// There is no ha-server: the broker works alone.
+    Alone,
+    /// Not connected; dials at this time.
+    Detached(Millis),
+    /// Dialled and said Hello at `since`; Welcome is awaited.
+    Attaching { stream: StreamId, since: Millis },
+    /// Welcomed.
+    Attached(Attached),
+    /// ha-server let our epoch end. Sessions that moved are closed before dialling at this time.
+    Fenced(Millis),
+}
+
+#[derive(Clone, Debug)]
+pub(crate) struct Attached {
+    pub(crate) stream: StreamId,
+    pub(crate) epoch: BrokerEpoch,
+    pub(crate) lease: Lease,
+    /// Numbered publishes that may be unanswered.
+    pub(crate) window: usize,
+}
+
+impl Link {
+    pub(crate) fn stream(&self) -> Option<StreamId> {
+        match self {
+            Self::Attaching { stream, .. } | Self::Attached(Attached { stream, .. }) => {
+                Some(*stream)
+            }
+            Self::Alone | Self::Detached(_) | Self::Fenced(_) => None,
+        }
+    }
+
+    pub(crate) fn attached(&self) -> Option<&Attached> {
+        match self {
+            Self::Attached(attached) => Some(attached),
+            _ => None,
+        }
+    }
+}
+
+/// The link as operators see it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LinkState {
+    /// Configured to work alone.
+    Alone,
+    /// Waits before the next attempt.
+    Detached,
+    /// Waits for Welcome.
+    Attaching,
+    /// Part of the cluster.
+    Attached,
+    /// Its epoch was ended by ha-server.
+    Fenced,
+}

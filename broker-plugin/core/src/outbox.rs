@@ -1,0 +1,163 @@
+//! Publishes on their way to ha-server.
+//!
+//! QoS ≥ 1 publishes are numbered, from 1, without gaps, and stay here until they are answered: a
+//! broken stream sends them again under the same numbers. A QoS 0 publish is here only while it
+//! waits for its first sending (retained ones wait out a missing ha-server); it is never sent
+//! again.
+//!
+//! Bounded in messages and bytes. What finds no room is dropped by the caller, before it has a
+//! number.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+use ha_types::{Message, PublishNumber, Qos};
+
+#[derive(Clone, Debug)]
+pub(crate) struct Entry {
+    pub(crate) number: Option<PublishNumber>,
+    pub(crate) message: Arc<Message>,
+}
+
+#[derive(Clone, Debug)]
+pub(crate) struct Outbox {
+    /// First those that were sent on this stream, then those that were not.
+    entries: VecDeque<Entry>,
+    sent: usize,
+    bytes: usize,
+    last_number: PublishNumber,
+    messages_max: usize,
+    bytes_max: usize,
+}
+
+impl Outbox {
+    pub(crate) fn new(messages_max: usize, bytes_max: usize) -> Self {
+        let (entries, sent, bytes) = (VecDeque::new(), 0, 0);
+        Self { entries, sent, bytes, last_number: PublishNumber(0), messages_max, bytes_max }
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.entries.len()
+    }
+
+    pub(crate) fn bytes(&self) -> usize {
+        self.bytes
+    }
+
+    /// Whether `message` fits. One message always fits into an empty outbox.
+    pub(crate) fn has_room_for(&self, message: &Message) -> bool {
+        let fits = self.bytes + message.size() <= self.bytes_max;
+        self.entries.len() < self.messages_max && (fits || self.entries.is_empty())
+    }
+
+    /// Appends a message; numbers it if its QoS asks for that.
+    pub(crate) fn push(&mut self, message: Arc<Message>) {
+        let number = (message.qos > Qos::AtMostOnce).then(|| {
+            self.last_number.0 += 1;
+            self.last_number
+        });
+        self.bytes += message.size();
+        self.entries.push_back(Entry { number, message });
+    }
+
+    /// The next entry to send, while fewer than `window` are unanswered.
+    pub(crate) fn next_to_send(&mut self, window: usize) -> Option<Entry> {
+        if self.sent >= window {
+            return None;
+        }
+        let entry = self.entries.get(self.sent)?.clone();
+        match entry.number {
+            Some(_) => self.sent += 1,
+            None => {
+                self.entries.remove(self.sent);
+                self.bytes -= entry.message.size();
+            }
+        }
+        Some(entry)
+    }
+
+    /// The entry that was answered. `None`: it is not the next one in order.
+    pub(crate) fn answered(&mut self, number: PublishNumber) -> Option<Entry> {
+        if self.sent == 0 || self.entries.front()?.number != Some(number) {
+            return None;
+        }
+        self.sent -= 1;
+        let entry = self.entries.pop_front()?;
+        self.bytes -= entry.message.size();
+        Some(entry)
+    }
+
+    /// A new stream: nothing was sent on it yet, and all up to `taken_upto` need not be.
+    pub(crate) fn restart(&mut self, taken_upto: PublishNumber) {
+        self.sent = 0;
+        let is_taken = |entry: &Entry| entry.number.is_some_and(|number| number <= taken_upto);
+        self.entries.retain(|entry| !is_taken(entry));
+        self.bytes = self.entries.iter().map(|entry| entry.message.size()).sum();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use bytes::Bytes;
+    use ha_types::{Publisher, TopicName};
+
+    use super::*;
+
+    fn message(qos: Qos) -> Arc<Message> {
+        Arc::new(Message {
+            topic: TopicName::parse(Bytes::from_static(b"t")).unwrap(),
+            payload: Bytes::from_static(b"123456789"),
+            properties: Bytes::new(),
+            qos,
+            retain: qos == Qos::AtMostOnce,
+            expires_at: None,
+            publisher: Publisher::default(),
+        })
+    }
+
+    fn numbers(outbox: &mut Outbox, window: usize) -> Vec<Option<u64>> {
+        std::iter::from_fn(|| outbox.next_to_send(window)).map(|e| e.number.map(|n| n.0)).collect()
+    }
+
+    #[test]
+    fn unanswered_publishes_are_sent_again_under_their_numbers_and_qos_0_is_not() {
+        let mut outbox = Outbox::new(10, 1_000);
+        for qos in [Qos::AtLeastOnce, Qos::AtMostOnce, Qos::ExactlyOnce] {
+            outbox.push(message(qos));
+        }
+        assert_eq!(numbers(&mut outbox, 10), [Some(1), None, Some(2)]);
+        outbox.restart(PublishNumber(0));
+        assert_eq!(numbers(&mut outbox, 10), [Some(1), Some(2)]);
+        outbox.restart(PublishNumber(1));
+        assert_eq!(numbers(&mut outbox, 10), [Some(2)]);
+        assert_eq!(outbox.bytes(), 10);
+    }
+
+    #[test]
+    fn window_bounds_what_is_unanswered_and_answers_open_it() {
+        let mut outbox = Outbox::new(10, 1_000);
+        (0..3).for_each(|_| outbox.push(message(Qos::AtLeastOnce)));
+        assert_eq!(numbers(&mut outbox, 2), [Some(1), Some(2)]);
+        assert!(outbox.answered(PublishNumber(2)).is_none(), "answers come in order");
+        assert!(outbox.answered(PublishNumber(1)).is_some());
+        assert_eq!(numbers(&mut outbox, 2), [Some(3)]);
+    }
+
+    #[test]
+    fn entry_that_was_not_sent_cannot_be_answered() {
+        let mut outbox = Outbox::new(10, 1_000);
+        outbox.push(message(Qos::AtLeastOnce));
+        assert!(outbox.answered(PublishNumber(1)).is_none());
+    }
+
+    #[test]
+    fn outbox_is_bounded_in_messages_and_in_bytes() {
+        let mut outbox = Outbox::new(2, 1_000);
+        (0..2).for_each(|_| outbox.push(message(Qos::AtLeastOnce)));
+        assert!(!outbox.has_room_for(&message(Qos::AtLeastOnce)));
+        let mut outbox = Outbox::new(10, 19);
+        assert!(outbox.has_room_for(&message(Qos::AtLeastOnce)));
+        outbox.push(message(Qos::AtLeastOnce));
+        assert!(!outbox.has_room_for(&message(Qos::AtLeastOnce)));
+    }
+}

@@ -1,0 +1,291 @@
+//! The plugin: one value that owns the link, the outbox, the interest and the retained copy.
+//!
+//! One per broker. Without ha-server (not configured, or out of reach) it answers the host at once:
+//! the broker serves its own clients on its own.
+
+use ha_types::link::{Downstream, Upstream};
+use ha_types::{
+    BrokerEpoch, BrokerName, ClusterMillis, Incarnation, Millis, RetainedStore, ServerIncarnation,
+};
+
+use crate::backoff::Backoff;
+use crate::host::{HostCommand, HostEvent, HostPublish};
+use crate::interest::Interest;
+use crate::link::{Address, Link, LinkState, StreamId};
+use crate::outbox::Outbox;
+use crate::retained::Copy;
+
+/// How long a Welcome is awaited. A healthy ha-server answers in milliseconds; three seconds is one
+/// lost packet and its retransmissions.
+const ATTACH_TIMEOUT_MS: u64 = 3_000;
+
+/// Whether there is a cluster.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Mode {
+    /// The broker works alone.
+    Alone,
+    /// It attaches to one of this many addresses, at least one.
+    Clustered(usize),
+}
+
+/// What an operator may choose, and what only the shell can know.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// Whether there is a cluster.
+    pub mode: Mode,
+    /// Who this broker is.
+    pub name: BrokerName,
+    /// This run: higher than that of any earlier run.
+    pub incarnation: Incarnation,
+    /// Program and version.
+    pub software: String,
+    /// Cluster time at [`Millis`] zero, until ha-server says better.
+    pub cluster_time_at_zero: ClusterMillis,
+    /// Chooses the jitter between attempts.
+    pub seed: u64,
+    /// Shortest and longest delay between attempts.
+    pub backoff_ms: (u64, u64),
+    /// Publishes that wait for ha-server.
+    pub outbox_max: usize,
+    /// Bytes of publishes that wait for ha-server.
+    pub outbox_bytes_max: usize,
+    /// Distinct topic filters of all sessions.
+    pub filters_max: usize,
+    /// Retained messages.
+    pub retained_max: usize,
+    /// Bytes of retained messages.
+    pub retained_bytes_max: usize,
+}
+
+/// Something that happened outside.
+#[derive(Debug)]
+pub enum Input {
+    /// A client published.
+    Publish(HostPublish),
+    /// A client changed its subscriptions.
+    Host(HostEvent),
+    /// Items arrived, in order.
+    Received(StreamId, Vec<Downstream>),
+    /// All that was sent so far was written.
+    Drained(StreamId),
+    /// The stream could not be opened, broke, or brought something that is not the protocol.
+    Broken(StreamId, String),
+    /// ha-server answered a heartbeat and keeps the lease.
+    HeartbeatKept(StreamId, u64),
+    /// ha-server answered a heartbeat: the epoch is not attached.
+    HeartbeatFenced(StreamId),
+    /// The deadline has come.
+    Tick,
+    /// The broker stops.
+    Stop,
+}
+
+/// Something that the shell must do, in the order given.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Output {
+    /// Open a stream to this address.
+    Dial(StreamId, Address),
+    /// Write this item.
+    Send(StreamId, Upstream),
+    /// Send a heartbeat with this sequence number.
+    Heartbeat(StreamId, BrokerEpoch, u64),
+    /// End the stream.
+    Close(StreamId, Close),
+    /// For the host.
+    Host(HostCommand),
+    /// Worth a line in the log.
+    Note(Event),
+}
+
+/// How to end a stream.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Close {
+    /// Write what was sent, then half-close: ha-server frees the broker at once.
+    Goodbye,
+    /// At once: the stream is of no use.
+    Drop,
+}
+
+/// What operators want to know.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Event {
+    /// Attached with this epoch to this program.
+    Attached(BrokerEpoch, String),
+    /// The copy of the retained messages is complete.
+    RetainedLoaded(usize),
+    /// Not attached any more, or not attached at all; the next attempt comes after so many ms.
+    Detached(String, u64),
+    /// ha-server let the epoch end; the next attempt comes after so many ms.
+    Fenced(String, u64),
+    /// The outbox is full: publishes of QoS ≥ 1 stay local. Said once per outage.
+    OutboxFull,
+    /// The limit of topic filters is reached: a SUBSCRIBE was refused.
+    FiltersFull,
+    /// A message could not be retained: the limit is reached.
+    RetainedFull,
+}
+
+/// See the module.
+#[derive(Debug)]
+pub struct Plugin {
+    pub(crate) config: Config,
+    pub(crate) link: Link,
+    pub(crate) next_stream: u64,
+    pub(crate) next_address: usize,
+    pub(crate) backoff: Backoff,
+    pub(crate) outbox: Outbox,
+    pub(crate) interest: Interest,
+    pub(crate) copy: Copy,
+    /// The ha-server run that we are, or were last, attached to.
+    pub(crate) server: Option<ServerIncarnation>,
+    pub(crate) cluster_time_at_zero: ClusterMillis,
+    pub(crate) now: Millis,
+    pub(crate) dropped: u64,
+    pub(crate) outbox_full_was_said: bool,
+}
+
+impl Plugin {
+    /// Starts detached, due to dial at once; or alone.
+    #[must_use]
+    pub fn new(config: Config) -> Self {
+        assert!(config.mode != Mode::Clustered(0), "a cluster has an address");
+        let link = match config.mode {
+            Mode::Alone => Link::Alone,
+            Mode::Clustered(_) => Link::Detached(Millis(0)),
+        };
+        let store = RetainedStore::new(config.retained_max, config.retained_bytes_max);
+        Self {
+            link,
+            next_stream: 1,
+            next_address: 0,
+            backoff: Backoff::new(config.backoff_ms.0, config.backoff_ms.1, config.seed),
+            outbox: Outbox::new(config.outbox_max, config.outbox_bytes_max),
+            interest: Interest::default(),
+            copy: Copy::new(store),
+            server: None,
+            cluster_time_at_zero: config.cluster_time_at_zero,
+            now: Millis(0),
+            dropped: 0,
+            outbox_full_was_said: false,
+            config,
+        }
+    }
+
+    /// Advances time to `now`, then takes one input and appends what must be done.
+    pub fn step(&mut self, now: Millis, input: Input, out: &mut Vec<Output>) {
+        self.now = self.now.max(now);
+        self.advance(out);
+        match input {
+            Input::Publish(publish) => self.publish(publish, out),
+            Input::Host(event) => self.host_event(event, out),
+            Input::Received(stream, items) => self.received(stream, items, out),
+            Input::Drained(stream) if self.link.stream() == Some(stream) => {
+                self.upload(stream, out);
+            }
+            Input::Broken(stream, detail) if self.link.stream() == Some(stream) => {
+                self.detach(detail, out);
+            }
+            Input::HeartbeatKept(stream, sequence) => self.heartbeat_kept(stream, sequence),
+            Input::HeartbeatFenced(stream) if self.link.stream() == Some(stream) => {
+                self.fence("ha-server does not know this epoch".into(), out);
+            }
+            Input::Stop => self.stop(out),
+            // Of a stream that we already left.
+            Input::Drained(_) | Input::Broken(..) | Input::HeartbeatFenced(_) => (),
+            Input::Tick => (),
+        }
+    }
+
+    /// When [`Input::Tick`] must come if nothing else does before; `None`: never.
+    #[must_use]
+    pub fn deadline(&self) -> Option<Millis> {
+        match &self.link {
+            Link::Alone => None,
+            Link::Detached(at) | Link::Fenced(at) => Some(*at),
+            Link::Attaching { since, .. } => Some(since.plus(ATTACH_TIMEOUT_MS)),
+            Link::Attached(attached) => Some(attached.lease.deadline()),
+        }
+    }
+
+    /// Whether the shell may bring the next [`Input::Publish`]. While ha-server is slower than the
+    /// publishing clients, they wait; while it is out of reach, they do not.
+    #[must_use]
+    pub fn wants_publishes(&self) -> bool {
+        match self.link.attached() {
+            None => true,
+            Some(attached) => {
+                let bytes = self.outbox.bytes();
+                self.outbox.len() < attached.window && bytes < self.config.outbox_bytes_max
+            }
+        }
+    }
+
+    /// Where the link is.
+    #[must_use]
+    pub fn link_state(&self) -> LinkState {
+        match self.link {
+            Link::Alone => LinkState::Alone,
+            Link::Detached(_) => LinkState::Detached,
+            Link::Attaching { .. } => LinkState::Attaching,
+            Link::Attached(_) => LinkState::Attached,
+            Link::Fenced(_) => LinkState::Fenced,
+        }
+    }
+
+    /// Whether the copy of the retained messages has been complete at least once, or is not needed.
+    #[must_use]
+    pub fn is_loaded(&self) -> bool {
+        matches!(self.link, Link::Alone) || self.copy.of.is_some()
+    }
+
+    /// Publishes that wait for ha-server.
+    #[must_use]
+    pub fn outbox_len(&self) -> usize {
+        self.outbox.len()
+    }
+
+    /// Distinct topic filters of all sessions.
+    #[must_use]
+    pub fn filters(&self) -> usize {
+        self.interest.len()
+    }
+
+    /// Retained messages.
+    #[must_use]
+    pub fn retained_len(&self) -> usize {
+        self.copy.store.len()
+    }
+
+    /// Publishes that did not reach ha-server because it was out of reach.
+    #[must_use]
+    pub fn dropped(&self) -> u64 {
+        self.dropped
+    }
+
+    pub(crate) fn cluster_time(&self) -> ClusterMillis {
+        ClusterMillis(self.cluster_time_at_zero.0 + self.now.0)
+    }
+
+    pub(crate) fn advance(&mut self, out: &mut Vec<Output>) {
+        match &mut self.link {
+            Link::Detached(at) | Link::Fenced(at) if *at <= self.now => self.dial(out),
+            Link::Attaching { since, .. } if since.plus(ATTACH_TIMEOUT_MS) <= self.now => {
+                self.detach("no answer to Hello".into(), out);
+            }
+            Link::Attached(attached) if attached.lease.expires() <= self.now => {
+                self.detach("no answer to heartbeats for a whole lease".into(), out);
+            }
+            Link::Attached(attached) => {
+                if let Some(sequence) = attached.lease.due(self.now) {
+                    out.push(Output::Heartbeat(attached.stream, attached.epoch, sequence));
+                }
+            }
+            Link::Alone | Link::Detached(_) | Link::Fenced(_) | Link::Attaching { .. } => (),
+        }
+    }
+
+    fn stop(&mut self, out: &mut Vec<Output>) {
+        self.leave(Close::Goodbye, out);
+        self.link = Link::Alone;
+    }
+}

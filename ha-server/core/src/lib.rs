@@ -1,0 +1,24 @@
+//! All decisions of ha-server.
+//!
+//! [`Distributor`] is a value that is stepped: `(now, input) → outputs`. It decides which brokers
+//! are attached and alive, who must get a message, in which order retained messages change, and
+//! when a publish is answered. It does no I/O, knows no clock and never waits.
+//!
+//! What is *not* here: bytes, sockets, configuration files (`ha-server`); durable sessions and
+//! replication.
+//!
+//! Start reading at [`Distributor::step`].
+
+mod attach;
+mod broker;
+mod broker_set;
+mod distributor;
+mod fan_out;
+mod interest;
+mod results;
+mod retained;
+mod view;
+
+pub use broker::StreamId;
+pub use distributor::{Config, Distributor, Event, FanOut, HeartbeatAnswer, Input, LostBy, Output};
+pub use view::{BrokerState, BrokerView};

@@ -1,0 +1,74 @@
+//! What operators see of the brokers.
+
+use ha_types::{BrokerEpoch, BrokerName, Millis};
+
+use crate::broker::{Broker, Link};
+use crate::distributor::Distributor;
+
+/// How a broker is connected.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum BrokerState {
+    /// Its stream is open.
+    Attached,
+    /// Its stream is broken, its lease runs.
+    Detached,
+    /// Its lease ran out, or it said goodbye.
+    Lost,
+}
+
+/// One broker, as of now.
+#[derive(Clone, Debug)]
+pub struct BrokerView {
+    /// Who.
+    pub name: BrokerName,
+    /// How it is connected.
+    pub state: BrokerState,
+    /// Its fencing token.
+    pub epoch: BrokerEpoch,
+    /// Where its last stream came from.
+    pub address: String,
+    /// Program and version.
+    pub software: String,
+    /// Milliseconds since it attached or sent a heartbeat.
+    pub lease_age_ms: u64,
+    /// Distinct topic filters.
+    pub filters: usize,
+    /// Bytes that wait for it.
+    pub queued_bytes: usize,
+    /// Messages that it published.
+    pub published: u64,
+    /// Messages that were given to it.
+    pub delivered: u64,
+    /// Messages that were dropped because it was behind.
+    pub dropped: u64,
+}
+
+impl Distributor {
+    /// All known brokers, by name.
+    #[must_use]
+    pub fn brokers(&self, now: Millis) -> Vec<BrokerView> {
+        let mut views: Vec<_> = self.brokers.values().map(|broker| view(broker, now)).collect();
+        views.sort_by(|a, b| a.name.cmp(&b.name));
+        views
+    }
+}
+
+fn view(broker: &Broker, now: Millis) -> BrokerView {
+    BrokerView {
+        name: broker.name.clone(),
+        state: match broker.link {
+            Link::Attached(_) => BrokerState::Attached,
+            Link::Detached => BrokerState::Detached,
+            Link::Lost(_) => BrokerState::Lost,
+        },
+        epoch: broker.epoch,
+        address: broker.address.clone(),
+        software: broker.software.clone(),
+        lease_age_ms: now.since(broker.heard_at),
+        filters: broker.filters.len(),
+        queued_bytes: broker.queued_bytes,
+        published: broker.counters.published,
+        delivered: broker.counters.delivered,
+        dropped: broker.counters.dropped,
+    }
+}

@@ -1,0 +1,314 @@
+//! Topic names, topic filters and subscriptions, validated once.
+//!
+//! Rules: MQTT 5.0 and 3.1.1 §4.7 and §4.8.2. Both are UTF-8 without U+0000, at most 65,535 bytes
+//! and [`TOPIC_LEVELS_MAX`] levels.
+
+use std::fmt;
+use std::sync::Arc;
+
+use bytes::Bytes;
+
+use crate::limits::{TOPIC_BYTES_MAX, TOPIC_LEVELS_MAX};
+
+/// Why bytes are not a topic name, a topic filter or a subscription.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum InvalidTopic {
+    /// [MQTT-4.7.3-1]
+    #[error("it is empty")]
+    Empty,
+    /// [MQTT-4.7.3-3]
+    #[error("it has more than 65,535 bytes")]
+    TooLong,
+    /// A limit of ours: [`TOPIC_LEVELS_MAX`].
+    #[error("it has more than 128 levels")]
+    TooManyLevels,
+    /// [MQTT-1.5.4-1]
+    #[error("it is not UTF-8")]
+    NotUtf8,
+    /// [MQTT-4.7.3-2]
+    #[error("it contains U+0000")]
+    ContainsNull,
+    /// [MQTT-3.3.2-2]
+    #[error("a topic name must not contain the wildcards + and #")]
+    WildcardInName,
+    /// [MQTT-4.7.1-1], [MQTT-4.7.1-2]
+    #[error("a wildcard must stand alone in its level, and # in the last one")]
+    MisplacedWildcard,
+    /// [MQTT-4.8.2-1], [MQTT-4.8.2-2]
+    #[error("a shared subscription has the form $share/NAME/FILTER, with no wildcard in NAME")]
+    MalformedShare,
+}
+
+/// A topic name: where a message is published. No wildcards. Cheap to clone.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct TopicName(Bytes);
+
+impl TopicName {
+    /// Checks the bytes of a topic name.
+    ///
+    /// # Errors
+    /// [`InvalidTopic`] with the first rule that is broken.
+    pub fn parse(bytes: Bytes) -> Result<Self, InvalidTopic> {
+        let text = checked_text(&bytes)?;
+        if text.contains(['+', '#']) {
+            return Err(InvalidTopic::WildcardInName);
+        }
+        Ok(Self(bytes))
+    }
+
+    /// The name as text.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        std::str::from_utf8(&self.0).expect("checked by parse")
+    }
+
+    /// The same name in storage of its own.
+    #[must_use]
+    pub fn detached(&self) -> Self {
+        Self(Bytes::copy_from_slice(&self.0))
+    }
+
+    /// The bytes, sharing their storage.
+    #[must_use]
+    pub fn as_bytes(&self) -> &Bytes {
+        &self.0
+    }
+}
+
+impl fmt::Debug for TopicName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.as_str().fmt(f)
+    }
+}
+
+impl fmt::Display for TopicName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+/// A topic filter: what a subscription matches. Cheap to clone. Never a `$share` form.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct TopicFilter(Arc<str>);
+
+impl TopicFilter {
+    /// Checks the text of a topic filter.
+    ///
+    /// # Errors
+    /// [`InvalidTopic`] with the first rule that is broken.
+    pub fn parse(bytes: &[u8]) -> Result<Self, InvalidTopic> {
+        let text = checked_text(bytes)?;
+        let mut levels = text.split('/').peekable();
+        while let Some(level) = levels.next() {
+            let wildcard = level.contains(['+', '#']);
+            let misplaced = level.len() > 1 || (level == "#" && levels.peek().is_some());
+            if wildcard && misplaced {
+                return Err(InvalidTopic::MisplacedWildcard);
+            }
+        }
+        Ok(Self(text.into()))
+    }
+
+    /// The filter as text.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    /// Whether this filter matches `topic` (§4.7.2: leading wildcards do not match `$` topics).
+    #[must_use]
+    pub fn matches(&self, topic: &TopicName) -> bool {
+        let topic = topic.as_str();
+        if topic.starts_with('$') && self.0.starts_with(['+', '#']) {
+            return false;
+        }
+        let mut names = topic.split('/');
+        for level in self.0.split('/') {
+            match (level, names.next()) {
+                ("#", _) => return true,
+                ("+", Some(_)) => (),
+                (exact, Some(name)) if exact == name => (),
+                _ => return false,
+            }
+        }
+        names.next().is_none()
+    }
+
+    /// The longest text that every matching topic name begins with, the parent of `#` included.
+    #[must_use]
+    pub fn literal_prefix(&self) -> &str {
+        match self.0.find(['+', '#']) {
+            None => &self.0,
+            Some(0) => "",
+            Some(at) if self.0.as_bytes()[at] == b'#' => &self.0[..at - 1],
+            Some(at) => &self.0[..at],
+        }
+    }
+}
+
+impl fmt::Debug for TopicFilter {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+impl fmt::Display for TopicFilter {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// The share name of a shared subscription and the filter that its members share.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct SharedFilter {
+    /// Between `$share/` and the next `/`; at least one character, no wildcard.
+    pub share_name: Arc<str>,
+    /// What follows.
+    pub filter: TopicFilter,
+}
+
+/// What a client may put into a SUBSCRIBE: a topic filter, or a shared one.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Subscription {
+    /// Every subscriber gets every message.
+    Plain(TopicFilter),
+    /// One member of the group gets each message.
+    Shared(SharedFilter),
+}
+
+impl Subscription {
+    /// Takes the `$share/NAME/FILTER` form apart, or checks a plain filter.
+    ///
+    /// # Errors
+    /// [`InvalidTopic`] with the first rule that is broken.
+    pub fn parse(bytes: &[u8]) -> Result<Self, InvalidTopic> {
+        let text = checked_text(bytes)?;
+        if text != "$share" && !text.starts_with("$share/") {
+            return TopicFilter::parse(bytes).map(Self::Plain);
+        }
+        let rest = text.strip_prefix("$share/").ok_or(InvalidTopic::MalformedShare)?;
+        let (name, filter) = rest.split_once('/').ok_or(InvalidTopic::MalformedShare)?;
+        if name.is_empty() || filter.is_empty() || name.contains(['+', '#']) {
+            return Err(InvalidTopic::MalformedShare);
+        }
+        let filter = TopicFilter::parse(filter.as_bytes())?;
+        Ok(Self::Shared(SharedFilter { share_name: name.into(), filter }))
+    }
+
+    /// The filter that messages are matched against.
+    #[must_use]
+    pub fn filter(&self) -> &TopicFilter {
+        match self {
+            Self::Plain(filter) => filter,
+            Self::Shared(shared) => &shared.filter,
+        }
+    }
+}
+
+fn checked_text(bytes: &[u8]) -> Result<&str, InvalidTopic> {
+    if bytes.is_empty() {
+        return Err(InvalidTopic::Empty);
+    }
+    if bytes.len() > TOPIC_BYTES_MAX {
+        return Err(InvalidTopic::TooLong);
+    }
+    let text = std::str::from_utf8(bytes).map_err(|_| InvalidTopic::NotUtf8)?;
+    if bytes.contains(&0) {
+        return Err(InvalidTopic::ContainsNull);
+    }
+    if bytes.iter().filter(|&&b| b == b'/').count() >= TOPIC_LEVELS_MAX {
+        return Err(InvalidTopic::TooManyLevels);
+    }
+    Ok(text)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn name(text: &str) -> Result<TopicName, InvalidTopic> {
+        TopicName::parse(Bytes::copy_from_slice(text.as_bytes()))
+    }
+
+    fn filter(text: &str) -> TopicFilter {
+        TopicFilter::parse(text.as_bytes()).unwrap()
+    }
+
+    /// [MQTT-3.3.2-2], [MQTT-4.7.3-1], [MQTT-4.7.3-2]
+    #[test]
+    fn topic_name_refuses_wildcards_emptiness_and_null() {
+        assert_eq!(name("a/+"), Err(InvalidTopic::WildcardInName));
+        assert_eq!(name("a#"), Err(InvalidTopic::WildcardInName));
+        assert_eq!(name(""), Err(InvalidTopic::Empty));
+        assert_eq!(name("a\0b"), Err(InvalidTopic::ContainsNull));
+        assert_eq!(TopicName::parse(Bytes::from_static(b"\xff/x")), Err(InvalidTopic::NotUtf8));
+        assert!(name("é/x").is_ok());
+    }
+
+    #[test]
+    fn topic_has_at_most_65535_bytes_and_128_levels() {
+        assert!(name(&"a".repeat(65_535)).is_ok());
+        assert_eq!(name(&"a".repeat(65_536)), Err(InvalidTopic::TooLong));
+        assert!(name(&"/".repeat(127)).is_ok());
+        assert_eq!(name(&"/".repeat(128)), Err(InvalidTopic::TooManyLevels));
+    }
+
+    /// [MQTT-4.7.1-1], [MQTT-4.7.1-2]
+    #[test]
+    fn filter_refuses_misplaced_wildcards() {
+        for text in ["a#", "#/a", "a/#/b", "a+", "+a/b", "++", "##", "a/b+"] {
+            let parsed = TopicFilter::parse(text.as_bytes());
+            assert_eq!(parsed, Err(InvalidTopic::MisplacedWildcard), "{text}");
+        }
+        for text in ["#", "+", "a/#", "+/+/#", "/", "//", "a/+/b", "$SYS/#"] {
+            assert!(TopicFilter::parse(text.as_bytes()).is_ok(), "{text}");
+        }
+    }
+
+    #[test]
+    fn filter_matches_as_the_examples_of_the_specification() {
+        let yes = [
+            ("sport/tennis/player1/#", "sport/tennis/player1"),
+            ("sport/tennis/player1/#", "sport/tennis/player1/ranking"),
+            ("sport/#", "sport"),
+            ("sport/tennis/+", "sport/tennis/player1"),
+            ("sport/+", "sport/"),
+            ("+/+", "/finance"),
+            ("/+", "/finance"),
+            ("$SYS/#", "$SYS/a"),
+        ];
+        let no = [
+            ("sport/tennis/+", "sport/tennis/player1/ranking"),
+            ("sport/+", "sport"),
+            ("+", "/finance"),
+            ("#", "$SYS/a"),
+            ("+/monitor/Clients", "$SYS/monitor/Clients"),
+            ("a", "A"),
+        ];
+        for (f, t) in yes {
+            assert!(filter(f).matches(&name(t).unwrap()), "{f} {t}");
+        }
+        for (f, t) in no {
+            assert!(!filter(f).matches(&name(t).unwrap()), "{f} {t}");
+        }
+    }
+
+    /// [MQTT-4.8.2-1], [MQTT-4.8.2-2]
+    #[test]
+    fn shared_subscription_needs_a_name_and_a_filter() {
+        for text in ["$share", "$share/", "$share/g", "$share//a", "$share/g/", "$share/+/a"] {
+            let parsed = Subscription::parse(text.as_bytes());
+            assert_eq!(parsed, Err(InvalidTopic::MalformedShare), "{text}");
+        }
+        let parsed = Subscription::parse(b"$share/g//a/#").unwrap();
+        let Subscription::Shared(shared) = parsed else { panic!("not shared: {parsed:?}") };
+        assert_eq!((&*shared.share_name, shared.filter.as_str()), ("g", "/a/#"));
+    }
+
+    #[test]
+    fn literal_prefix_of_a_filter_begins_every_topic_that_it_matches() {
+        for (f, prefix) in [("a/b", "a/b"), ("a/#", "a"), ("a/+/b", "a/"), ("#", ""), ("+", "")] {
+            assert_eq!(filter(f).literal_prefix(), prefix);
+        }
+    }
+}
