@@ -3,17 +3,52 @@
 //! A broken stream frees nothing: the broker may be back in a moment. Its interest is freed when
 //! its lease ends, when it says goodbye, and when it attaches again (it then announces anew).
 
+use ha_types::limits::BROKERS_MAX;
 use ha_types::link::{
     Downstream, Goodbye, GoodbyeReason, Hello, PROTOCOL_VERSIONS, RetainedCopy, Upstream, Welcome,
 };
-use ha_types::{BrokerEpoch, PublishNumber};
+use ha_types::{BrokerEpoch, Millis, PublishNumber};
 
 use crate::broker::{Broker, Counters, Link, StreamId};
 use crate::broker_set::Slot;
 use crate::distributor::{Distributor, Event, LostBy, Output, Stream};
 use crate::retained::Transfer;
 
+/// Streams that may await their Hello: every broker may open a few while its older ones break.
+const SILENT_STREAMS_MAX: usize = 4 * BROKERS_MAX;
+
 impl Distributor {
+    /// Remembers a stream whose Hello is awaited.
+    pub(crate) fn opened(&mut self, stream: StreamId, address: String, out: &mut Vec<Output>) {
+        let mut silent: Vec<_> = self.silent_streams().collect();
+        if silent.len() >= SILENT_STREAMS_MAX {
+            // The oldest: who means well says Hello at once.
+            silent.sort();
+            let detail = format!("no Hello, and {SILENT_STREAMS_MAX} streams await theirs");
+            self.end(silent[0].1, GoodbyeReason::ProtocolError, detail, out);
+        }
+        self.streams.insert(stream, Stream::AwaitsHello { address, opened_at: self.now });
+    }
+
+    /// When each stream without a Hello was opened.
+    pub(crate) fn silent_streams(&self) -> impl Iterator<Item = (Millis, StreamId)> {
+        self.streams.iter().filter_map(|(&id, stream)| match stream {
+            Stream::AwaitsHello { opened_at, .. } => Some((*opened_at, id)),
+            Stream::Of(_) => None,
+        })
+    }
+
+    /// Ends streams that said no Hello for a whole lease.
+    pub(crate) fn end_silent(&mut self, out: &mut Vec<Output>) {
+        let lease_ms = self.config.lease_ms;
+        let is_late = |&(opened_at, _): &(Millis, _)| opened_at.plus(lease_ms) <= self.now;
+        let late: Vec<_> = self.silent_streams().filter(is_late).collect();
+        for (_, stream) in late {
+            let detail = format!("no Hello for {lease_ms} ms");
+            self.end(stream, GoodbyeReason::ProtocolError, detail, out);
+        }
+    }
+
     pub(crate) fn first_item(
         &mut self,
         stream: StreamId,
@@ -86,10 +121,12 @@ impl Distributor {
             heard_at: self.now,
             filters: Default::default(),
             taken_upto,
+            last_number: None,
             held: Default::default(),
             queued_bytes: 0,
+            answers_bytes: 0,
             wrote_at: self.now,
-            transfer: Transfer::Idle,
+            transfer: Transfer::AwaitsCopy,
             counters,
         };
         self.brokers.insert(slot, broker);
@@ -158,7 +195,7 @@ impl Distributor {
     ) {
         let Some(known) = self.streams.get(&stream) else { return };
         let name = match known {
-            Stream::AwaitsHello(_) => None,
+            Stream::AwaitsHello { .. } => None,
             Stream::Of(slot) => Some(self.brokers[slot].name.clone()),
         };
         let goodbye = Goodbye { reason, detail };
@@ -169,6 +206,9 @@ impl Distributor {
     }
 
     pub(crate) fn half_closed(&mut self, stream: StreamId, out: &mut Vec<Output>) {
+        if !self.streams.contains_key(&stream) {
+            return;
+        }
         if let Some(slot) = self.detach(stream, out) {
             self.lose(slot, LostBy::Goodbye, out);
         }
@@ -191,10 +231,11 @@ impl Distributor {
         broker.link = Link::Detached;
         broker.held.clear();
         broker.queued_bytes = 0;
+        broker.answers_bytes = 0;
         broker.transfer = Transfer::Idle;
         self.attached.remove(slot);
         self.behind.remove(slot);
-        self.release_results(out);
+        self.stop_waiting_for(slot, out);
         Some(slot)
     }
 
@@ -210,18 +251,25 @@ impl Distributor {
         out.push(Output::Note(Event::Lost(name, by)));
     }
 
-    /// Detaches brokers that are behind and have written nothing for too long.
+    /// Detaches brokers that are behind and have written nothing for too long, or go on asking
+    /// for answers: nothing else bounds the queue of who talks and never reads.
     pub(crate) fn end_stalled(&mut self, out: &mut Vec<Output>) {
-        let deadline = |broker: &Broker| broker.wrote_at.plus(self.config.stall_ms);
+        let is_stalled = |broker: &&Broker| {
+            broker.wrote_at.plus(self.config.stall_ms) <= self.now
+                || broker.answers_bytes > self.config.queue_bytes
+        };
         let stalled: Vec<_> = self
             .behind
             .iter()
             .filter_map(|slot| self.brokers.get(&slot))
-            .filter(|broker| deadline(broker) <= self.now)
+            .filter(is_stalled)
             .filter_map(Broker::stream)
             .collect();
         for stream in stalled {
-            let detail = format!("nothing could be written for {} ms", self.config.stall_ms);
+            let detail = format!(
+                "behind, and for {} ms nothing was read, or less than was asked for",
+                self.config.stall_ms
+            );
             self.end(stream, GoodbyeReason::TooSlow, detail, out);
         }
     }

@@ -32,6 +32,7 @@ pub(crate) struct HeldResult {
     pub(crate) number: PublishNumber,
     pub(crate) outcome: PublishOutcome,
     pub(crate) retained: RetainedVersion,
+    /// Those of them that have been behind ever since they got it.
     pub(crate) waits_for: BrokerSet,
 }
 
@@ -58,10 +59,14 @@ pub(crate) struct Broker {
     /// Highest numbered publish of this incarnation; `None`: none in this run of ha-server, so any
     /// number may come first.
     pub(crate) taken_upto: Option<PublishNumber>,
-    /// In the order of their numbers; at most the publish window long.
+    /// The last number on its present stream; `None`: none yet.
+    pub(crate) last_number: Option<PublishNumber>,
+    /// Without gaps in their numbers; at most the publish window long.
     pub(crate) held: VecDeque<HeldResult>,
     /// Bytes given to its stream and not yet written.
     pub(crate) queued_bytes: usize,
+    /// Those of them that answer what it said while it was behind.
+    pub(crate) answers_bytes: usize,
     /// When its stream last wrote something, or had nothing to write.
     pub(crate) wrote_at: Millis,
     pub(crate) transfer: Transfer,

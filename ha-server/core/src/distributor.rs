@@ -5,7 +5,8 @@
 
 use std::collections::BTreeMap;
 
-use ha_types::link::{Downstream, Goodbye, GoodbyeReason, Upstream};
+use ha_types::limits::BROKERS_MAX;
+use ha_types::link::{Downstream, Goodbye, GoodbyeReason, RetainedChange, Upstream};
 use ha_types::{
     BrokerEpoch, BrokerName, ClusterMillis, FilterTree, Millis, RetainedStore, RetainedVersion,
     ServerIncarnation,
@@ -13,6 +14,10 @@ use ha_types::{
 
 use crate::broker::{Broker, Link, StreamId};
 use crate::broker_set::{BrokerSet, Slot};
+
+/// How often expired retained messages are removed. Until then they are hidden, not freed; a sweep
+/// visits all of them, so it is rare.
+const EXPIRY_MS: u64 = 60_000;
 
 /// Who gets a message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -131,12 +136,14 @@ pub struct Distributor {
     pub(crate) retained: RetainedStore,
     pub(crate) next_version: RetainedVersion,
     pub(crate) next_epoch: BrokerEpoch,
+    /// When expired retained messages are removed next, if anything happens then.
+    pub(crate) expire_at: Millis,
     pub(crate) now: Millis,
 }
 
 #[derive(Debug)]
 pub(crate) enum Stream {
-    AwaitsHello(String),
+    AwaitsHello { address: String, opened_at: Millis },
     Of(Slot),
 }
 
@@ -149,7 +156,8 @@ impl Distributor {
     #[must_use]
     pub fn new(config: Config) -> Self {
         assert!(config.heartbeat_ms * 2 <= config.lease_ms, "one heartbeat may be lost");
-        let base = config.server.0 << 20;
+        assert!(config.brokers_max <= BROKERS_MAX, "a set of brokers has no place for more");
+        let base = first_version(config.server);
         Self {
             retained: RetainedStore::new(config.retained_max, config.retained_bytes_max),
             config,
@@ -158,8 +166,9 @@ impl Distributor {
             interest: FilterTree::new(),
             attached: BrokerSet::default(),
             behind: BrokerSet::default(),
-            next_version: RetainedVersion(base + 1),
-            next_epoch: BrokerEpoch(base + 1),
+            next_version: base,
+            next_epoch: BrokerEpoch(base.0),
+            expire_at: Millis(EXPIRY_MS),
             now: Millis(0),
         }
     }
@@ -168,9 +177,7 @@ impl Distributor {
     pub fn step(&mut self, now: Millis, input: Input, out: &mut Vec<Output>) {
         self.advance(now, out);
         match input {
-            Input::Opened(stream, address) => {
-                self.streams.insert(stream, Stream::AwaitsHello(address));
-            }
+            Input::Opened(stream, address) => self.opened(stream, address, out),
             Input::Received(stream, items) => self.received(stream, items, out),
             Input::Malformed(stream, detail) => {
                 self.end(stream, GoodbyeReason::ProtocolError, detail, out);
@@ -194,7 +201,7 @@ impl Distributor {
         self.advance(now, out);
         let broker = self.brokers.values_mut().find(|b| b.epoch == epoch && !b.is_lost());
         let Some(broker) = broker else { return HeartbeatAnswer::Fenced };
-        broker.heard_at = now;
+        broker.heard_at = self.now;
         HeartbeatAnswer::Kept
     }
 
@@ -204,7 +211,9 @@ impl Distributor {
         let leases = self.brokers.values().filter(|broker| !broker.is_lost());
         let lease = leases.map(|broker| broker.heard_at.plus(self.config.lease_ms));
         let stalled = self.behind.iter().map(|slot| self.brokers[&slot].wrote_at);
-        lease.chain(stalled.map(|at| at.plus(self.config.stall_ms))).min()
+        let stalled = stalled.map(|at| at.plus(self.config.stall_ms));
+        let silent = self.silent_streams().map(|(at, _)| at.plus(self.config.lease_ms));
+        lease.chain(stalled).chain(silent).min()
     }
 
     /// Cluster time now.
@@ -229,6 +238,11 @@ impl Distributor {
             self.lose(slot, LostBy::Lease, out);
         }
         self.end_stalled(out);
+        self.end_silent(out);
+        if self.expire_at <= self.now {
+            self.expire_at = self.now.plus(EXPIRY_MS);
+            self.retained.remove_expired(self.cluster_time());
+        }
     }
 
     fn received(&mut self, stream: StreamId, items: Vec<Upstream>, out: &mut Vec<Output>) {
@@ -236,7 +250,7 @@ impl Distributor {
             // Each item may end the stream; what follows it is then from nobody.
             match self.streams.get_mut(&stream) {
                 None => return,
-                Some(Stream::AwaitsHello(address)) => {
+                Some(Stream::AwaitsHello { address, .. }) => {
                     let address = std::mem::take(address);
                     self.first_item(stream, address, item, out);
                 }
@@ -261,8 +275,8 @@ impl Distributor {
                 self.announce(slot, stream, ticket, filters, out);
             }
             Upstream::Withdraw { filters } => self.withdraw(slot, &filters),
-            Upstream::RetainedCopy(change) => self.take_copy(slot, change, out),
-            Upstream::RetainedCopyEnd => self.start_transfer(slot, out),
+            Upstream::RetainedCopy(change) => self.take_copy(slot, stream, change, out),
+            Upstream::RetainedCopyEnd => self.end_copy(slot, stream, out),
         }
     }
 
@@ -275,6 +289,9 @@ impl Distributor {
             broker.wrote_at = self.now;
         }
         broker.queued_bytes += bytes;
+        if is_answer(&item) && self.behind.contains(slot) {
+            broker.answers_bytes += bytes;
+        }
         if broker.queued_bytes > self.config.queue_bytes {
             self.behind.insert(slot);
         }
@@ -284,14 +301,16 @@ impl Distributor {
     fn written(&mut self, stream: StreamId, bytes: usize, out: &mut Vec<Output>) {
         let Some(&Stream::Of(slot)) = self.streams.get(&stream) else { return };
         let broker = self.brokers.get_mut(&slot).expect("a stream's broker is known");
-        broker.queued_bytes -= bytes;
+        broker.queued_bytes =
+            broker.queued_bytes.checked_sub(bytes).expect("the shell writes what it was given");
         broker.wrote_at = self.now;
         if broker.queued_bytes > self.config.queue_bytes / 2 {
             return;
         }
         if self.behind.contains(slot) {
+            broker.answers_bytes = 0;
             self.behind.remove(slot);
-            self.release_results(out);
+            self.stop_waiting_for(slot, out);
         }
         self.continue_transfer(slot, out);
     }
@@ -309,14 +328,30 @@ impl Distributor {
     }
 }
 
+/// The first version that a run of ha-server gives.
+pub(crate) fn first_version(server: ServerIncarnation) -> RetainedVersion {
+    assert!(server.0 < 1 << 42, "milliseconds since 1970 fit until 2109");
+    RetainedVersion((server.0 << 20) + 1)
+}
+
+/// Whether a broker gets this because of what it said itself.
+fn is_answer(item: &Downstream) -> bool {
+    matches!(item, Downstream::PublishResult { .. } | Downstream::InterestTaken { .. })
+}
+
+/// What an item weighs beside what it carries.
+const FIXED_BYTES: usize = 64;
+
 /// What an item weighs in a broker's queue: its bytes on the wire, roughly.
 fn queue_bytes(item: &Downstream) -> usize {
-    const FIXED: usize = 64;
     match item {
-        Downstream::Deliver { message, .. } => FIXED + message.size(),
-        Downstream::RetainedUpdate(change) => {
-            FIXED + change.topic.as_bytes().len() + change.message.as_ref().map_or(0, |m| m.size())
-        }
-        _ => FIXED,
+        Downstream::Deliver { message, .. } => FIXED_BYTES + message.size(),
+        Downstream::RetainedUpdate(change) => update_bytes(change),
+        _ => FIXED_BYTES,
     }
+}
+
+pub(crate) fn update_bytes(change: &RetainedChange) -> usize {
+    let message = change.message.as_ref().map_or(0, |message| message.size());
+    FIXED_BYTES + change.topic.as_bytes().len() + message
 }

@@ -43,13 +43,14 @@ impl Distributor {
         out: &mut Vec<Output>,
     ) {
         let broker = self.brokers.get_mut(&slot).expect("the stream's broker is known");
+        if let Some(detail) = broker.number_error(number, self.config.publish_window) {
+            return self.end(stream, GoodbyeReason::ProtocolError, detail, out);
+        }
+        broker.last_number = Some(number);
         if broker.taken_upto.is_some_and(|upto| number <= upto) {
             let none = BrokerSet::default();
             let taken = (PublishOutcome::Accepted, RetainedVersion(0));
             return self.answer(slot, number, taken, none, out);
-        }
-        if let Some(detail) = broker.number_error(number, self.config.publish_window) {
-            return self.end(stream, GoodbyeReason::ProtocolError, detail, out);
         }
         broker.taken_upto = Some(number);
         self.count_published(slot);
@@ -111,11 +112,17 @@ impl Distributor {
 }
 
 impl crate::broker::Broker {
-    /// Why this number may not come next, if so. In a new run of ha-server any may come first.
+    /// Why this number may not come next, if so. A stream may begin with one that was taken, and
+    /// in a new run of ha-server with any.
     fn number_error(&self, number: PublishNumber, window: u32) -> Option<String> {
-        let expected = self.taken_upto.map_or(number.0, |upto| upto.0 + 1);
-        if number.0 != expected {
-            return Some(format!("publish number {number} where {expected} was due"));
+        let previous = number.0.checked_sub(1).map(PublishNumber);
+        let follows = match self.last_number {
+            Some(last) => previous == Some(last),
+            None => self.taken_upto.is_none_or(|upto| previous <= Some(upto)),
+        };
+        if !follows {
+            let last = self.last_number.or(self.taken_upto).unwrap_or_default();
+            return Some(format!("publish number {number} does not follow {last}"));
         }
         (self.held.len() >= window as usize)
             .then(|| format!("more than {window} unanswered publishes"))

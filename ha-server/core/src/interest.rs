@@ -18,12 +18,15 @@ impl Distributor {
     ) {
         let broker = self.brokers.get_mut(&slot).expect("the stream's broker is known");
         for filter in filters {
+            if broker.filters.contains(&filter) {
+                continue;
+            }
+            if broker.filters.len() >= self.config.filters_max {
+                let detail = format!("more than {} topic filters", self.config.filters_max);
+                return self.end(stream, GoodbyeReason::ProtocolError, detail, out);
+            }
             self.interest.entry(&filter).insert(slot);
             broker.filters.insert(filter);
-        }
-        if broker.filters.len() > self.config.filters_max {
-            let detail = format!("more than {} topic filters", self.config.filters_max);
-            return self.end(stream, GoodbyeReason::ProtocolError, detail, out);
         }
         self.send(slot, Downstream::InterestTaken { ticket }, out);
     }

@@ -15,6 +15,7 @@ mod broker_set;
 mod distributor;
 mod fan_out;
 mod interest;
+mod invariants;
 mod results;
 mod retained;
 mod view;

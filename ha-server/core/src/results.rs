@@ -21,18 +21,21 @@ impl Distributor {
         self.release(slot, out);
     }
 
-    /// Sends the results that no longer wait for anybody.
-    pub(crate) fn release_results(&mut self, out: &mut Vec<Output>) {
+    /// Nothing waits for this broker any more: it is not behind, or it is gone and its slot may be
+    /// another's soon.
+    pub(crate) fn stop_waiting_for(&mut self, caught_up: Slot, out: &mut Vec<Output>) {
         for slot in self.attached.iter() {
+            let broker = self.brokers.get_mut(&slot).expect("attached brokers are known");
+            broker.held.iter_mut().for_each(|held| held.waits_for.remove(caught_up));
             self.release(slot, out);
         }
     }
 
+    /// Sends the results that no longer wait for anybody.
     fn release(&mut self, slot: Slot, out: &mut Vec<Output>) {
         loop {
-            let behind = self.behind;
             let broker = self.brokers.get_mut(&slot).expect("attached brokers are known");
-            let ready = |held: &&HeldResult| held.waits_for.and(behind).is_empty();
+            let ready = |held: &&HeldResult| held.waits_for.is_empty();
             let Some(&held) = broker.held.front().filter(ready) else { return };
             broker.held.pop_front();
             let HeldResult { number, outcome, retained, .. } = held;

@@ -6,12 +6,13 @@
 
 use std::sync::Arc;
 
-use ha_types::link::{Downstream, RetainedChange};
+use ha_types::link::{Downstream, GoodbyeReason, RetainedChange};
 use ha_types::retained::Refused;
 use ha_types::{Message, RetainedVersion, TopicName};
 
+use crate::broker::StreamId;
 use crate::broker_set::{BrokerSet, Slot};
-use crate::distributor::{Distributor, Output};
+use crate::distributor::{Distributor, Output, first_version, update_bytes};
 
 /// Topics sent at a time. A page of small messages is about one frame.
 const PAGE: usize = 256;
@@ -19,10 +20,13 @@ const PAGE: usize = 256;
 /// Progress of a transfer of all retained messages to one broker.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Transfer {
-    /// The copy is complete, or the broker is still uploading its own.
+    /// The broker uploads its own copy first.
+    AwaitsCopy,
+    /// The copy is complete.
     Idle,
-    /// Sent up to `after`; complete as of `upto`.
-    Running { after: Option<TopicName>, upto: RetainedVersion },
+    /// Sent up to `after`; complete as of `upto`. It goes on when a change was not told meanwhile,
+    /// and another follows: starting over at each such change might never end.
+    Running { after: Option<TopicName>, upto: RetainedVersion, is_outdated: bool },
     /// None was made yet, or a change was not told: start when there is room.
     Due,
 }
@@ -34,10 +38,12 @@ impl Distributor {
             return Ok(RetainedVersion(0));
         }
         let version = self.next_version;
-        let own = message.detached();
-        let kept = (!own.payload.is_empty()).then(|| Arc::new(own.clone()));
-        self.retained.apply(&own.topic, version, kept)?;
+        // Also when it is refused: the store has seen this version, and transfers claim it.
         self.next_version = RetainedVersion(version.0 + 1);
+        let own = message.detached();
+        let topic = own.topic.clone();
+        let kept = (!own.payload.is_empty()).then(|| Arc::new(own));
+        self.retained.apply(&topic, version, kept)?;
         Ok(version)
     }
 
@@ -68,15 +74,57 @@ impl Distributor {
     }
 
     /// A part of a broker's own copy: taken where nothing newer is known.
-    pub(crate) fn take_copy(&mut self, slot: Slot, change: RetainedChange, out: &mut Vec<Output>) {
-        let next = RetainedVersion(change.version.0.saturating_add(1));
-        let message = change.message.map(|message| Arc::new(message.detached()));
+    pub(crate) fn take_copy(
+        &mut self,
+        slot: Slot,
+        stream: StreamId,
+        change: RetainedChange,
+        out: &mut Vec<Output>,
+    ) {
+        if let Some(detail) = self.copy_error(slot, &change) {
+            return self.end(stream, GoodbyeReason::ProtocolError, detail, out);
+        }
+        // Also when it is refused: the broker has this version, and a change must be newer to it.
+        self.next_version = self.next_version.max(RetainedVersion(change.version.0 + 1));
+        let message = change.message.filter(|message| !message.payload.is_empty());
+        let message = message.map(|message| Arc::new(message.detached()));
         let change = RetainedChange { topic: change.topic.detached(), message, ..change };
         let taken = self.retained.apply(&change.topic, change.version, change.message.clone());
         if taken.is_ok() {
-            self.next_version = self.next_version.max(next);
             self.tell(self.attached.minus(BrokerSet::only(slot)), &change, out);
         }
+    }
+
+    /// Why this may not be a part of the broker's copy, if so.
+    fn copy_error(&self, slot: Slot, change: &RetainedChange) -> Option<String> {
+        let RetainedChange { topic, version, message } = change;
+        let versions = RetainedVersion(1)..self.copy_versions_end();
+        if !self.awaits_copy(slot) {
+            return Some("a retained copy that is not wanted".into());
+        }
+        if !versions.contains(version) {
+            return Some(format!("retained version {version} was never given"));
+        }
+        let differs = message.as_ref().is_some_and(|message| message.topic != *topic);
+        differs.then(|| "a retained message of another topic".into())
+    }
+
+    /// Above all versions that earlier runs can have given, even if the clock was wrong by a year
+    /// then; and so far below the largest number that versions cannot run out.
+    fn copy_versions_end(&self) -> RetainedVersion {
+        RetainedVersion(first_version(self.config.server).0 + (1 << 55))
+    }
+
+    pub(crate) fn end_copy(&mut self, slot: Slot, stream: StreamId, out: &mut Vec<Output>) {
+        if self.awaits_copy(slot) {
+            return self.start_transfer(slot, out);
+        }
+        let detail = "the end of a retained copy that is not wanted".into();
+        self.end(stream, GoodbyeReason::ProtocolError, detail, out);
+    }
+
+    fn awaits_copy(&self, slot: Slot) -> bool {
+        self.brokers[&slot].transfer == Transfer::AwaitsCopy
     }
 
     pub(crate) fn start_transfer(&mut self, slot: Slot, out: &mut Vec<Output>) {
@@ -86,8 +134,14 @@ impl Distributor {
 
     /// Marks that a change was not told, so that a new transfer follows.
     pub(crate) fn transfer_again(&mut self, slot: Slot, version: RetainedVersion) {
-        if version > RetainedVersion(0) {
-            self.brokers.get_mut(&slot).expect("known").transfer = Transfer::Due;
+        if version == RetainedVersion(0) {
+            return;
+        }
+        let transfer = &mut self.brokers.get_mut(&slot).expect("known to the caller").transfer;
+        match transfer {
+            Transfer::AwaitsCopy | Transfer::Due => (),
+            Transfer::Idle => *transfer = Transfer::Due,
+            Transfer::Running { is_outdated, .. } => *is_outdated = true,
         }
     }
 
@@ -99,46 +153,49 @@ impl Distributor {
                 return;
             }
             match &broker.transfer {
-                Transfer::Idle => return,
+                Transfer::AwaitsCopy | Transfer::Idle => return,
                 Transfer::Due => {
                     let upto = self.retained.version();
-                    broker.transfer = Transfer::Running { after: None, upto };
+                    broker.transfer = Transfer::Running { after: None, upto, is_outdated: false };
                     self.send(slot, Downstream::RetainedBegin, out);
                 }
-                Transfer::Running { after, upto } => {
-                    let (after, upto) = (after.clone(), *upto);
-                    self.send_page(slot, after.as_ref(), upto, out);
-                }
+                Transfer::Running { .. } => self.send_page(slot, out),
             }
         }
     }
 
-    fn send_page(
-        &mut self,
-        slot: Slot,
-        after: Option<&TopicName>,
-        upto: RetainedVersion,
-        out: &mut Vec<Output>,
-    ) {
-        let now = self.cluster_time();
-        let known = self.retained.ordered_after(after).take(PAGE);
-        let page: Vec<_> = known
-            .map(|(topic, known)| {
-                let live = known.message.clone().filter(|message| !message.is_expired(now));
-                RetainedChange { topic: topic.clone(), version: known.version, message: live }
-            })
-            .collect();
-        let last = page.last().map(|change| change.topic.clone());
-        for change in page {
-            self.send(slot, Downstream::RetainedUpdate(change), out);
-        }
+    fn send_page(&mut self, slot: Slot, out: &mut Vec<Output>) {
+        let page = self.page(slot);
         let broker = self.brokers.get_mut(&slot).expect("known to the caller");
-        match last {
-            Some(last) => broker.transfer = Transfer::Running { after: Some(last), upto },
-            None => {
-                broker.transfer = Transfer::Idle;
-                self.send(slot, Downstream::RetainedSynced { version: upto }, out);
+        let Transfer::Running { after, upto, is_outdated } = &mut broker.transfer else { return };
+        if let Some(last) = page.last() {
+            *after = Some(last.topic.clone());
+            for change in page {
+                self.send(slot, Downstream::RetainedUpdate(change), out);
             }
+            return;
         }
+        let version = *upto;
+        broker.transfer = if *is_outdated { Transfer::Due } else { Transfer::Idle };
+        self.send(slot, Downstream::RetainedSynced { version }, out);
+    }
+
+    /// The next topics: as many as fill half of the queue, at least one; none when all were sent.
+    fn page(&self, slot: Slot) -> Vec<RetainedChange> {
+        let broker = &self.brokers[&slot];
+        let Transfer::Running { after, .. } = &broker.transfer else { return Vec::new() };
+        let now = self.cluster_time();
+        let mut room = (self.config.queue_bytes / 2).checked_sub(broker.queued_bytes);
+        let known = self.retained.ordered_after(after.as_ref()).take(PAGE);
+        known
+            .map_while(|(topic, known)| {
+                let left = room?;
+                let live = known.message.clone().filter(|message| !message.is_expired(now));
+                let (topic, version) = (topic.clone(), known.version);
+                let change = RetainedChange { topic, version, message: live };
+                room = left.checked_sub(update_bytes(&change));
+                Some(change)
+            })
+            .collect()
     }
 }

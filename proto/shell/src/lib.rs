@@ -18,5 +18,6 @@ pub mod json;
 pub mod layers;
 pub mod logging;
 pub mod problem;
+pub mod program;
 pub mod schema;
 pub mod signals;

@@ -1,0 +1,153 @@
+//! What a message costs between broker and ha-server, hop by hop.
+//!
+//! Run with `cargo run --release -p bench-wire`. Prints nanoseconds per message, the median of
+//! several rounds, for frames of 1, 8, 64 and 1,024 messages of 256 bytes: cutting and encoding,
+//! decoding and checking, the distributor's decision, and the processor time of both ends of a
+//! loopback hop, raw and through gRPC.
+
+#![expect(clippy::unwrap_used, clippy::print_stdout, reason = "a measuring program")]
+
+mod hop;
+
+use std::hint::black_box;
+use std::sync::Arc;
+use std::time::Instant;
+
+use bytes::{Bytes, BytesMut};
+use ha_core::{Config, Distributor, FanOut, Input, StreamId};
+use ha_proto::frames::{Reader, Up, pack};
+use ha_proto::v1;
+use ha_types::link::{Hello, PROTOCOL_VERSIONS, Upstream};
+use ha_types::{
+    BrokerName, ClusterMillis, Incarnation, Message, Millis, Publisher, Qos, ServerIncarnation,
+    Ticket, TopicFilter, TopicName,
+};
+use prost::Message as _;
+
+const ROUNDS: usize = 9;
+const MESSAGES: usize = 1 << 16;
+
+fn main() {
+    println!("nanoseconds per message of 256 bytes, medians of {ROUNDS} rounds");
+    println!("| messages per frame | encode | decode | decide | gRPC hop, cpu | raw hop, cpu |");
+    println!("|---|---|---|---|---|---|");
+    for batch in [1, 8, 64, 1_024] {
+        let cells = [
+            median(|| encode(batch)),
+            median(|| decode(batch)),
+            median(|| decide(batch)),
+            median(|| hop::grpc(batch)),
+            median(|| hop::raw(batch)),
+        ];
+        let cells: Vec<_> = cells.iter().map(|ns| format!("{ns:.0}")).collect();
+        println!("| {batch} | {} |", cells.join(" | "));
+    }
+}
+
+fn median(mut round: impl FnMut() -> f64) -> f64 {
+    let mut rounds: Vec<_> = (0..ROUNDS).map(|_| round()).collect();
+    rounds.sort_by(f64::total_cmp);
+    rounds[ROUNDS / 2]
+}
+
+/// Nanoseconds per message of `work`, which handles one frame.
+fn per_message(batch: usize, mut work: impl FnMut()) -> f64 {
+    let frames = MESSAGES / batch;
+    let start = Instant::now();
+    (0..frames).for_each(|_| work());
+    #[expect(clippy::cast_precision_loss, reason = "far below 2^52")]
+    let messages = (frames * batch) as f64;
+    start.elapsed().as_secs_f64() * 1e9 / messages
+}
+
+/// One frame's worth of publishes.
+pub(crate) fn publishes(batch: usize) -> Vec<Upstream> {
+    let message = Arc::new(Message {
+        topic: TopicName::parse(Bytes::from_static(b"plant/7/line/3/speed")).unwrap(),
+        payload: Bytes::from(vec![7; 256]),
+        properties: Bytes::new(),
+        qos: Qos::AtMostOnce,
+        retain: false,
+        expires_at: None,
+        publisher: Publisher::default(),
+    });
+    vec![Upstream::Publish { number: None, message }; batch]
+}
+
+/// The frame of [`publishes`].
+pub(crate) fn frame(batch: usize) -> v1::UpstreamFrame {
+    let mut frames = pack::<Up>(publishes(batch));
+    // The largest batch exceeds a frame; what is cut off is measured as well, in its own frames.
+    frames.swap_remove(0)
+}
+
+fn encode(batch: usize) -> f64 {
+    let items = publishes(batch);
+    let mut buffer = BytesMut::with_capacity(1 << 20);
+    per_message(batch, || {
+        for frame in pack::<Up>(items.iter().cloned()) {
+            buffer.clear();
+            frame.encode(&mut buffer).unwrap();
+            black_box(&buffer);
+        }
+    })
+}
+
+fn decode(batch: usize) -> f64 {
+    let frames: Vec<_> =
+        pack::<Up>(publishes(batch)).iter().map(|f| Bytes::from(f.encode_to_vec())).collect();
+    let mut reader = Reader::<Up>::default();
+    per_message(batch, || {
+        for frame in &frames {
+            let frame = v1::UpstreamFrame::decode(frame.clone()).unwrap();
+            black_box(reader.read(frame).unwrap());
+        }
+    })
+}
+
+/// From one broker to one other, among 10,000 filters.
+fn decide(batch: usize) -> f64 {
+    let mut out = Vec::new();
+    let mut distributor = distributor();
+    for (at, name) in (1..).zip(["a", "b"]) {
+        let stream = StreamId(at);
+        let hello = Hello {
+            versions: PROTOCOL_VERSIONS,
+            name: BrokerName::parse(name).unwrap(),
+            incarnation: Incarnation(1),
+            software: String::new(),
+            copy_of: None,
+        };
+        distributor.step(Millis(0), Input::Opened(stream, String::new()), &mut out);
+        let hello = Input::Received(stream, vec![Upstream::Hello(hello)]);
+        distributor.step(Millis(0), hello, &mut out);
+    }
+    let filter = |n| TopicFilter::parse(format!("plant/{n}/line/+/speed").as_bytes()).unwrap();
+    let announce =
+        Upstream::Announce { ticket: Ticket(1), filters: (0..10_000).map(filter).collect() };
+    distributor.step(Millis(0), Input::Received(StreamId(2), vec![announce]), &mut out);
+    let items = publishes(batch);
+    per_message(batch, || {
+        out.clear();
+        distributor.step(Millis(0), Input::Received(StreamId(1), items.clone()), &mut out);
+        black_box(&out);
+    })
+}
+
+fn distributor() -> Distributor {
+    Distributor::new(Config {
+        server: ServerIncarnation(1),
+        software: String::new(),
+        cluster_time_at_zero: ClusterMillis(0),
+        lease_ms: 1_000,
+        heartbeat_ms: 250,
+        fan_out: FanOut::Interest,
+        brokers_max: 64,
+        filters_max: 1_000_000,
+        queue_bytes: usize::MAX / 2,
+        stall_ms: 10_000,
+        publish_window: 1_024,
+        retained_max: 0,
+        retained_bytes_max: 0,
+    })
+}

@@ -1,0 +1,15 @@
+//! The shell of a broker: configuration, listeners, the gRPC link and the command line round one
+//! [`broker_core::Plugin`] and one host.
+//!
+//! [`plugin`] owns the plugin and is the only task that steps it. [`stream`] is one gRPC connection
+//! to ha-server. The MQTT engine is a host, in a crate of its own. Nothing here decides about
+//! messages, subscriptions or leases.
+//!
+//! Start reading at [`run::run`].
+
+pub mod cli;
+pub mod config;
+mod metrics;
+mod plugin;
+pub mod run;
+mod stream;

@@ -1,0 +1,339 @@
+//! The one task that owns the [`Plugin`].
+//!
+//! It waits for everything at once and for nothing in particular: what it gives to a stream or to
+//! the host goes into a queue, and while a queue is long the task takes no more of what fills it.
+
+use std::collections::VecDeque;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use broker_core::host::{HostCommand, HostEvent, HostPublish};
+use broker_core::{Close, Event, Input, LinkState, Output, Plugin, StreamId};
+use ha_shell::health::{CheckState, Health};
+use ha_types::link::Upstream;
+use ha_types::{BrokerEpoch, Millis};
+use tokio::sync::{mpsc, oneshot, watch};
+use tokio::task::JoinHandle;
+use tokio::time::{self, Instant};
+
+use crate::stream::{self, Ends, FromStream, Weighed};
+
+/// Frames from ha-server that wait for the task.
+const EVENTS_MAX: usize = 256;
+
+/// Commands that wait for the host; more are not taken from ha-server.
+const COMMANDS_MAX: usize = 8_192;
+
+/// Commands that are given to the host at a time.
+pub(crate) const COMMANDS_AT_ONCE: usize = 256;
+
+/// Bytes that wait for the stream; more publishes are not taken from the host.
+const QUEUE_BYTES: usize = 4 << 20;
+
+/// Publishes that are taken before others have their turn.
+const PUBLISHES_AT_ONCE: usize = 64;
+
+/// How long a goodbye may take.
+const GOODBYE_MAX: Duration = Duration::from_secs(2);
+
+/// What the plugin last looked like.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Snapshot {
+    pub(crate) link: LinkState,
+    pub(crate) outbox: usize,
+    pub(crate) filters: usize,
+    pub(crate) retained: usize,
+    pub(crate) dropped: u64,
+    pub(crate) attachments: u64,
+}
+
+/// The host's ends of the plugin.
+pub(crate) struct HostEnds {
+    pub(crate) publishes: mpsc::Receiver<HostPublish>,
+    pub(crate) events: mpsc::Receiver<HostEvent>,
+    pub(crate) commands: mpsc::Sender<HostCommand>,
+}
+
+/// How others reach the task.
+pub(crate) struct Handle {
+    pub(crate) snapshot: Arc<Mutex<Snapshot>>,
+    /// True since the copy of the retained messages was complete for the first time.
+    pub(crate) loaded: watch::Receiver<bool>,
+    stop: oneshot::Sender<()>,
+    pub(crate) task: JoinHandle<()>,
+}
+
+impl Handle {
+    /// Says goodbye to ha-server and waits until that is done, for a bounded time.
+    pub(crate) async fn stop(self) {
+        // An error means that the task has ended by itself.
+        let _ = self.stop.send(());
+        let _ = time::timeout(GOODBYE_MAX * 2, self.task).await;
+    }
+}
+
+/// Starts the task. `addresses` are those that the plugin was told the number of.
+pub(crate) fn start(
+    plugin: Plugin,
+    addresses: Vec<String>,
+    host: HostEnds,
+    health: Health,
+) -> Handle {
+    let (stop, stopped) = oneshot::channel();
+    let (loaded_tx, loaded) = watch::channel(plugin.is_loaded());
+    let (events, from_stream) = mpsc::channel(EVENTS_MAX);
+    let (urgent, urgent_events) = mpsc::channel(EVENTS_MAX);
+    let snapshot = Arc::new(Mutex::new(snapshot(&plugin, 0)));
+    let task = Task {
+        plugin,
+        addresses,
+        start: Instant::now(),
+        stream: None,
+        commands: VecDeque::new(),
+        events,
+        urgent,
+        outputs: Vec::new(),
+        health,
+        loaded: loaded_tx,
+        snapshot: Arc::clone(&snapshot),
+        attachments: 0,
+    };
+    let inbox = Inbox { host, from_stream, urgent_events };
+    Handle { snapshot, loaded, stop, task: tokio::spawn(task.run(inbox, stopped)) }
+}
+
+struct Inbox {
+    host: HostEnds,
+    from_stream: mpsc::Receiver<FromStream>,
+    urgent_events: mpsc::Receiver<FromStream>,
+}
+
+/// The current stream, as the task sees it.
+struct Current {
+    id: StreamId,
+    items: mpsc::UnboundedSender<Weighed>,
+    heartbeats: mpsc::UnboundedSender<(BrokerEpoch, u64)>,
+    queued_bytes: usize,
+    task: JoinHandle<()>,
+}
+
+struct Task {
+    plugin: Plugin,
+    addresses: Vec<String>,
+    start: Instant,
+    stream: Option<Current>,
+    commands: VecDeque<HostCommand>,
+    events: mpsc::Sender<FromStream>,
+    urgent: mpsc::Sender<FromStream>,
+    outputs: Vec<Output>,
+    health: Health,
+    loaded: watch::Sender<bool>,
+    snapshot: Arc<Mutex<Snapshot>>,
+    attachments: u64,
+}
+
+impl Task {
+    async fn run(mut self, mut inbox: Inbox, mut stop: oneshot::Receiver<()>) {
+        self.step(Input::Tick);
+        let mut batch = Vec::with_capacity(PUBLISHES_AT_ONCE);
+        loop {
+            let deadline = self.plugin.deadline();
+            let wake = self.start + Duration::from_millis(deadline.map_or(0, |at| at.0));
+            let takes_events = self.commands.len() < COMMANDS_MAX;
+            let takes_publishes = self.takes_publishes();
+            tokio::select! {
+                _ = &mut stop => break,
+                () = time::sleep_until(wake), if deadline.is_some() => self.step(Input::Tick),
+                Some(event) = inbox.urgent_events.recv() => self.take_event(event),
+                Some(event) = inbox.from_stream.recv(), if takes_events => self.take_event(event),
+                Some(event) = inbox.host.events.recv(), if takes_events => {
+                    self.step(Input::Host(event));
+                }
+                room = inbox.host.commands.reserve_many(self.commands.len().min(COMMANDS_AT_ONCE)),
+                    if !self.commands.is_empty() =>
+                {
+                    let Ok(room) = room else { break };
+                    room.zip(std::iter::from_fn(|| self.commands.pop_front()))
+                        .for_each(|(permit, command)| permit.send(command));
+                }
+                received = inbox.host.publishes.recv_many(&mut batch, PUBLISHES_AT_ONCE),
+                    if takes_publishes =>
+                {
+                    if received == 0 {
+                        break;
+                    }
+                    for publish in batch.drain(..) {
+                        self.step(Input::Publish(publish));
+                    }
+                }
+            }
+            self.publish_state();
+        }
+        drop(inbox);
+        self.stop().await;
+    }
+
+    fn now(&self) -> Millis {
+        Millis(u64::try_from(self.start.elapsed().as_millis()).expect("fits for 500 My"))
+    }
+
+    fn takes_publishes(&self) -> bool {
+        let queued = self.stream.as_ref().map_or(0, |stream| stream.queued_bytes);
+        self.plugin.wants_publishes() && queued < QUEUE_BYTES
+    }
+
+    fn take_event(&mut self, event: FromStream) {
+        let input = match event {
+            FromStream::Received(stream, items) => Input::Received(stream, items),
+            FromStream::Broken(stream, detail) => Input::Broken(stream, detail),
+            FromStream::HeartbeatKept(stream, sequence) => Input::HeartbeatKept(stream, sequence),
+            FromStream::HeartbeatFenced(stream) => Input::HeartbeatFenced(stream),
+            FromStream::Written(stream, bytes) => {
+                let Some(current) = self.stream.as_mut().filter(|s| s.id == stream) else { return };
+                current.queued_bytes -= bytes;
+                if current.queued_bytes > 0 {
+                    return;
+                }
+                Input::Drained(stream)
+            }
+        };
+        self.step(input);
+    }
+
+    fn step(&mut self, input: Input) {
+        let mut outputs = std::mem::take(&mut self.outputs);
+        self.plugin.step(self.now(), input, &mut outputs);
+        outputs.drain(..).for_each(|output| self.act(output));
+        self.outputs = outputs;
+    }
+
+    fn act(&mut self, output: Output) {
+        match output {
+            Output::Dial(stream, address) => self.dial(stream, self.addresses[address.0].clone()),
+            Output::Send(stream, item) => self.send(stream, item),
+            Output::Heartbeat(stream, epoch, sequence) => {
+                if let Some(current) = self.stream.as_ref().filter(|s| s.id == stream) {
+                    // A stream that is gone reports itself as broken.
+                    let _ = current.heartbeats.send((epoch, sequence));
+                }
+            }
+            Output::Close(stream, close) => self.close(stream, close),
+            Output::Host(command) => self.commands.push_back(command),
+            Output::Note(event) => self.note(event),
+        }
+    }
+
+    fn dial(&mut self, stream: StreamId, address: String) {
+        let (items, items_rx) = mpsc::unbounded_channel();
+        let (heartbeats, heartbeats_rx) = mpsc::unbounded_channel();
+        let ends = Ends {
+            items: items_rx,
+            heartbeats: heartbeats_rx,
+            events: self.events.clone(),
+            urgent: self.urgent.clone(),
+        };
+        let task = tokio::spawn(stream::run(stream, address, ends));
+        self.stream = Some(Current { id: stream, items, heartbeats, queued_bytes: 0, task });
+    }
+
+    fn send(&mut self, stream: StreamId, item: Upstream) {
+        let Some(current) = self.stream.as_mut().filter(|current| current.id == stream) else {
+            return;
+        };
+        let bytes = queue_bytes(&item);
+        current.queued_bytes += bytes;
+        // A stream that is gone reports itself as broken.
+        let _ = current.items.send((item, bytes));
+    }
+
+    fn close(&mut self, stream: StreamId, close: Close) {
+        let Some(current) = self.stream.take_if(|current| current.id == stream) else { return };
+        match close {
+            Close::Drop => current.task.abort(),
+            Close::Goodbye => self.stream = Some(current),
+        }
+    }
+
+    /// Half-closes the stream after what was sent, and waits for ha-server to end it.
+    async fn stop(mut self) {
+        self.step(Input::Stop);
+        let Some(Current { items, heartbeats, mut task, .. }) = self.stream.take() else { return };
+        drop((items, heartbeats));
+        if time::timeout(GOODBYE_MAX, &mut task).await.is_err() {
+            task.abort();
+        }
+    }
+
+    fn note(&mut self, event: Event) {
+        match event {
+            Event::Attached(epoch, software) => {
+                self.attachments += 1;
+                tracing::info!(%epoch, %software, "attached to ha-server");
+            }
+            Event::RetainedLoaded(messages) => {
+                tracing::info!(messages, "retained messages are complete");
+                self.loaded.send_replace(true);
+            }
+            Event::Detached(detail, delay_ms) => {
+                tracing::warn!("not attached, next attempt in {delay_ms} ms: {detail}");
+            }
+            Event::Fenced(detail, delay_ms) => {
+                tracing::warn!("fenced, attaching anew in {delay_ms} ms: {detail}");
+            }
+            Event::OutboxFull => {
+                tracing::error!(
+                    "OUTBOX is full: publishes stay on this broker until ha-server is back"
+                );
+            }
+            Event::FiltersFull => {
+                tracing::error!("FILTERS_MAX is reached: a SUBSCRIBE was refused")
+            }
+            Event::RetainedFull => {
+                tracing::error!(
+                    "RETAINED_MAX or RETAINED_BYTES_MAX is reached: a message is not retained"
+                );
+            }
+        }
+    }
+
+    fn publish_state(&self) {
+        let new = snapshot(&self.plugin, self.attachments);
+        let mut known = self.snapshot.lock().expect("nobody panics while holding it");
+        let changed = known.link != new.link;
+        *known = new;
+        drop(known);
+        if changed {
+            self.tell_health(new.link);
+        }
+    }
+
+    fn tell_health(&self, link: LinkState) {
+        let is_attached = matches!(link, LinkState::Attached | LinkState::Alone);
+        if is_attached {
+            self.health.set_check("cluster", CheckState::Passing);
+        }
+        self.health.set_field("isolated", !is_attached);
+        self.health.set_field("link", format!("{link:?}").to_lowercase());
+    }
+}
+
+fn snapshot(plugin: &Plugin, attachments: u64) -> Snapshot {
+    Snapshot {
+        link: plugin.link_state(),
+        outbox: plugin.outbox_len(),
+        filters: plugin.filters(),
+        retained: plugin.retained_len(),
+        dropped: plugin.dropped(),
+        attachments,
+    }
+}
+
+/// What an item weighs in the stream's queue: its bytes on the wire, roughly.
+fn queue_bytes(item: &Upstream) -> usize {
+    const FIXED: usize = 64;
+    match item {
+        Upstream::Publish { message, .. } => FIXED + message.size(),
+        Upstream::RetainedCopy(change) => FIXED + change.message.as_ref().map_or(0, |m| m.size()),
+        _ => FIXED,
+    }
+}

@@ -1,0 +1,347 @@
+//! How brokers come and go.
+
+use ha_core::{BrokerState, Config, Event, HeartbeatAnswer, Input, LostBy, StreamId};
+use ha_types::link::{GoodbyeReason, Hello, Upstream, VersionRange};
+use ha_types::{BrokerEpoch, Millis, ServerIncarnation};
+
+use crate::common::{
+    Cluster, LEASE_MS, STALL_MS, announce, config, hello, large, message, numbered, publish,
+};
+
+fn hello_with_versions(min: u32, max: u32) -> Hello {
+    Hello { versions: VersionRange { min, max }, ..hello("a", 1) }
+}
+
+fn lost(name: &str, by: LostBy) -> Event {
+    Event::Lost(hello(name, 1).name, by)
+}
+
+#[test]
+fn highest_common_version_is_chosen_and_without_one_the_goodbye_names_both_ranges() {
+    let mut cluster = Cluster::new(config());
+    let stream = cluster.hello(hello_with_versions(1, 9));
+    assert_eq!(cluster.welcome(stream).version, 1);
+    let newer = cluster.hello(Hello { name: hello("b", 1).name, ..hello_with_versions(2, 9) });
+    assert_eq!(cluster.goodbye(newer), Some(GoodbyeReason::UnsupportedVersion));
+    let Some(Event::Ended(_, goodbye)) = cluster.events.last() else { panic!() };
+    assert!(goodbye.detail.contains("1 to 1") && goodbye.detail.contains("2 to 9"));
+    assert!(cluster.is_attached(stream) && cluster.is_ended(newer));
+}
+
+#[test]
+fn range_of_versions_that_ends_before_it_begins_is_refused() {
+    let mut cluster = Cluster::new(config());
+    let stream = cluster.hello(hello_with_versions(5, 1));
+    assert_eq!(cluster.goodbye(stream), Some(GoodbyeReason::UnsupportedVersion));
+}
+
+#[test]
+fn first_item_must_be_hello_and_a_second_hello_ends_the_stream() {
+    let mut cluster = Cluster::new(config());
+    let silent = cluster.open();
+    cluster.say(silent, [announce(1, &["#"]), Upstream::Hello(hello("a", 1))]);
+    assert_eq!(cluster.goodbye(silent), Some(GoodbyeReason::ProtocolError));
+    assert!(cluster.core.brokers(cluster.now).is_empty(), "what follows the end is from nobody");
+    let twice = cluster.attach("a");
+    cluster.say(twice, [Upstream::Hello(hello("a", 1))]);
+    assert_eq!(cluster.goodbye(twice), Some(GoodbyeReason::ProtocolError));
+}
+
+#[test]
+fn malformed_input_ends_its_stream_only() {
+    let mut cluster = Cluster::new(config());
+    let (a, b) = (cluster.attach("a"), cluster.attach("b"));
+    cluster.step(Input::Malformed(a, "an item of unknown kind".into()));
+    assert_eq!(
+        (cluster.goodbye(a), cluster.goodbye(b)),
+        (Some(GoodbyeReason::ProtocolError), None)
+    );
+}
+
+#[test]
+fn name_of_an_attached_broker_is_refused_to_another_incarnation() {
+    let mut cluster = Cluster::new(config());
+    let first = cluster.attach("a");
+    for incarnation in [0, 2] {
+        let second = cluster.hello(hello("a", incarnation));
+        assert_eq!(cluster.goodbye(second), Some(GoodbyeReason::NameInUse));
+    }
+    assert!(cluster.is_attached(first));
+}
+
+#[test]
+fn same_incarnation_replaces_its_older_stream_and_announces_anew() {
+    let mut cluster = Cluster::new(config());
+    let (older, publisher) = (cluster.subscriber("a", &["#"]), cluster.attach("p"));
+    let newer = cluster.hello(hello("a", 1));
+    assert_eq!(cluster.goodbye(older), Some(GoodbyeReason::Replaced));
+    assert!(cluster.is_attached(newer) && cluster.is_ended(older));
+    cluster.say(publisher, [publish(message("t", "m"))]);
+    assert!(cluster.payloads(newer).is_empty());
+    // What is late of the older stream changes nothing.
+    cluster.say(older, [announce(1, &["#"])]);
+    cluster.step(Input::Written(older, 1));
+    cluster.step(Input::HalfClosed(older));
+    cluster.step(Input::Broken(older));
+    assert!(cluster.is_attached(newer) && cluster.view("a").filters == 0);
+}
+
+#[test]
+fn name_of_a_detached_or_lost_broker_is_taken_over_by_another_incarnation() {
+    let mut cluster = Cluster::new(config());
+    let detached = cluster.subscriber("a", &["x"]);
+    cluster.step(Input::Broken(detached));
+    let second = cluster.hello(hello("a", 2));
+    assert!(cluster.is_attached(second) && cluster.view("a").filters == 0);
+    let fenced = cluster.welcome(detached).epoch;
+    assert_eq!(cluster.heartbeat(fenced), HeartbeatAnswer::Fenced);
+    cluster.step(Input::HalfClosed(second));
+    let third = cluster.hello(hello("a", 3));
+    assert!(cluster.is_attached(third));
+}
+
+#[test]
+fn as_many_brokers_as_configured_attach_and_one_more_is_refused() {
+    let mut cluster = Cluster::new(Config { brokers_max: 2, ..config() });
+    let first = cluster.attach("a");
+    cluster.attach("b");
+    let third = cluster.hello(hello("c", 1));
+    assert_eq!(cluster.goodbye(third), Some(GoodbyeReason::TooManyBrokers));
+    cluster.step(Input::Broken(first));
+    let third = cluster.hello(hello("c", 1));
+    assert_eq!(cluster.goodbye(third), Some(GoodbyeReason::TooManyBrokers), "only detached");
+}
+
+#[test]
+fn oldest_lost_broker_makes_place_for_a_new_one() {
+    let mut cluster = Cluster::new(Config { brokers_max: 3, ..config() });
+    let (a, b) = (cluster.attach("a"), cluster.attach("b"));
+    cluster.wait(10, &[a, b]);
+    cluster.wait(10, &[a]);
+    let c = cluster.attach("c");
+    cluster.step(Input::HalfClosed(a));
+    cluster.step(Input::HalfClosed(b));
+    cluster.attach("d");
+    let names: Vec<_> = cluster.core.brokers(cluster.now).into_iter().map(|v| v.name).collect();
+    assert_eq!(names, ["a", "c", "d"].map(|name| hello(name, 1).name));
+    assert!(cluster.is_attached(c));
+}
+
+#[test]
+fn epochs_grow_with_every_attach_and_with_every_run_of_the_server() {
+    let mut cluster = Cluster::new(config());
+    let mut epochs = Vec::new();
+    for name in ["a", "b", "a"] {
+        let stream = cluster.hello(hello(name, 1));
+        epochs.push(cluster.welcome(stream).epoch);
+    }
+    let mut next = Cluster::new(Config { server: ServerIncarnation(8), ..config() });
+    let stream = next.attach("a");
+    epochs.push(next.welcome(stream).epoch);
+    assert!(epochs.is_sorted_by(|a, b| a < b), "{epochs:?}");
+}
+
+#[test]
+fn goodbye_by_half_close_frees_the_interest_at_once() {
+    let mut cluster = Cluster::new(config());
+    let stream = cluster.subscriber("a", &["#"]);
+    cluster.step(Input::HalfClosed(stream));
+    assert_eq!(cluster.events.last(), Some(&lost("a", LostBy::Goodbye)));
+    assert!(cluster.is_ended(stream));
+    let view = cluster.view("a");
+    assert_eq!((view.state, view.filters), (BrokerState::Lost, 0));
+    assert_eq!(cluster.heartbeat(view.epoch), HeartbeatAnswer::Fenced);
+}
+
+#[test]
+fn half_close_of_a_stream_that_was_ended_or_never_said_hello_frees_no_broker() {
+    let mut cluster = Cluster::new(config());
+    let ended = cluster.attach("a");
+    cluster.step(Input::Malformed(ended, String::new()));
+    cluster.step(Input::HalfClosed(ended));
+    assert_eq!(cluster.view("a").state, BrokerState::Detached);
+    let silent = cluster.open();
+    cluster.step(Input::HalfClosed(silent));
+    assert!(cluster.is_ended(silent));
+}
+
+#[test]
+fn broken_stream_frees_nothing_until_the_lease_ends_exactly_at_its_deadline() {
+    let mut cluster = Cluster::new(config());
+    let stream = cluster.subscriber("a", &["#"]);
+    cluster.step(Input::Broken(stream));
+    assert_eq!(cluster.core.deadline(), Some(Millis(LEASE_MS)));
+    cluster.wait(LEASE_MS - 1, &[]);
+    let view = cluster.view("a");
+    assert_eq!((view.state, view.filters), (BrokerState::Detached, 1));
+    cluster.wait(1, &[]);
+    let view = cluster.view("a");
+    assert_eq!((view.state, view.filters), (BrokerState::Lost, 0));
+    assert_eq!(cluster.events.last(), Some(&lost("a", LostBy::Lease)));
+    assert_eq!(cluster.core.deadline(), None);
+}
+
+#[test]
+fn attached_broker_without_heartbeat_is_lost_once_at_the_deadline() {
+    let mut cluster = Cluster::new(config());
+    let stream = cluster.attach("a");
+    cluster.wait(LEASE_MS - 1, &[]);
+    assert!(cluster.is_attached(stream));
+    cluster.wait(5 * LEASE_MS, &[]);
+    assert_eq!(cluster.goodbye(stream), Some(GoodbyeReason::LeaseExpired));
+    let events = cluster.events.iter();
+    assert_eq!(events.filter(|&e| *e == lost("a", LostBy::Lease)).count(), 1);
+}
+
+#[test]
+fn heartbeat_extends_the_lease_by_a_whole_one_also_without_a_stream() {
+    let mut cluster = Cluster::new(config());
+    let stream = cluster.attach("a");
+    let epoch = cluster.welcome(stream).epoch;
+    cluster.step(Input::Broken(stream));
+    cluster.now = Millis(LEASE_MS - 1);
+    assert_eq!(cluster.heartbeat(epoch), HeartbeatAnswer::Kept);
+    assert_eq!(cluster.core.deadline(), Some(Millis(2 * LEASE_MS - 1)));
+    cluster.wait(LEASE_MS - 1, &[]);
+    assert_eq!(cluster.view("a").state, BrokerState::Detached);
+    cluster.wait(1, &[]);
+    assert_eq!(cluster.view("a").state, BrokerState::Lost);
+}
+
+#[test]
+fn heartbeat_of_an_unknown_or_replaced_epoch_is_fenced_and_extends_nothing() {
+    let mut cluster = Cluster::new(config());
+    let older = cluster.attach("a");
+    let older = cluster.welcome(older).epoch;
+    cluster.attach("a");
+    cluster.now = Millis(LEASE_MS / 2);
+    assert_eq!(cluster.heartbeat(older), HeartbeatAnswer::Fenced);
+    assert_eq!(cluster.heartbeat(BrokerEpoch(u64::MAX)), HeartbeatAnswer::Fenced);
+    assert_eq!(cluster.core.deadline(), Some(Millis(LEASE_MS)));
+}
+
+#[test]
+fn late_heartbeat_does_not_revive_a_lease() {
+    let mut cluster = Cluster::new(config());
+    let stream = cluster.attach("a");
+    cluster.now = Millis(LEASE_MS);
+    let epoch = cluster.welcome(stream).epoch;
+    assert_eq!(cluster.heartbeat(epoch), HeartbeatAnswer::Fenced);
+    assert_eq!(cluster.goodbye(stream), Some(GoodbyeReason::LeaseExpired));
+}
+
+#[test]
+fn time_that_runs_backwards_does_not_shorten_a_lease() {
+    let mut cluster = Cluster::new(config());
+    let stream = cluster.attach("a");
+    cluster.wait(LEASE_MS / 2, &[]);
+    cluster.now = Millis(0);
+    let epoch = cluster.welcome(stream).epoch;
+    assert_eq!(cluster.heartbeat(epoch), HeartbeatAnswer::Kept);
+    assert_eq!(cluster.core.deadline(), Some(Millis(LEASE_MS / 2 + LEASE_MS)));
+}
+
+#[test]
+fn shutdown_says_goodbye_on_every_stream() {
+    let mut cluster = Cluster::new(config());
+    let streams: [StreamId; 3] = [cluster.attach("a"), cluster.attach("b"), cluster.open()];
+    cluster.step(Input::ShutDown);
+    for stream in streams {
+        assert_eq!(cluster.goodbye(stream), Some(GoodbyeReason::ShuttingDown));
+        assert!(cluster.is_ended(stream));
+    }
+}
+
+#[test]
+fn shutdown_releases_no_result_after_a_goodbye() {
+    let mut cluster = Cluster::new(config());
+    let (publisher, slow) = (cluster.attach("p"), cluster.subscriber("s", &["#"]));
+    cluster.say(publisher, [numbered(1, message("t", &large(&config())))]);
+    cluster.step(Input::ShutDown);
+    for stream in [publisher, slow] {
+        assert_eq!(cluster.goodbye(stream), Some(GoodbyeReason::ShuttingDown));
+    }
+}
+
+#[test]
+fn stream_without_hello_is_ended_after_a_lease() {
+    let mut cluster = Cluster::new(config());
+    let silent = cluster.open();
+    assert_eq!(cluster.core.deadline(), Some(Millis(LEASE_MS)));
+    cluster.wait(LEASE_MS - 1, &[]);
+    assert!(!cluster.is_ended(silent));
+    cluster.wait(1, &[]);
+    assert_eq!(cluster.goodbye(silent), Some(GoodbyeReason::ProtocolError));
+    assert_eq!(cluster.core.deadline(), None);
+}
+
+#[test]
+fn streams_without_hello_are_bounded_and_the_oldest_goes_first() {
+    let mut cluster = Cluster::new(config());
+    let attached = cluster.attach("a");
+    let silent: Vec<_> = (0..256).map(|_| cluster.open()).collect();
+    assert!(!cluster.is_ended(silent[0]));
+    let newest = cluster.open();
+    assert!(cluster.is_ended(silent[0]));
+    assert!(!cluster.is_ended(silent[1]) && !cluster.is_ended(newest));
+    assert!(cluster.is_attached(attached));
+}
+
+#[test]
+fn stalled_broker_is_ended_exactly_at_its_deadline_and_others_go_on() {
+    let mut cluster = Cluster::new(config());
+    let (publisher, good) = (cluster.attach("p"), cluster.subscriber("g", &["#"]));
+    let slow = cluster.subscriber("s", &["#"]);
+    cluster.say(publisher, [numbered(1, message("t", &large(&config())))]);
+    cluster.write_all(good);
+    assert_eq!(cluster.core.deadline(), Some(Millis(STALL_MS)));
+    cluster.wait(STALL_MS - 1, &[]);
+    assert!(cluster.is_attached(slow));
+    cluster.wait(1, &[]);
+    assert_eq!(cluster.goodbye(slow), Some(GoodbyeReason::TooSlow));
+    assert_eq!(cluster.view("s").state, BrokerState::Detached);
+    assert_eq!(cluster.results(publisher), [1]);
+    cluster.read(good);
+    cluster.say(publisher, [publish(message("t", "next"))]);
+    assert_eq!(cluster.payloads(good), ["next"]);
+}
+
+#[test]
+fn broker_that_writes_a_little_is_slow_but_not_stalled() {
+    let mut cluster = Cluster::new(config());
+    let (publisher, slow) = (cluster.attach("p"), cluster.subscriber("s", &["#"]));
+    cluster.say(publisher, [publish(message("t", &large(&config())))]);
+    for _ in 0..5 {
+        cluster.wait(STALL_MS - 1, &[publisher, slow]);
+        cluster.write(slow, 1);
+    }
+    assert!(cluster.is_attached(slow));
+}
+
+#[test]
+fn broker_that_talks_and_never_reads_is_ended_when_its_answers_fill_a_second_queue() {
+    let mut cluster = Cluster::new(config());
+    let (other, deaf) = (cluster.attach("o"), cluster.attach("d"));
+    let limit = config().queue_bytes;
+    while cluster.unwritten(deaf) <= 2 * limit {
+        assert!(cluster.is_attached(deaf));
+        cluster.say(deaf, [announce(1, &[])]);
+    }
+    cluster.say(deaf, [announce(1, &[])]);
+    cluster.say(deaf, [announce(1, &[])]);
+    assert_eq!(cluster.goodbye(deaf), Some(GoodbyeReason::TooSlow));
+    assert!(cluster.is_attached(other));
+}
+
+#[test]
+fn broker_that_talks_and_reads_is_never_ended_for_it() {
+    let mut cluster = Cluster::new(config());
+    let eager = cluster.attach("e");
+    for _ in 0..10 {
+        while cluster.unwritten(eager) <= 2 * config().queue_bytes - 128 {
+            cluster.say(eager, [announce(1, &[])]);
+        }
+        cluster.write_all(eager);
+    }
+    assert!(cluster.is_attached(eager));
+}

@@ -1,0 +1,14 @@
+//! The promises of `proto/distributor.proto` that [`ha_core::Distributor`] keeps, as sentences.
+//!
+//! One binary, so that the harness is compiled once.
+
+#![expect(clippy::unwrap_used, reason = "a panic is how a test fails")]
+
+mod common;
+
+mod attach;
+mod fan_out;
+mod random;
+mod results;
+mod retained;
+mod transfer;

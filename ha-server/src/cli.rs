@@ -1,0 +1,72 @@
+//! The command line of ha-server.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand, ValueEnum};
+use ha_shell::args::CommonArgs;
+use ha_shell::program::{Program, print};
+
+use crate::config::{SCHEMA, ServerConfig};
+use crate::run::run;
+use crate::status;
+
+const PROGRAM: Program =
+    Program { name: "ha-server", schema: SCHEMA, default_config: "conf/HAServer.conf" };
+
+/// HA coordination server for MQTT brokers.
+///
+/// Brokers attach to it over gRPC; it hands every message to the brokers that need it, keeps the
+/// retained messages and tracks which brokers are alive.
+#[derive(Debug, Parser)]
+#[command(name = "ha-server", version, subcommand_negates_reqs = true)]
+pub struct Cli {
+    #[command(flatten)]
+    common: CommonArgs,
+    #[command(subcommand)]
+    command: Option<Command>,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Shows the brokers of a running ha-server: state, lease age, message rates.
+    Status {
+        /// Where it runs.
+        #[arg(long, value_name = "HOST:PORT", default_value = "127.0.0.1:2000")]
+        server: String,
+        /// How to print it.
+        #[arg(long, value_enum, default_value_t = OutputForm::Table)]
+        output: OutputForm,
+    },
+    /// Checks a configuration file and prints the settings that follow from it.
+    CheckConfig {
+        /// The file, HAServer.conf or config.json.
+        file: PathBuf,
+    },
+}
+
+/// How `status` prints.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum OutputForm {
+    /// For people.
+    Table,
+    /// For programs.
+    Json,
+}
+
+/// Does what the command line says.
+#[must_use]
+pub fn main(cli: Cli) -> ExitCode {
+    let exit = match cli.command {
+        None => PROGRAM.serve(&cli.common, ServerConfig::new, run),
+        Some(Command::CheckConfig { file }) => {
+            PROGRAM.check_config(&file, &cli.common, ServerConfig::new)
+        }
+        Some(Command::Status { server, output }) => PROGRAM.block_on(async {
+            let response = status::fetch(&server).await?;
+            print(status::render(&response, output).trim_end());
+            Ok(())
+        }),
+    };
+    exit.into()
+}

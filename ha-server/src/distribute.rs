@@ -1,0 +1,227 @@
+//! The one task that owns the [`Distributor`].
+//!
+//! Inputs come through two bounded channels: what keeps leases and answers operators overtakes the
+//! traffic of streams. The task never waits for a stream: what it sends goes into queues whose
+//! length the distributor itself bounds (it counts what was sent and not written).
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use ha_core::{BrokerView, Distributor, Event, HeartbeatAnswer, Input, LostBy, Output, StreamId};
+use ha_types::link::{Downstream, GoodbyeReason};
+use ha_types::{BrokerEpoch, ClusterMillis, Millis};
+use tokio::sync::{mpsc, oneshot};
+use tokio::time::{self, Instant};
+
+use crate::rates::Rates;
+
+/// Frames of all streams that wait for the distributor. Small: what waits here has memory of its
+/// own, and the streams' flow control holds the rest back.
+const INPUTS_MAX: usize = 256;
+
+/// Heartbeats and questions that wait.
+const URGENT_MAX: usize = 1_024;
+
+/// Between two samples of the message rates.
+const SAMPLE: Duration = Duration::from_secs(1);
+
+/// An item and what it weighs.
+pub(crate) type Weighed = (Downstream, usize);
+
+/// From a stream.
+pub(crate) enum FromStream {
+    /// A stream with its queue.
+    Opened(StreamId, String, mpsc::UnboundedSender<Weighed>),
+    /// Anything else.
+    Input(Input),
+}
+
+/// What must not wait behind traffic.
+pub(crate) enum Urgent {
+    Heartbeat(BrokerEpoch, oneshot::Sender<(HeartbeatAnswer, ClusterMillis)>),
+    ShutDown,
+}
+
+/// What the distributor last looked like, at most a second ago.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Snapshot {
+    pub(crate) brokers: Vec<(BrokerView, Rates)>,
+    pub(crate) retained_messages: usize,
+    pub(crate) retained_bytes: usize,
+    pub(crate) uptime_ms: u64,
+}
+
+/// How streams and services reach the distributor.
+#[derive(Clone)]
+pub(crate) struct Handle {
+    pub(crate) inputs: mpsc::Sender<FromStream>,
+    urgent: mpsc::Sender<Urgent>,
+    snapshot: Arc<Mutex<Snapshot>>,
+}
+
+/// The distributor does not run any more.
+#[derive(Clone, Copy, Debug, thiserror::Error)]
+#[error("ha-server stops")]
+pub(crate) struct Stopped;
+
+impl Handle {
+    /// Keeps a lease. Also returns the cluster time.
+    pub(crate) async fn heartbeat(
+        &self,
+        epoch: BrokerEpoch,
+    ) -> Result<(HeartbeatAnswer, ClusterMillis), Stopped> {
+        let (reply, answer) = oneshot::channel();
+        self.urgent.send(Urgent::Heartbeat(epoch, reply)).await.map_err(|_| Stopped)?;
+        answer.await.map_err(|_| Stopped)
+    }
+
+    /// Says goodbye to all brokers.
+    pub(crate) async fn shut_down(&self) {
+        // An error means that it has stopped already.
+        let _ = self.urgent.send(Urgent::ShutDown).await;
+    }
+
+    /// The last snapshot.
+    pub(crate) fn snapshot(&self) -> Snapshot {
+        self.snapshot.lock().expect("nobody panics while holding it").clone()
+    }
+}
+
+/// Starts the task. It ends when it was told to shut down and all streams have ended.
+pub(crate) fn start(distributor: Distributor) -> (Handle, tokio::task::JoinHandle<()>) {
+    let (inputs, from_streams) = mpsc::channel(INPUTS_MAX);
+    let (urgent, urgent_inputs) = mpsc::channel(URGENT_MAX);
+    let snapshot = Arc::new(Mutex::new(Snapshot::default()));
+    let task = Task {
+        distributor,
+        queues: BTreeMap::new(),
+        start: Instant::now(),
+        snapshot: Arc::clone(&snapshot),
+        outputs: Vec::new(),
+        is_stopping: false,
+    };
+    let handle = Handle { inputs, urgent, snapshot };
+    (handle, tokio::spawn(task.run(from_streams, urgent_inputs)))
+}
+
+struct Task {
+    distributor: Distributor,
+    /// Bounded by the distributor's own count of what was sent and not written.
+    queues: BTreeMap<StreamId, mpsc::UnboundedSender<Weighed>>,
+    start: Instant,
+    snapshot: Arc<Mutex<Snapshot>>,
+    outputs: Vec<Output>,
+    is_stopping: bool,
+}
+
+impl Task {
+    async fn run(
+        mut self,
+        mut from_streams: mpsc::Receiver<FromStream>,
+        mut urgent: mpsc::Receiver<Urgent>,
+    ) {
+        let mut sample = time::interval(SAMPLE);
+        while !(self.is_stopping && self.queues.is_empty()) {
+            let deadline = self.distributor.deadline();
+            let wake = self.start + Duration::from_millis(deadline.map_or(0, |at| at.0));
+            tokio::select! {
+                biased;
+                Some(question) = urgent.recv() => self.answer(question),
+                () = time::sleep_until(wake), if deadline.is_some() => self.step(Input::Tick),
+                _ = sample.tick() => self.sample(),
+                Some(input) = from_streams.recv() => self.take(input),
+            }
+        }
+    }
+
+    fn now(&self) -> Millis {
+        Millis(u64::try_from(self.start.elapsed().as_millis()).expect("fits for 500 My"))
+    }
+
+    fn take(&mut self, input: FromStream) {
+        match input {
+            FromStream::Opened(stream, address, queue) => {
+                self.queues.insert(stream, queue);
+                self.step(Input::Opened(stream, address));
+            }
+            FromStream::Input(input) => self.step(input),
+        }
+    }
+
+    fn step(&mut self, input: Input) {
+        self.distributor.step(self.now(), input, &mut self.outputs);
+        self.act();
+    }
+
+    fn answer(&mut self, question: Urgent) {
+        match question {
+            Urgent::Heartbeat(epoch, reply) => {
+                let answer = self.distributor.heartbeat(self.now(), epoch, &mut self.outputs);
+                self.act();
+                // The stream may be gone; the lease is kept all the same.
+                let _ = reply.send((answer, self.distributor.cluster_time()));
+            }
+            Urgent::ShutDown => {
+                self.is_stopping = true;
+                self.step(Input::ShutDown);
+                self.queues.clear();
+            }
+        }
+    }
+
+    fn act(&mut self) {
+        for output in self.outputs.drain(..) {
+            match output {
+                Output::Send(stream, item, bytes) => {
+                    if let Some(queue) = self.queues.get(&stream) {
+                        // A stream whose writer is gone reports itself as broken.
+                        let _ = queue.send((item, bytes));
+                    }
+                }
+                Output::End(stream) => {
+                    self.queues.remove(&stream);
+                }
+                Output::Note(event) => log(&event),
+            }
+        }
+    }
+
+    fn sample(&mut self) {
+        let now = self.now();
+        let mut snapshot = self.snapshot.lock().expect("nobody panics while holding it");
+        let rates = |view: &BrokerView| {
+            let old = snapshot.brokers.iter().find(|(old, _)| old.name == view.name);
+            old.map_or_else(Rates::default, |(old, _)| Rates::between(old, view, SAMPLE))
+        };
+        let brokers = self.distributor.brokers(now);
+        let brokers = brokers.into_iter().map(|view| (view.clone(), rates(&view))).collect();
+        *snapshot = Snapshot {
+            brokers,
+            retained_messages: self.distributor.retained().len(),
+            retained_bytes: self.distributor.retained().bytes(),
+            uptime_ms: now.0,
+        };
+    }
+}
+
+fn log(event: &Event) {
+    match event {
+        Event::Attached(name, epoch, address) => {
+            tracing::info!(broker = %name, %epoch, %address, "broker attached");
+        }
+        Event::Ended(name, goodbye) if goodbye.reason == GoodbyeReason::ShuttingDown => {
+            let name = name.as_ref().map(tracing::field::display);
+            tracing::info!(broker = name, "said goodbye");
+        }
+        Event::Ended(name, goodbye) => {
+            let name = name.as_ref().map(tracing::field::display);
+            tracing::warn!(broker = name, reason = ?goodbye.reason, "stream ended: {}", goodbye.detail);
+        }
+        Event::Detached(name) => {
+            tracing::warn!(broker = %name, "stream broke; its lease runs on");
+        }
+        Event::Lost(name, LostBy::Lease) => tracing::warn!(broker = %name, "broker lost: silent"),
+        Event::Lost(name, LostBy::Goodbye) => tracing::info!(broker = %name, "broker left"),
+    }
+}

@@ -1,0 +1,97 @@
+//! What `/metrics` shows of ha-server. Broker names are the only label; client ids never are.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use ha_core::BrokerState;
+use ha_shell::health::Metrics;
+use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::family::Family;
+use prometheus_client::metrics::gauge::Gauge;
+use prometheus_client::registry::{Registry, Unit};
+
+use crate::distribute::{Handle, Snapshot};
+
+type Labels = Vec<(&'static str, String)>;
+type Counters = Family<Labels, Counter<u64, AtomicU64>>;
+type Gauges = Family<Labels, Gauge>;
+
+#[derive(Clone, Default)]
+struct Families {
+    attached: Gauges,
+    lease_age: Gauges,
+    filters: Gauges,
+    queued: Gauges,
+    published: Counters,
+    delivered: Counters,
+    dropped: Counters,
+    retained: Gauge,
+    retained_bytes: Gauge,
+}
+
+/// Metrics that follow the distributor's last snapshot.
+pub(crate) fn metrics(handle: Handle) -> Metrics {
+    let families = Families::default();
+    let mut registry = Registry::with_prefix("ha_server");
+    families.register(&mut registry);
+    Metrics::new(registry).refreshed_by(move || families.refresh(&handle.snapshot()))
+}
+
+impl Families {
+    fn register(&self, registry: &mut Registry) {
+        let f = self.clone();
+        registry.register("broker_attached", "1 while the broker's stream is open", f.attached);
+        registry.register("broker_filters", "Topic filters announced by the broker", f.filters);
+        registry.register_with_unit(
+            "broker_heartbeat_age",
+            "Time since the broker attached or sent a heartbeat",
+            Unit::Other("milliseconds".into()),
+            f.lease_age,
+        );
+        registry.register_with_unit(
+            "broker_queue",
+            "Bytes that wait for the broker",
+            Unit::Bytes,
+            f.queued,
+        );
+        registry.register(
+            "published_messages",
+            "Messages published through the broker",
+            f.published,
+        );
+        registry.register("delivered_messages", "Messages given to the broker", f.delivered);
+        registry.register(
+            "dropped_messages",
+            "QoS 0 messages not given to the broker because it was behind",
+            f.dropped,
+        );
+        registry.register("retained_messages", "Retained messages", f.retained);
+        registry.register_with_unit(
+            "retained",
+            "Bytes of retained messages",
+            Unit::Bytes,
+            f.retained_bytes,
+        );
+    }
+
+    fn refresh(&self, snapshot: &Snapshot) {
+        for (view, _) in &snapshot.brokers {
+            let labels = vec![("broker", view.name.to_string())];
+            let gauge = |family: &Gauges, value: u64| {
+                family.get_or_create(&labels).set(i64::try_from(value).unwrap_or(i64::MAX));
+            };
+            let counter = |family: &Counters, value| {
+                family.get_or_create(&labels).inner().store(value, Ordering::Relaxed);
+            };
+            gauge(&self.attached, u64::from(view.state == BrokerState::Attached));
+            gauge(&self.lease_age, view.lease_age_ms);
+            gauge(&self.filters, view.filters as u64);
+            gauge(&self.queued, view.queued_bytes as u64);
+            counter(&self.published, view.published);
+            counter(&self.delivered, view.delivered);
+            counter(&self.dropped, view.dropped);
+        }
+        let size = |value: usize| i64::try_from(value).unwrap_or(i64::MAX);
+        self.retained.set(size(snapshot.retained_messages));
+        self.retained_bytes.set(size(snapshot.retained_bytes));
+    }
+}
