@@ -10,8 +10,13 @@ use ha_shell::program::Program;
 use crate::config::{BrokerConfig, SCHEMA};
 use crate::run::run;
 
-const PROGRAM: Program =
-    Program { name: "ha-broker", schema: SCHEMA, default_config: "conf/broker.conf" };
+const PROGRAM: Program = Program {
+    name: "ha-broker",
+    schema: SCHEMA,
+    default_config: "conf/broker.conf",
+    // A line and a span for each packet, even at its error level.
+    quiet: &["rumqttd"],
+};
 
 /// MQTT broker that can be one of many.
 ///

@@ -58,9 +58,9 @@ impl Families {
         );
         registry.register("connections", "MQTT connections", f.connections);
         registry.register("sessions", "MQTT sessions", f.sessions);
-        registry.register("publishes_received", "PUBLISH packets from clients", f.received);
-        registry.register("deliveries", "Messages from other brokers, given to the engine", f.sent);
-        registry.register("deliveries_dropped", "Messages the engine could not take", f.dropped);
+        registry.register("received_messages", "Messages taken from clients", f.received);
+        registry.register("sent_messages", "PUBLISH packets written to clients", f.sent);
+        registry.register("dropped_messages", "Messages the engine could not pass on", f.dropped);
     }
 
     fn refresh(&self, plugin: Snapshot, host: &HostStats) {
@@ -72,6 +72,10 @@ impl Families {
         self.filters.set(size(plugin.filters));
         self.retained.set(size(plugin.retained));
         total(&self.unsent, plugin.dropped);
-        let _ = host;
+        self.connections.set(size(host.connections));
+        self.sessions.set(size(host.sessions));
+        total(&self.received, host.publishes_in);
+        total(&self.sent, host.deliveries_out);
+        total(&self.dropped, host.dropped);
     }
 }

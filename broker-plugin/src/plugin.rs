@@ -147,6 +147,7 @@ impl Task {
                 Some(event) = inbox.urgent_events.recv() => self.take_event(event),
                 Some(event) = inbox.from_stream.recv(), if takes_events => self.take_event(event),
                 Some(event) = inbox.host.events.recv(), if takes_events => {
+                    self.take_waiting(&mut inbox.host.publishes);
                     self.step(Input::Host(event));
                 }
                 room = inbox.host.commands.reserve_many(self.commands.len().min(COMMANDS_AT_ONCE)),
@@ -180,6 +181,15 @@ impl Task {
     fn takes_publishes(&self) -> bool {
         let queued = self.stream.as_ref().map_or(0, |stream| stream.queued_bytes);
         self.plugin.wants_publishes() && queued < QUEUE_BYTES
+    }
+
+    /// Takes the publishes that came before a SUBSCRIBE: it must see those that were acknowledged.
+    /// They may exceed the window by as many as the channel holds.
+    fn take_waiting(&mut self, publishes: &mut mpsc::Receiver<HostPublish>) {
+        for _ in 0..publishes.len() {
+            let Ok(publish) = publishes.try_recv() else { return };
+            self.step(Input::Publish(publish));
+        }
     }
 
     fn take_event(&mut self, event: FromStream) {

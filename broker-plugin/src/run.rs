@@ -1,6 +1,7 @@
 //! Runs a broker until it is told to stop, or until its engine dies.
 
 use std::future::Future;
+use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use broker_core::{Config, Mode, Plugin};
@@ -28,9 +29,11 @@ const EVENTS_MAX: usize = 1_024;
 /// half a second.
 const BACKOFF_MS: (u64, u64) = (50, 500);
 
-/// How often the engine must show that it works, and how long it may take.
+/// How often the engine must show that it works.
 const PROBE_EVERY: Duration = Duration::from_secs(1);
-const PROBE_MAX: Duration = Duration::from_secs(5);
+
+/// How long it may take to disconnect the clients.
+const CLIENTS_GOODBYE_MAX: Duration = Duration::from_secs(5);
 
 /// How long /livez says why, before the process ends.
 const LAST_WORDS: Duration = Duration::from_millis(1_500);
@@ -64,11 +67,12 @@ pub async fn run(
     let http = bind(config.http, "HTTP_PORT").await?;
     let health = Health::new(&["listener", "engine", "cluster"]);
     let (ports, ends) = ports();
-    let host = rumqttd_host::start(listener, host_config(&config), ports)?;
+    let host = rumqttd_host::start(listener, host_config(&config), ports).await?;
+    let host = Arc::new(host);
     let plugin = Plugin::new(core_config(&config));
     let mut plugin = plugin::start(plugin, config.ha_servers.clone(), ends, health.clone());
-    let stats = host.stats_handle();
-    let metrics = metrics(plugin.snapshot.clone(), move || stats.stats());
+    let counted = Arc::clone(&host);
+    let metrics = metrics(plugin.snapshot.clone(), move || counted.stats());
     let (stop_http, http_stopped) = tokio::sync::oneshot::channel::<()>();
     tokio::spawn(health::serve(http, health.clone(), metrics, http_stopped));
     let mode = if config.ha_servers.is_empty() { "alone" } else { "clustered" };
@@ -78,7 +82,10 @@ pub async fn run(
         hold(&config, &mut plugin.loaded, &health).await;
         host.open();
         health.set_check("listener", CheckState::Passing);
-        watch(&host, &health).await
+        tokio::select! {
+            failed = watch(&host, &health) => failed,
+            () = host.died() => ProbeError::Died,
+        }
     };
     let ended = tokio::select! {
         signal = shutdown => Ok(signal),
@@ -95,7 +102,7 @@ pub async fn run(
     };
     tracing::info!(signal, "stopping");
     health.set_check("listener", CheckState::Failing("stopping".into()));
-    host.shutdown().await;
+    host.shutdown(CLIENTS_GOODBYE_MAX).await;
     plugin.stop().await;
     // The HTTP server may have ended by itself.
     let _ = stop_http.send(());
@@ -122,14 +129,11 @@ async fn hold(
 /// Probes the engine until it fails.
 async fn watch(host: &Host, health: &Health) -> ProbeError {
     loop {
-        match time::timeout(PROBE_MAX, host.probe()).await {
-            Ok(Ok(())) => {
-                health.set_liveness(Liveness::Alive);
-                health.set_check("engine", CheckState::Passing);
-            }
-            Ok(Err(error)) => return error,
-            Err(_) => return ProbeError::Silent,
+        if let Err(error) = host.probe().await {
+            return error;
         }
+        health.set_liveness(Liveness::Alive);
+        health.set_check("engine", CheckState::Passing);
         time::sleep(PROBE_EVERY).await;
     }
 }

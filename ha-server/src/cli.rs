@@ -12,7 +12,7 @@ use crate::run::run;
 use crate::status;
 
 const PROGRAM: Program =
-    Program { name: "ha-server", schema: SCHEMA, default_config: "conf/HAServer.conf" };
+    Program { name: "ha-server", schema: SCHEMA, default_config: "conf/HAServer.conf", quiet: &[] };
 
 /// HA coordination server for MQTT brokers.
 ///

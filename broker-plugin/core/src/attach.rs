@@ -1,11 +1,11 @@
 //! How the broker attaches to ha-server, and how it leaves: dialling, Hello, Welcome, lease.
 
-use ha_types::limits::FILTERS_PER_ITEM_MAX;
 use ha_types::link::{Downstream, Hello, PROTOCOL_VERSIONS, RetainedCopy, Upstream, Welcome};
-use ha_types::{ClusterMillis, Millis, Ticket};
+use ha_types::{ClusterMillis, Ticket};
 
+use crate::interest::items;
 use crate::lease::Lease;
-use crate::link::{Address, Attached, Link, StreamId};
+use crate::link::{Address, Attached, Attempt, Link, StreamId};
 use crate::plugin::{Close, Event, Mode, Output, Plugin};
 
 impl Plugin {
@@ -15,7 +15,7 @@ impl Plugin {
         self.next_stream += 1;
         let address = Address(self.next_address % addresses);
         self.next_address = address.0 + 1;
-        self.link = Link::Attaching { stream, since: self.now };
+        self.link = Link::Attaching(Attempt { stream, address, since: self.now });
         let hello = Hello {
             versions: PROTOCOL_VERSIONS,
             name: self.config.name.clone(),
@@ -57,6 +57,12 @@ impl Plugin {
             && attached.stream == stream
         {
             attached.lease.answered(sequence);
+            if attached.lease.has_lasted(self.now) {
+                // The address works: come back to it first. Welcome alone proves nothing: a broker
+                // that is sent away after each would attach, announce and fail in a fast circle.
+                self.next_address = attached.address.0;
+                self.backoff.reset();
+            }
         }
     }
 
@@ -69,9 +75,8 @@ impl Plugin {
         for item in items {
             // Each item may end the stream; what follows it then means nothing to us.
             match &self.link {
-                Link::Attaching { stream: current, since } if *current == stream => {
-                    let since = *since;
-                    self.first_item(stream, since, item, out);
+                Link::Attaching(attempt) if attempt.stream == stream => {
+                    self.first_item(*attempt, item, out);
                 }
                 Link::Attached(attached) if attached.stream == stream => self.take(item, out),
                 _ => return,
@@ -79,16 +84,10 @@ impl Plugin {
         }
     }
 
-    pub(crate) fn first_item(
-        &mut self,
-        stream: StreamId,
-        hello_sent: Millis,
-        item: Downstream,
-        out: &mut Vec<Output>,
-    ) {
+    pub(crate) fn first_item(&mut self, attempt: Attempt, item: Downstream, out: &mut Vec<Output>) {
         match item {
             Downstream::Welcome(welcome) if is_spoken(welcome.version) => {
-                self.welcomed(stream, hello_sent, welcome, out);
+                self.welcomed(attempt, welcome, out);
             }
             Downstream::Welcome(welcome) => {
                 let (version, ours) = (welcome.version, PROTOCOL_VERSIONS);
@@ -105,37 +104,42 @@ impl Plugin {
 
     pub(crate) fn welcomed(
         &mut self,
-        stream: StreamId,
-        hello_sent: Millis,
+        Attempt { stream, address, since }: Attempt,
         welcome: Welcome,
         out: &mut Vec<Output>,
     ) {
-        self.backoff.reset();
-        // The address works: come back to it first.
-        self.next_address = self.next_address.wrapping_sub(1);
+        let (taken, last) = (welcome.taken_upto, self.outbox.last_number());
+        if taken > last {
+            let detail = format!(
+                "ha-server took publish {taken} of this run, which numbered only {last}: \
+                 another broker has its name and incarnation"
+            );
+            return self.detach(detail, out);
+        }
         self.outbox_full_was_said = false;
         self.server = Some(welcome.server);
         let elapsed = ClusterMillis(self.now.0);
         self.cluster_time_at_zero = ClusterMillis(welcome.cluster_time.0.saturating_sub(elapsed.0));
-        let lease = Lease::new(self.now, welcome.lease_ms, welcome.heartbeat_ms, hello_sent);
-        let window = (welcome.publish_window as usize).clamp(1, self.config.outbox_max);
-        self.link = Link::Attached(Attached { stream, epoch: welcome.epoch, lease, window });
-        out.push(Output::Note(Event::Attached(welcome.epoch, welcome.software)));
+        let lease = Lease::new(self.now, welcome.lease_ms, welcome.heartbeat_ms, since);
+        let window = (welcome.publish_window as usize).min(self.config.outbox_max).max(1);
+        let epoch = welcome.epoch;
+        self.link = Link::Attached(Attached { stream, address, epoch, lease, window });
+        out.push(Output::Note(Event::Attached(epoch, welcome.software)));
         self.announce_all(stream, out);
         if welcome.retained_copy == RetainedCopy::Wanted {
             self.copy.start_upload();
             self.upload(stream, out);
         }
-        self.outbox.restart(welcome.taken_upto);
+        self.outbox.restart(taken);
+        self.copy.provisional.lose_all_but(&self.outbox.retained());
         self.pump(out);
         self.advance(out);
     }
 
     pub(crate) fn announce_all(&mut self, stream: StreamId, out: &mut Vec<Output>) {
-        let all: Vec<_> = self.interest.filters().cloned().collect();
-        for filters in all.chunks(FILTERS_PER_ITEM_MAX) {
+        for filters in items(self.interest.filters().cloned()) {
             // Ticket 0 is nobody's: its answer is ignored.
-            let announce = Upstream::Announce { ticket: Ticket(0), filters: filters.to_vec() };
+            let announce = Upstream::Announce { ticket: Ticket(0), filters };
             out.push(Output::Send(stream, announce));
         }
     }

@@ -2,8 +2,8 @@
 
 use std::sync::Arc;
 
-use ha_types::link::{Downstream, GoodbyeReason};
-use ha_types::{ClusterMillis, Message, PublishNumber, RetainedVersion};
+use ha_types::link::{Downstream, GoodbyeReason, PublishOutcome};
+use ha_types::{ClusterMillis, Message, PublishNumber, RetainedVersion, TopicName};
 
 use crate::host::{Delivery, HostCommand};
 use crate::plugin::{Event, Output, Plugin};
@@ -12,8 +12,8 @@ impl Plugin {
     pub(crate) fn take(&mut self, item: Downstream, out: &mut Vec<Output>) {
         match item {
             Downstream::Welcome(_) => self.detach("a second Welcome".into(), out),
-            Downstream::PublishResult { number, retained, .. } => {
-                self.answered(number, retained, out);
+            Downstream::PublishResult { number, outcome, retained } => {
+                self.answered(number, outcome, retained, out);
             }
             Downstream::InterestTaken { ticket } => {
                 if let Some(retained) = self.interest.taken(ticket) {
@@ -23,14 +23,14 @@ impl Plugin {
             Downstream::Deliver { message, retained } => self.deliver(message, retained, out),
             Downstream::RetainedUpdate(change) => {
                 let message = change.message.as_deref();
-                let taken = self.copy.take(&change.topic, change.version, message);
-                note_full(taken.is_err(), out);
+                self.take_retained(&change.topic, change.version, message, out);
             }
             Downstream::RetainedBegin => self.copy.begin(),
             Downstream::RetainedSynced { version } => {
                 let server = self.server.expect("set by Welcome");
-                self.copy.synced(version, server);
-                out.push(Output::Note(Event::RetainedLoaded(self.copy.store.len())));
+                if self.copy.synced(version, server) {
+                    out.push(Output::Note(Event::RetainedLoaded(self.copy.store.len())));
+                }
             }
             Downstream::Goodbye(goodbye) => match goodbye.reason {
                 GoodbyeReason::LeaseExpired => self.fence(goodbye.detail, out),
@@ -42,18 +42,34 @@ impl Plugin {
     pub(crate) fn answered(
         &mut self,
         number: PublishNumber,
+        outcome: PublishOutcome,
         retained: RetainedVersion,
         out: &mut Vec<Output>,
     ) {
         let Some(entry) = self.outbox.answered(number) else {
             return self.detach(format!("a result for publish {number}, which is not due"), out);
         };
+        note_full(outcome == PublishOutcome::RetainedFull, out);
         if retained > RetainedVersion(0) {
             let message = &entry.message;
             let taken = self.copy.take(&message.topic, retained, Some(message));
             note_full(taken.is_err(), out);
         }
+        self.copy.provisional.answered(&entry.message.topic, number);
         self.pump(out);
+    }
+
+    /// An ordered change that is not the result of a publish of ours.
+    fn take_retained(
+        &mut self,
+        topic: &TopicName,
+        version: RetainedVersion,
+        message: Option<&Message>,
+        out: &mut Vec<Output>,
+    ) {
+        let taken = self.copy.take(topic, version, message);
+        note_full(taken.is_err(), out);
+        self.copy.provisional.ordered(topic);
     }
 
     pub(crate) fn deliver(
@@ -63,8 +79,7 @@ impl Plugin {
         out: &mut Vec<Output>,
     ) {
         if retained > RetainedVersion(0) {
-            let taken = self.copy.take(&message.topic, retained, Some(&message));
-            note_full(taken.is_err(), out);
+            self.take_retained(&message.topic, retained, Some(&message), out);
         }
         if let Some(delivery) = delivery(&message, self.cluster_time()) {
             out.push(Output::Host(HostCommand::Deliver(delivery)));

@@ -5,6 +5,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use ha_types::limits::{FILTERS_PER_ITEM_MAX, FRAME_BYTES};
 use ha_types::{SessionId, Subscription, Ticket, TopicFilter};
 
 /// The filters whose retained messages a waiting SUBSCRIBE must get, by subscription; `None`: none.
@@ -12,8 +13,8 @@ pub(crate) type RetainedFilters = Vec<Option<TopicFilter>>;
 
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Interest {
-    sessions: BTreeMap<SessionId, BTreeSet<Subscription>>,
-    filters: BTreeMap<TopicFilter, usize>,
+    pub(crate) sessions: BTreeMap<SessionId, BTreeSet<Subscription>>,
+    pub(crate) filters: BTreeMap<TopicFilter, usize>,
     waiting: BTreeMap<Ticket, RetainedFilters>,
 }
 
@@ -21,6 +22,21 @@ impl Interest {
     /// Whether the session has this subscription.
     pub(crate) fn has(&self, session: SessionId, subscription: &Subscription) -> bool {
         self.sessions.get(&session).is_some_and(|known| known.contains(subscription))
+    }
+
+    /// Whether these subscriptions leave at most `max` distinct filters in all, and as many
+    /// subscriptions to the session (shared ones can be many to one filter).
+    pub(crate) fn has_room_for<'a>(
+        &self,
+        session: SessionId,
+        subscriptions: impl Iterator<Item = &'a Subscription>,
+        max: usize,
+    ) -> bool {
+        let new: BTreeSet<_> = subscriptions.filter(|new| !self.has(session, new)).collect();
+        let filters: BTreeSet<_> = new.iter().map(|new| new.filter()).collect();
+        let unknown = filters.iter().filter(|filter| !self.filters.contains_key(**filter)).count();
+        let known = self.sessions.get(&session).map_or(0, BTreeSet::len);
+        self.filters.len() + unknown <= max && known + new.len() <= max
     }
 
     /// Adds a subscription. Returns its filter when no session had it before.
@@ -79,6 +95,10 @@ impl Interest {
         self.waiting.remove(&ticket)
     }
 
+    pub(crate) fn is_waiting(&self) -> bool {
+        !self.waiting.is_empty()
+    }
+
     /// All waiting SUBSCRIBEs: ha-server is gone.
     pub(crate) fn stop_waiting(&mut self) -> BTreeMap<Ticket, RetainedFilters> {
         std::mem::take(&mut self.waiting)
@@ -92,6 +112,26 @@ impl Interest {
         }
         self.filters.remove_entry(filter).map(|(filter, _)| filter)
     }
+}
+
+/// Parts of `filters` that fit into one item each: few enough, and into a frame.
+pub(crate) fn items(filters: impl IntoIterator<Item = TopicFilter>) -> Vec<Vec<TopicFilter>> {
+    let mut items: Vec<Vec<_>> = Vec::new();
+    let mut bytes = 0;
+    for filter in filters {
+        let size = filter.as_str().len();
+        match items.last_mut() {
+            Some(item) if item.len() < FILTERS_PER_ITEM_MAX && bytes + size <= FRAME_BYTES => {
+                item.push(filter);
+                bytes += size;
+            }
+            _ => {
+                items.push(vec![filter]);
+                bytes = size;
+            }
+        }
+    }
+    items
 }
 
 #[cfg(test)]

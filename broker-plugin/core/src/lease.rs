@@ -16,6 +16,7 @@ const UNANSWERED_MAX: usize = 64;
 pub(crate) struct Lease {
     lease_ms: u64,
     heartbeat_ms: u64,
+    began: Millis,
     /// When the last answered heartbeat (at first the Hello) was sent.
     counts_from: Millis,
     next_heartbeat: Millis,
@@ -29,6 +30,7 @@ impl Lease {
         Self {
             lease_ms: lease_ms.max(1),
             heartbeat_ms: heartbeat_ms.max(1),
+            began: hello_sent,
             counts_from: hello_sent,
             next_heartbeat: now,
             sequence: 0,
@@ -42,6 +44,11 @@ impl Lease {
 
     pub(crate) fn expires(&self) -> Millis {
         self.counts_from.plus(self.lease_ms)
+    }
+
+    /// Whether answers to heartbeats have kept it beyond its first end.
+    pub(crate) fn has_lasted(&self, now: Millis) -> bool {
+        now.since(self.began) >= self.lease_ms
     }
 
     /// The sequence number of the heartbeat that is due, if one is.

@@ -12,6 +12,15 @@ pub struct StreamId(pub u64);
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Address(pub usize);
 
+/// A stream whose Welcome is awaited.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Attempt {
+    pub(crate) stream: StreamId,
+    pub(crate) address: Address,
+    /// When it was dialled and said Hello.
+    pub(crate) since: Millis,
+}
+
 /// Where the link is.
 #[derive(Clone, Debug)]
 pub(crate) enum Link {
@@ -19,8 +28,8 @@ pub(crate) enum Link {
     Alone,
     /// Not connected; dials at this time.
     Detached(Millis),
-    /// Dialled and said Hello at `since`; Welcome is awaited.
-    Attaching { stream: StreamId, since: Millis },
+    /// Dialled and said Hello; Welcome is awaited.
+    Attaching(Attempt),
     /// Welcomed.
     Attached(Attached),
     /// ha-server let our epoch end. Sessions that moved are closed before dialling at this time.
@@ -30,6 +39,7 @@ pub(crate) enum Link {
 #[derive(Clone, Debug)]
 pub(crate) struct Attached {
     pub(crate) stream: StreamId,
+    pub(crate) address: Address,
     pub(crate) epoch: BrokerEpoch,
     pub(crate) lease: Lease,
     /// Numbered publishes that may be unanswered.
@@ -39,7 +49,7 @@ pub(crate) struct Attached {
 impl Link {
     pub(crate) fn stream(&self) -> Option<StreamId> {
         match self {
-            Self::Attaching { stream, .. } | Self::Attached(Attached { stream, .. }) => {
+            Self::Attaching(Attempt { stream, .. }) | Self::Attached(Attached { stream, .. }) => {
                 Some(*stream)
             }
             Self::Alone | Self::Detached(_) | Self::Fenced(_) => None,

@@ -8,10 +8,10 @@
 //! Bounded in messages and bytes. What finds no room is dropped by the caller, before it has a
 //! number.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeSet, VecDeque};
 use std::sync::Arc;
 
-use ha_types::{Message, PublishNumber, Qos};
+use ha_types::{Message, PublishNumber, Qos, TopicName};
 
 #[derive(Clone, Debug)]
 pub(crate) struct Entry {
@@ -22,11 +22,11 @@ pub(crate) struct Entry {
 #[derive(Clone, Debug)]
 pub(crate) struct Outbox {
     /// First those that were sent on this stream, then those that were not.
-    entries: VecDeque<Entry>,
-    sent: usize,
-    bytes: usize,
-    last_number: PublishNumber,
-    messages_max: usize,
+    pub(crate) entries: VecDeque<Entry>,
+    pub(crate) sent: usize,
+    pub(crate) bytes: usize,
+    pub(crate) last_number: PublishNumber,
+    pub(crate) messages_max: usize,
     bytes_max: usize,
 }
 
@@ -44,20 +44,37 @@ impl Outbox {
         self.bytes
     }
 
+    /// How many were sent on this stream, and how many were not.
+    pub(crate) fn sent_and_waiting(&self) -> (usize, usize) {
+        (self.sent, self.entries.len() - self.sent)
+    }
+
     /// Whether `message` fits. One message always fits into an empty outbox.
     pub(crate) fn has_room_for(&self, message: &Message) -> bool {
         let fits = self.bytes + message.size() <= self.bytes_max;
         self.entries.len() < self.messages_max && (fits || self.entries.is_empty())
     }
 
+    /// The last number that was given.
+    pub(crate) fn last_number(&self) -> PublishNumber {
+        self.last_number
+    }
+
+    /// Topic and number of each publish that is to be retained.
+    pub(crate) fn retained(&self) -> BTreeSet<(&TopicName, Option<PublishNumber>)> {
+        let retained = self.entries.iter().filter(|entry| entry.message.retain);
+        retained.map(|entry| (&entry.message.topic, entry.number)).collect()
+    }
+
     /// Appends a message; numbers it if its QoS asks for that.
-    pub(crate) fn push(&mut self, message: Arc<Message>) {
+    pub(crate) fn push(&mut self, message: Arc<Message>) -> Option<PublishNumber> {
         let number = (message.qos > Qos::AtMostOnce).then(|| {
             self.last_number.0 += 1;
             self.last_number
         });
         self.bytes += message.size();
         self.entries.push_back(Entry { number, message });
+        number
     }
 
     /// The next entry to send, while fewer than `window` are unanswered.
@@ -136,7 +153,9 @@ mod tests {
     #[test]
     fn window_bounds_what_is_unanswered_and_answers_open_it() {
         let mut outbox = Outbox::new(10, 1_000);
-        (0..3).for_each(|_| outbox.push(message(Qos::AtLeastOnce)));
+        for _ in 0..3 {
+            outbox.push(message(Qos::AtLeastOnce));
+        }
         assert_eq!(numbers(&mut outbox, 2), [Some(1), Some(2)]);
         assert!(outbox.answered(PublishNumber(2)).is_none(), "answers come in order");
         assert!(outbox.answered(PublishNumber(1)).is_some());
@@ -153,7 +172,9 @@ mod tests {
     #[test]
     fn outbox_is_bounded_in_messages_and_in_bytes() {
         let mut outbox = Outbox::new(2, 1_000);
-        (0..2).for_each(|_| outbox.push(message(Qos::AtLeastOnce)));
+        for _ in 0..2 {
+            outbox.push(message(Qos::AtLeastOnce));
+        }
         assert!(!outbox.has_room_for(&message(Qos::AtLeastOnce)));
         let mut outbox = Outbox::new(10, 19);
         assert!(outbox.has_room_for(&message(Qos::AtLeastOnce)));

@@ -4,9 +4,7 @@
 //! the broker serves its own clients on its own.
 
 use ha_types::link::{Downstream, Upstream};
-use ha_types::{
-    BrokerEpoch, BrokerName, ClusterMillis, Incarnation, Millis, RetainedStore, ServerIncarnation,
-};
+use ha_types::{BrokerEpoch, BrokerName, ClusterMillis, Incarnation, Millis, ServerIncarnation};
 
 use crate::backoff::Backoff;
 use crate::host::{HostCommand, HostEvent, HostPublish};
@@ -18,6 +16,9 @@ use crate::retained::Copy;
 /// How long a Welcome is awaited. A healthy ha-server answers in milliseconds; three seconds is one
 /// lost packet and its retransmissions.
 const ATTACH_TIMEOUT_MS: u64 = 3_000;
+
+/// How often expired retained messages are removed. Until then they are not shown, only take room.
+const EXPIRY_MS: u64 = 60_000;
 
 /// Whether there is a cluster.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -142,6 +143,8 @@ pub struct Plugin {
     pub(crate) now: Millis,
     pub(crate) dropped: u64,
     pub(crate) outbox_full_was_said: bool,
+    /// When expired retained messages are removed next.
+    pub(crate) expire_at: Millis,
 }
 
 impl Plugin {
@@ -153,7 +156,6 @@ impl Plugin {
             Mode::Alone => Link::Alone,
             Mode::Clustered(_) => Link::Detached(Millis(0)),
         };
-        let store = RetainedStore::new(config.retained_max, config.retained_bytes_max);
         Self {
             link,
             next_stream: 1,
@@ -161,12 +163,13 @@ impl Plugin {
             backoff: Backoff::new(config.backoff_ms.0, config.backoff_ms.1, config.seed),
             outbox: Outbox::new(config.outbox_max, config.outbox_bytes_max),
             interest: Interest::default(),
-            copy: Copy::new(store),
+            copy: Copy::new(config.retained_max, config.retained_bytes_max),
             server: None,
             cluster_time_at_zero: config.cluster_time_at_zero,
             now: Millis(0),
             dropped: 0,
             outbox_full_was_said: false,
+            expire_at: Millis(EXPIRY_MS),
             config,
         }
     }
@@ -202,7 +205,7 @@ impl Plugin {
         match &self.link {
             Link::Alone => None,
             Link::Detached(at) | Link::Fenced(at) => Some(*at),
-            Link::Attaching { since, .. } => Some(since.plus(ATTACH_TIMEOUT_MS)),
+            Link::Attaching(attempt) => Some(attempt.since.plus(ATTACH_TIMEOUT_MS)),
             Link::Attached(attached) => Some(attached.lease.deadline()),
         }
     }
@@ -226,7 +229,7 @@ impl Plugin {
         match self.link {
             Link::Alone => LinkState::Alone,
             Link::Detached(_) => LinkState::Detached,
-            Link::Attaching { .. } => LinkState::Attaching,
+            Link::Attaching(_) => LinkState::Attaching,
             Link::Attached(_) => LinkState::Attached,
             Link::Fenced(_) => LinkState::Fenced,
         }
@@ -250,7 +253,7 @@ impl Plugin {
         self.interest.len()
     }
 
-    /// Retained messages.
+    /// Retained messages that ha-server, or a broker that is alone, has ordered.
     #[must_use]
     pub fn retained_len(&self) -> usize {
         self.copy.store.len()
@@ -263,13 +266,17 @@ impl Plugin {
     }
 
     pub(crate) fn cluster_time(&self) -> ClusterMillis {
-        ClusterMillis(self.cluster_time_at_zero.0 + self.now.0)
+        ClusterMillis(self.cluster_time_at_zero.0.saturating_add(self.now.0))
     }
 
     pub(crate) fn advance(&mut self, out: &mut Vec<Output>) {
+        if self.expire_at <= self.now {
+            self.expire_at = self.now.plus(EXPIRY_MS);
+            self.copy.store.remove_expired(self.cluster_time());
+        }
         match &mut self.link {
             Link::Detached(at) | Link::Fenced(at) if *at <= self.now => self.dial(out),
-            Link::Attaching { since, .. } if since.plus(ATTACH_TIMEOUT_MS) <= self.now => {
+            Link::Attaching(attempt) if attempt.since.plus(ATTACH_TIMEOUT_MS) <= self.now => {
                 self.detach("no answer to Hello".into(), out);
             }
             Link::Attached(attached) if attached.lease.expires() <= self.now => {
@@ -280,7 +287,7 @@ impl Plugin {
                     out.push(Output::Heartbeat(attached.stream, attached.epoch, sequence));
                 }
             }
-            Link::Alone | Link::Detached(_) | Link::Fenced(_) | Link::Attaching { .. } => (),
+            Link::Alone | Link::Detached(_) | Link::Fenced(_) | Link::Attaching(_) => (),
         }
     }
 

@@ -8,6 +8,7 @@ use ha_types::{BrokerEpoch, ClusterMillis, Message, Publisher, Qos};
 use crate::downstream::note_full;
 use crate::host::HostPublish;
 use crate::plugin::{Event, Mode, Output, Plugin};
+use crate::provisional::Fate;
 
 impl Plugin {
     /// Sends from the outbox what the window allows.
@@ -22,28 +23,40 @@ impl Plugin {
 
     pub(crate) fn publish(&mut self, publish: HostPublish, out: &mut Vec<Output>) {
         let message = self.message(publish);
-        if message.retain {
-            let kept = match self.config.mode {
-                Mode::Alone => self.copy.publish_alone(&message),
-                Mode::Clustered(_) => self.copy.publish(&message),
-            };
-            note_full(kept.is_err(), out);
-        }
-        if self.config.mode == Mode::Alone {
-            return;
-        }
+        let kept = match self.config.mode {
+            Mode::Alone if message.retain => self.copy.publish_alone(&message),
+            Mode::Alone => Ok(()),
+            Mode::Clustered(_) => {
+                let fate = self.forward(&message, out);
+                if message.retain { self.copy.provisional.put(&message, fate) } else { Ok(()) }
+            }
+        };
+        note_full(kept.is_err(), out);
+    }
+
+    /// Sends a message, keeps it until it can be sent, or drops it.
+    fn forward(&mut self, message: &Arc<Message>, out: &mut Vec<Output>) -> Fate {
+        let own = Arc::clone(message);
         let waits = message.qos > Qos::AtMostOnce || message.retain;
         match self.link.stream().filter(|_| self.link.attached().is_some()) {
             Some(stream) if !waits => {
-                out.push(Output::Send(stream, Upstream::Publish { number: None, message }));
+                let publish = Upstream::Publish { number: None, message: own };
+                out.push(Output::Send(stream, publish));
+                Fate::OnItsWay(None)
             }
             // The shell brings publishes only while the outbox has room.
             Some(_) => {
-                self.outbox.push(message);
+                let number = self.outbox.push(own);
                 self.pump(out);
+                Fate::OnItsWay(number)
             }
-            None if waits && self.outbox.has_room_for(&message) => self.outbox.push(message),
-            None => self.drop_publish(&message, out),
+            None if waits && self.outbox.has_room_for(message) => {
+                Fate::OnItsWay(self.outbox.push(own))
+            }
+            None => {
+                self.drop_publish(message, out);
+                Fate::Lost
+            }
         }
     }
 
@@ -58,7 +71,8 @@ impl Plugin {
     pub(crate) fn message(&self, publish: HostPublish) -> Arc<Message> {
         let epoch = self.link.attached().map_or(BrokerEpoch(0), |attached| attached.epoch);
         let now = self.cluster_time();
-        let expires = |seconds: u32| ClusterMillis(now.0 + u64::from(seconds) * 1_000);
+        let expires =
+            |seconds: u32| ClusterMillis(now.0.saturating_add(u64::from(seconds) * 1_000));
         Arc::new(Message {
             topic: publish.topic,
             payload: publish.payload,

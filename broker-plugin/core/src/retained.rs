@@ -2,22 +2,29 @@
 //!
 //! Complete after ha-server has sent all of them between RetainedBegin and RetainedSynced. What a
 //! client publishes here is shown at once, provisionally, and gets its place in the cluster's order
-//! from ha-server.
+//! from ha-server; until then the ordered message stays below it.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use ha_types::link::{RetainedChange, Upstream};
+use ha_types::retained::Refused;
 use ha_types::{
-    Message, RetainedStore, RetainedVersion, ServerIncarnation, TopicName, retained::Refused,
+    ClusterMillis, Message, RetainedStore, RetainedVersion, ServerIncarnation, TopicFilter,
+    TopicName,
 };
+
+use crate::provisional::Provisional;
 
 /// Topics uploaded at a time.
 const PAGE: usize = 256;
 
 #[derive(Clone, Debug)]
 pub(crate) struct Copy {
+    /// What was ordered.
     pub(crate) store: RetainedStore,
+    /// What was not yet; shown instead.
+    pub(crate) provisional: Provisional,
     /// The ha-server run whose complete copy this is; `None`: never complete.
     pub(crate) of: Option<ServerIncarnation>,
     /// Topics mentioned since RetainedBegin; `None`: no transfer runs.
@@ -35,17 +42,31 @@ enum Upload {
 }
 
 impl Copy {
-    pub(crate) fn new(store: RetainedStore) -> Self {
-        let own_version = RetainedVersion(0);
-        Self { store, of: None, mentioned: None, upload: Upload::None, own_version }
+    /// An empty copy for at most `messages_max` messages of together `bytes_max` bytes, and as many
+    /// that are not ordered yet.
+    pub(crate) fn new(messages_max: usize, bytes_max: usize) -> Self {
+        Self {
+            store: RetainedStore::new(messages_max, bytes_max),
+            provisional: Provisional::new(messages_max, bytes_max),
+            of: None,
+            mentioned: None,
+            upload: Upload::None,
+            own_version: RetainedVersion(0),
+        }
     }
 
-    /// A client's retained message or clear, not yet ordered by ha-server.
-    pub(crate) fn publish(&mut self, message: &Message) -> Result<(), Refused> {
-        self.store.set_provisional(&Arc::new(message.detached()))
+    /// The messages whose topics match `filter` and that are not expired at `now`.
+    pub(crate) fn matching<'a>(
+        &'a self,
+        filter: &'a TopicFilter,
+        now: ClusterMillis,
+    ) -> impl Iterator<Item = &'a Arc<Message>> {
+        let ordered = self.store.matching(filter, now);
+        let ordered = ordered.filter(|message| !self.provisional.hides(&message.topic));
+        ordered.chain(self.provisional.matching(filter, now))
     }
 
-    /// The same without ha-server: ordered here.
+    /// A client's retained message or clear where there is no ha-server: ordered here.
     pub(crate) fn publish_alone(&mut self, message: &Message) -> Result<(), Refused> {
         self.own_version.0 += 1;
         self.take(&message.topic, self.own_version, Some(message))
@@ -74,17 +95,24 @@ impl Copy {
         self.mentioned = Some(BTreeSet::new());
     }
 
-    /// All was sent: what was not mentioned does not exist.
-    pub(crate) fn synced(&mut self, version: RetainedVersion, server: ServerIncarnation) {
-        let Some(mentioned) = self.mentioned.take() else { return };
+    /// All was sent: what was not mentioned does not exist. Returns whether a transfer ran.
+    pub(crate) fn synced(&mut self, version: RetainedVersion, server: ServerIncarnation) -> bool {
+        let Some(mentioned) = self.mentioned.take() else { return false };
         self.store.keep_only(version, |topic| mentioned.contains(topic));
+        self.provisional.remove_lost();
         self.of = Some(server);
+        true
     }
 
     /// The stream is gone: nothing of a transfer goes on.
     pub(crate) fn stop(&mut self) {
         self.mentioned = None;
         self.upload = Upload::None;
+    }
+
+    /// Whether a transfer or an upload runs.
+    pub(crate) fn is_busy(&self) -> bool {
+        self.mentioned.is_some() || !matches!(self.upload, Upload::None)
     }
 
     pub(crate) fn start_upload(&mut self) {

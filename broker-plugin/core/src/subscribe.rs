@@ -1,30 +1,28 @@
 //! What clients of this broker subscribe to, and when their SUBSCRIBEs are answered.
 
-use ha_types::limits::FILTERS_PER_ITEM_MAX;
 use ha_types::link::Upstream;
-use ha_types::{SessionId, Ticket, TopicFilter};
+use ha_types::{SessionId, Subscription, Ticket, TopicFilter};
 
 use crate::downstream::delivery;
 use crate::host::{HostCommand, HostEvent, NewSubscription, RetainedWanted};
-use crate::interest::RetainedFilters;
+use crate::interest::{RetainedFilters, items};
 use crate::plugin::{Event, Output, Plugin};
 
 impl Plugin {
     pub(crate) fn host_event(&mut self, event: HostEvent, out: &mut Vec<Output>) {
         match event {
             HostEvent::Subscribe { ticket, session, subscriptions } => {
-                let new = |s: &&NewSubscription| !self.interest.has(session, &s.subscription);
-                let added = subscriptions.iter().filter(new).count();
-                if self.interest.len() + added > self.config.filters_max {
+                let all = subscriptions.iter().map(|new| &new.subscription);
+                if !self.interest.has_room_for(session, all, self.config.filters_max) {
                     out.push(Output::Note(Event::FiltersFull));
                     return out.push(Output::Host(HostCommand::SubscribeRefused { ticket }));
                 }
-                let retained = subscriptions.iter().map(|s| self.retained_filter(session, s));
-                let retained: RetainedFilters = retained.collect();
-                let filters = subscriptions
-                    .iter()
-                    .filter_map(|new| self.interest.add(session, &new.subscription))
-                    .collect();
+                let (mut retained, mut filters) = (RetainedFilters::new(), Vec::new());
+                // One after the other: the second of two equal ones is not new [MQTT-3.8.4-5].
+                for new in &subscriptions {
+                    retained.push(self.retained_filter(session, new));
+                    filters.extend(self.interest.add(session, &new.subscription));
+                }
                 self.announce(ticket, filters, retained, out);
             }
             HostEvent::Unsubscribe { session, subscriptions } => {
@@ -44,12 +42,13 @@ impl Plugin {
         session: SessionId,
         new: &NewSubscription,
     ) -> Option<TopicFilter> {
+        let Subscription::Plain(filter) = &new.subscription else { return None };
         let wanted = match new.retained {
             RetainedWanted::Always => true,
             RetainedWanted::IfNew => !self.interest.has(session, &new.subscription),
             RetainedWanted::Never => false,
         };
-        wanted.then(|| new.subscription.filter().clone())
+        wanted.then(|| filter.clone())
     }
 
     /// Announces new filters and waits for the answer, also when none is new: a SUBSCRIBE is
@@ -65,9 +64,9 @@ impl Plugin {
             return self.subscribed(ticket, &retained, out);
         };
         let stream = attached.stream;
-        let mut chunks = filters.chunks(FILTERS_PER_ITEM_MAX).map(<[_]>::to_vec);
-        let last = chunks.next_back().unwrap_or_default();
-        for filters in chunks {
+        let mut items = items(filters);
+        let last = items.pop().unwrap_or_default();
+        for filters in items {
             out.push(Output::Send(stream, Upstream::Announce { ticket: Ticket(0), filters }));
         }
         self.interest.wait(ticket, retained);
@@ -76,9 +75,8 @@ impl Plugin {
 
     pub(crate) fn withdraw(&mut self, gone: Vec<TopicFilter>, out: &mut Vec<Output>) {
         let Some(attached) = self.link.attached() else { return };
-        for filters in gone.chunks(FILTERS_PER_ITEM_MAX) {
-            let withdraw = Upstream::Withdraw { filters: filters.to_vec() };
-            out.push(Output::Send(attached.stream, withdraw));
+        for filters in items(gone) {
+            out.push(Output::Send(attached.stream, Upstream::Withdraw { filters }));
         }
     }
 
@@ -90,10 +88,10 @@ impl Plugin {
     ) {
         let now = self.cluster_time();
         let matching = |filter: &Option<TopicFilter>| {
-            let filter = filter.as_ref()?;
-            Some(self.copy.store.matching(filter, now).filter_map(|m| delivery(m, now)).collect())
+            let found = filter.iter().flat_map(|filter| self.copy.matching(filter, now));
+            found.filter_map(|message| delivery(message, now)).collect()
         };
-        let retained = filters.iter().map(|filter| matching(filter).unwrap_or_default()).collect();
+        let retained = filters.iter().map(matching).collect();
         out.push(Output::Host(HostCommand::Subscribed { ticket, retained }));
     }
 }

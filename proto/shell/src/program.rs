@@ -23,6 +23,8 @@ pub struct Program {
     pub schema: &'static [Section],
     /// Read when it exists and no other file is named.
     pub default_config: &'static str,
+    /// Libraries whose logs nobody needs unless `--log-level` names them.
+    pub quiet: &'static [&'static str],
 }
 
 impl Program {
@@ -40,7 +42,7 @@ impl Program {
         R: Future<Output = Result<(), E>>,
         E: Error + Send + Sync + 'static,
     {
-        if let Err(error) = logging::init(common.log_format, &common.log_level) {
+        if let Err(error) = logging::init(common.log_format, &self.log_level(common)) {
             return self.misconfigured(&error);
         }
         let configured = self.settings(common).and_then(|settings| {
@@ -95,6 +97,12 @@ impl Program {
             Ok(()) => Exit::Stopped,
             Err(error) => self.failed(&*error),
         }
+    }
+
+    fn log_level(&self, common: &CommonArgs) -> String {
+        let unnamed = |library: &&&str| !common.log_level.contains(**library);
+        let off = self.quiet.iter().filter(unnamed).map(|library| format!(",{library}=off"));
+        common.log_level.clone() + &off.collect::<String>()
     }
 
     fn settings(&self, common: &CommonArgs) -> Result<Settings, ConfigError> {
