@@ -174,6 +174,9 @@ async fn beat(
 
 /// An error with its causes, without what repeats.
 fn whole(error: &(dyn Error + Send + Sync + 'static)) -> String {
+    if let Some(status) = error.downcast_ref::<tonic::Status>() {
+        return status.message().to_owned();
+    }
     let mut text = error.to_string();
     let mut cause = error.source();
     while let Some(error) = cause {

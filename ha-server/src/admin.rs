@@ -9,7 +9,7 @@ use crate::distribute::Handle;
 use crate::rates::Rates;
 use crate::run::SOFTWARE;
 
-/// Implements the Admin service from the last snapshot.
+/// Implements the Admin service.
 #[derive(Clone)]
 pub(crate) struct Admin {
     pub(crate) handle: Handle,
@@ -23,7 +23,8 @@ impl Service for Admin {
         &self,
         _request: Request<v1::StatusRequest>,
     ) -> Result<Response<v1::StatusResponse>, Status> {
-        let snapshot = self.handle.snapshot();
+        let looked = self.handle.look().await;
+        let snapshot = looked.map_err(|stopped| Status::unavailable(stopped.to_string()))?;
         Ok(Response::new(v1::StatusResponse {
             software: SOFTWARE.to_owned(),
             incarnation: self.server.0,

@@ -14,7 +14,7 @@ use ha_types::{BrokerEpoch, ClusterMillis, Millis};
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::{self, Instant};
 
-use crate::rates::Rates;
+use crate::rates::{Rates, Sampler};
 
 /// Frames of all streams that wait for the distributor. Small: what waits here has memory of its
 /// own, and the streams' flow control holds the rest back.
@@ -40,10 +40,11 @@ pub(crate) enum FromStream {
 /// What must not wait behind traffic.
 pub(crate) enum Urgent {
     Heartbeat(BrokerEpoch, oneshot::Sender<(HeartbeatAnswer, ClusterMillis)>),
+    Look(oneshot::Sender<Snapshot>),
     ShutDown,
 }
 
-/// What the distributor last looked like, at most a second ago.
+/// What the distributor looks like.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Snapshot {
     pub(crate) brokers: Vec<(BrokerView, Rates)>,
@@ -82,7 +83,14 @@ impl Handle {
         let _ = self.urgent.send(Urgent::ShutDown).await;
     }
 
-    /// The last snapshot.
+    /// The distributor as it is.
+    pub(crate) async fn look(&self) -> Result<Snapshot, Stopped> {
+        let (reply, answer) = oneshot::channel();
+        self.urgent.send(Urgent::Look(reply)).await.map_err(|_| Stopped)?;
+        answer.await.map_err(|_| Stopped)
+    }
+
+    /// The distributor as it was at most a second ago, without asking it.
     pub(crate) fn snapshot(&self) -> Snapshot {
         self.snapshot.lock().expect("nobody panics while holding it").clone()
     }
@@ -100,6 +108,7 @@ pub(crate) fn start(distributor: Distributor) -> (Handle, tokio::task::JoinHandl
         snapshot: Arc::clone(&snapshot),
         outputs: Vec::new(),
         is_stopping: false,
+        rates: Sampler::default(),
     };
     let handle = Handle { inputs, urgent, snapshot };
     (handle, tokio::spawn(task.run(from_streams, urgent_inputs)))
@@ -113,6 +122,7 @@ struct Task {
     snapshot: Arc<Mutex<Snapshot>>,
     outputs: Vec<Output>,
     is_stopping: bool,
+    rates: Sampler,
 }
 
 impl Task {
@@ -162,6 +172,8 @@ impl Task {
                 // The stream may be gone; the lease is kept all the same.
                 let _ = reply.send((answer, self.distributor.cluster_time()));
             }
+            // Whoever asked may be gone.
+            Urgent::Look(reply) => drop(reply.send(self.look())),
             Urgent::ShutDown => {
                 self.is_stopping = true;
                 self.step(Input::ShutDown);
@@ -188,20 +200,25 @@ impl Task {
     }
 
     fn sample(&mut self) {
+        let brokers = self.distributor.brokers(self.now());
+        self.rates.sample(&brokers, SAMPLE);
+        *self.snapshot.lock().expect("nobody panics while holding it") = self.look();
+    }
+
+    fn look(&self) -> Snapshot {
         let now = self.now();
-        let mut snapshot = self.snapshot.lock().expect("nobody panics while holding it");
-        let rates = |view: &BrokerView| {
-            let old = snapshot.brokers.iter().find(|(old, _)| old.name == view.name);
-            old.map_or_else(Rates::default, |(old, _)| Rates::between(old, view, SAMPLE))
-        };
         let brokers = self.distributor.brokers(now);
-        let brokers = brokers.into_iter().map(|view| (view.clone(), rates(&view))).collect();
-        *snapshot = Snapshot {
-            brokers,
+        let with_rates = |view: BrokerView| (self.rates.of(&view.name), view);
+        Snapshot {
+            brokers: brokers
+                .into_iter()
+                .map(with_rates)
+                .map(|(rates, view)| (view, rates))
+                .collect(),
             retained_messages: self.distributor.retained().len(),
             retained_bytes: self.distributor.retained().bytes(),
             uptime_ms: now.0,
-        };
+        }
     }
 }
 

@@ -15,7 +15,7 @@ impl Backoff {
     /// Delays from `min_ms` to `max_ms`; `seed` chooses the jitter.
     pub(crate) fn new(min_ms: u64, max_ms: u64, seed: u64) -> Self {
         assert!(0 < min_ms && min_ms <= max_ms, "a delay of zero would spin");
-        Self { min_ms, max_ms, attempts: 0, random: seed | 1 }
+        Self { min_ms, max_ms, attempts: 0, random: mixed(seed) | 1 }
     }
 
     /// The delay before the next attempt: between half of the doubled delay and all of it.
@@ -40,9 +40,27 @@ impl Backoff {
     }
 }
 
+/// Spreads seeds that differ in few bits, as those of brokers started together do (SplitMix64,
+/// Steele 2014).
+fn mixed(seed: u64) -> u64 {
+    let mut z = seed.wrapping_add(0x9E37_79B9_7F4A_7C15);
+    z = (z ^ (z >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
+    z = (z ^ (z >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
+    z ^ (z >> 31)
+}
+
 #[cfg(test)]
 mod tests {
     use super::Backoff;
+
+    #[test]
+    fn brokers_with_neighbouring_seeds_do_not_dial_in_step() {
+        let delays = |seed| {
+            let mut backoff = Backoff::new(500, 500, seed);
+            [backoff.next_ms(), backoff.next_ms(), backoff.next_ms()]
+        };
+        assert_ne!(delays(1_000), delays(1_001));
+    }
 
     #[test]
     fn delay_doubles_up_to_the_maximum_and_is_never_below_half() {
