@@ -1,0 +1,105 @@
+//! `ha-bench`: an MQTT load generator over raw sockets.
+//!
+//! First form: MQTT 3.1.1, patterns made of publishers and subscribers, closed loop with a window
+//! per publisher or open loop at a rate. A message carries the time at which it was meant to be
+//! sent, so that a publisher that cannot keep its rate shows as latency (no coordinated omission).
+
+#![expect(clippy::print_stdout, reason = "a measuring program")]
+
+mod client;
+mod processes;
+mod run;
+mod shape;
+
+use std::process::ExitCode;
+use std::time::Duration;
+
+use clap::Parser;
+
+use crate::run::{Load, Report};
+use crate::shape::Pattern;
+
+/// Loads MQTT brokers and prints throughput, latency, loss, duplicates and processor time.
+#[derive(Debug, Parser)]
+#[command(name = "ha-bench", version)]
+struct Args {
+    /// pairs: each publisher has its own subscriber. fan-out: one publisher, all subscribers.
+    /// fan-in: all publishers, one subscriber.
+    #[arg(value_enum)]
+    pattern: Pattern,
+    /// Publishers (pairs, fan-in) or subscribers (fan-out).
+    #[arg(long, default_value_t = 4)]
+    clients: usize,
+    /// Where publishers connect.
+    #[arg(long, value_name = "HOST:PORT", default_value = "127.0.0.1:1883")]
+    publish: String,
+    /// Where subscribers connect.
+    #[arg(long, value_name = "HOST:PORT", default_value = "127.0.0.1:1884")]
+    subscribe: String,
+    /// Quality of service of both sides.
+    #[arg(long, default_value_t = 0, value_parser = clap::value_parser!(u8).range(0..=1))]
+    qos: u8,
+    /// Bytes of payload, at least 24.
+    #[arg(long, default_value_t = 256)]
+    size: usize,
+    /// Messages of one publisher that may be on their way to a subscriber.
+    #[arg(long, default_value_t = 512)]
+    window: usize,
+    /// Messages per second of all publishers together; 0: as fast as the window allows.
+    #[arg(long, default_value_t = 0)]
+    rate: u64,
+    /// Seconds that count.
+    #[arg(long, default_value_t = 5)]
+    seconds: u64,
+    /// Seconds before that.
+    #[arg(long, default_value_t = 1)]
+    warm_up: u64,
+    /// Processes whose processor time is measured.
+    #[arg(long = "pid", value_name = "PID")]
+    pids: Vec<u32>,
+}
+
+fn main() -> ExitCode {
+    let args = Args::parse();
+    let load = Load {
+        pattern: args.pattern,
+        clients: args.clients.max(1),
+        publish: args.publish,
+        subscribe: args.subscribe,
+        qos: args.qos,
+        size: args.size.max(client::STAMP_BYTES),
+        window: args.window.max(1),
+        rate: args.rate,
+        seconds: Duration::from_secs(args.seconds.max(1)),
+        warm_up: Duration::from_secs(args.warm_up),
+        pids: args.pids,
+    };
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
+    let report = runtime.and_then(|runtime| runtime.block_on(run::run(load)));
+    match report {
+        Ok(report) => {
+            print(&report);
+            ExitCode::SUCCESS
+        }
+        Err(error) => {
+            eprintln!("ha-bench: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn print(report: &Report) {
+    #[expect(clippy::cast_precision_loss, reason = "far below 2^52")]
+    let millis = |quantile| report.latency_us.value_at_quantile(quantile) as f64 / 1_000.0;
+    println!("delivered   {:>12.0} msg/s", report.delivered_per_second);
+    println!("sent        {:>12.0} msg/s", report.sent_per_second);
+    println!("p50         {:>12.2} ms", millis(0.5));
+    println!("p99         {:>12.2} ms", millis(0.99));
+    println!("p99.9       {:>12.2} ms", millis(0.999));
+    println!("lost        {:>12}", report.lost);
+    println!("duplicates  {:>12}", report.duplicates);
+    println!("reordered   {:>12}", report.reordered);
+    for (pid, seconds) in &report.cpu_seconds_per_million {
+        println!("cpu {pid:<8}{seconds:>12.2} s per million");
+    }
+}
