@@ -8,7 +8,7 @@ use ha_shell::args::CommonArgs;
 use ha_shell::program::{Program, print};
 
 use crate::config::{SCHEMA, ServerConfig};
-use crate::run::run;
+use crate::run::{Listeners, run};
 use crate::status;
 
 const PROGRAM: Program =
@@ -58,7 +58,10 @@ pub(crate) enum OutputForm {
 #[must_use]
 pub fn main(cli: Cli) -> ExitCode {
     let exit = match cli.command {
-        None => PROGRAM.serve(&cli.common, ServerConfig::new, run),
+        None => PROGRAM.serve(&cli.common, ServerConfig::new, async |config, shutdown| {
+            let listeners = Listeners::bind(&config).await?;
+            run(config, listeners, shutdown).await
+        }),
         Some(Command::CheckConfig { file }) => {
             PROGRAM.check_config(&file, &cli.common, ServerConfig::new)
         }

@@ -155,6 +155,11 @@ impl Task {
                 self.queues.insert(stream, queue);
                 self.step(Input::Opened(stream, address));
             }
+            FromStream::Input(Input::Broken(stream)) => {
+                // Its writer may wait for items, not knowing.
+                self.queues.remove(&stream);
+                self.step(Input::Broken(stream));
+            }
             FromStream::Input(input) => self.step(input),
         }
     }

@@ -11,6 +11,7 @@ use ha_shell::bind::{BindError, bind};
 use ha_shell::health::{self, CheckState, Health, Liveness};
 use ha_types::limits::FRAME_BYTES_MAX;
 use ha_types::{BrokerEpoch, ClusterMillis};
+use tokio::net::TcpListener;
 use tokio::time;
 use tonic::transport::server::{Server, TcpIncoming};
 
@@ -48,16 +49,36 @@ pub enum RunError {
     Distributor,
 }
 
+/// The sockets of ha-server, open.
+#[derive(Debug)]
+pub struct Listeners {
+    /// For brokers.
+    pub grpc: TcpListener,
+    /// For /livez, /readyz and /metrics.
+    pub http: TcpListener,
+}
+
+impl Listeners {
+    /// Opens the configured ports.
+    ///
+    /// # Errors
+    /// A sentence that names the port and what to do.
+    pub async fn bind(config: &ServerConfig) -> Result<Self, BindError> {
+        let grpc = bind(config.listen, "HA_port").await?;
+        Ok(Self { grpc, http: bind(config.http, "HTTP_PORT").await? })
+    }
+}
+
 /// Serves until `shutdown` resolves, then says goodbye to the brokers.
 ///
 /// # Errors
 /// [`RunError`] when it cannot start, or cannot go on.
 pub async fn run(
     config: ServerConfig,
+    listeners: Listeners,
     shutdown: impl Future<Output = &'static str>,
 ) -> Result<(), RunError> {
-    let listener = bind(config.listen, "HA_port").await?;
-    let http = bind(config.http, "HTTP_PORT").await?;
+    let Listeners { grpc, http } = listeners;
     let data_dir = config.data_dir.display().to_string();
     let server =
         incarnation::next(&config.data_dir).map_err(|error| RunError::DataDir(data_dir, error))?;
@@ -79,10 +100,9 @@ pub async fn run(
         .http2_keepalive_interval(Some(Duration::from_secs(10)))
         .add_service(service)
         .add_service(AdminServer::new(admin))
-        .serve_with_incoming_shutdown(
-            TcpIncoming::from(listener).with_nodelay(Some(true)),
-            async { drop(serving_stopped.await) },
-        );
+        .serve_with_incoming_shutdown(TcpIncoming::from(grpc).with_nodelay(Some(true)), async {
+            drop(serving_stopped.await)
+        });
     let mut serving = std::pin::pin!(serving);
     health.set_check("listener", CheckState::Passing);
     tracing::info!(listen = %config.listen, http = %config.http, incarnation = %server, "ha-server runs");

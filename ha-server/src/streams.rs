@@ -16,7 +16,7 @@ use ha_types::BrokerEpoch;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 use tokio::time;
 use tokio_stream::{Stream, wrappers::ReceiverStream};
-use tonic::{Request, Response, Status, Streaming};
+use tonic::{Code, Request, Response, Status, Streaming};
 
 use crate::distribute::{FromStream, Handle, Weighed};
 
@@ -142,7 +142,8 @@ async fn read(
                 Err(error) => Input::Malformed(stream, error.to_string()),
             },
             Ok(None) => Input::HalfClosed(stream),
-            Err(status) if status.code() == tonic::Code::DeadlineExceeded => {
+            // No Hello in time, or a frame that is too large: the network is well.
+            Err(status) if matches!(status.code(), Code::DeadlineExceeded | Code::OutOfRange) => {
                 Input::Malformed(stream, status.message().to_owned())
             }
             Err(status) => {
