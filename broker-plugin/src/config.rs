@@ -202,3 +202,56 @@ fn ha_servers(settings: &Settings) -> Vec<String> {
     };
     settings.list(DISTRIBUTOR, "DISTRIBUTION_IP").iter().map(address).collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use std::ffi::OsString;
+
+    use ha_shell::layers::{ConfigFile, Sources, load};
+
+    use super::*;
+
+    fn configured(text: &str) -> Result<BrokerConfig, String> {
+        let file = ConfigFile { name: "x.conf".into(), bytes: text.into() };
+        let environment: [(OsString, OsString); 0] = [];
+        let sources = Sources { file: Some(file), environment, set: Vec::new() };
+        load(SCHEMA, sources)
+            .and_then(|settings| BrokerConfig::new(&settings))
+            .map_err(|error| error.to_string())
+    }
+
+    #[test]
+    fn broker_is_alone_unless_distribution_is_enabled() {
+        let config = configured("[CONFIG]\n[DISTRIBUTOR]\nDISTRIBUTION_IP = 10.0.0.1\n").unwrap();
+        assert!(config.ha_servers.is_empty());
+        assert_eq!(config.listen.port(), 1883);
+    }
+
+    #[test]
+    fn several_addresses_get_the_common_port_unless_they_have_their_own() {
+        let text = "[CONFIG]\n[DISTRIBUTOR]\nDISTRIBUTION_ENABLED = YES\n\
+                    DISTRIBUTION_IP = ha1, ha2:2100, ::1\nDISTRIBUTION_PORT = 2005\n";
+        let config = configured(text).unwrap();
+        assert_eq!(config.ha_servers, ["ha1:2005", "ha2:2100", "[::1]:2005"]);
+    }
+
+    #[test]
+    fn older_spelling_is_accepted() {
+        let text = "[CONFIG]\n[HASERVER]\nHASERVER_ENABLED=1\nHASERVER_IP=ha\nHASERVER_PORT=2009\n";
+        assert_eq!(configured(text).unwrap().ha_servers, ["ha:2009"]);
+    }
+
+    #[test]
+    fn session_host_is_refused_at_its_line_until_there_is_one() {
+        let error = configured("[CONFIG]\nHOST = session\n").unwrap_err();
+        assert!(error.starts_with("x.conf:2: HOST = session: "), "{error}");
+    }
+
+    #[test]
+    fn name_follows_from_host_and_port_or_is_checked() {
+        let name = configured("[CONFIG]\nPORT_NO = 1999\n").unwrap().name;
+        assert!(name.as_str().ends_with("-1999"), "{name}");
+        let error = configured("[CONFIG]\nNAME = a b\n").unwrap_err();
+        assert!(error.starts_with("x.conf:2: NAME = a b: "), "{error}");
+    }
+}

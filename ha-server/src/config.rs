@@ -152,3 +152,50 @@ impl ServerConfig {
         Ok(config)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::ffi::OsString;
+
+    use ha_shell::layers::{ConfigFile, Sources, load};
+
+    use super::*;
+
+    fn configured(name: &str, text: &str) -> Result<ServerConfig, String> {
+        let file = ConfigFile { name: name.into(), bytes: text.into() };
+        let environment: [(OsString, OsString); 0] = [];
+        let sources = Sources { file: Some(file), environment, set: Vec::new() };
+        load(SCHEMA, sources)
+            .and_then(|settings| ServerConfig::new(&settings))
+            .map_err(|error| error.to_string())
+    }
+
+    #[test]
+    fn empty_section_gives_the_documented_ports() {
+        let config = configured("x.conf", "[HA_SERVER]\n").unwrap();
+        assert_eq!((config.listen.port(), config.http.port()), (2000, 2001));
+    }
+
+    #[test]
+    fn older_json_form_has_its_own_default_port() {
+        assert_eq!(configured("config.json", "{}").unwrap().listen.port(), 8082);
+        let flat = configured("config.json", r#"{"HA_port": 2222}"#).unwrap();
+        assert_eq!(flat.listen.port(), 2222);
+        let nested = configured("config.json", r#"{"HA_SERVER": {"HA_port": "2223"}}"#).unwrap();
+        assert_eq!(nested.listen.port(), 2223);
+    }
+
+    #[test]
+    fn heartbeat_may_be_half_of_the_lease_and_no_more() {
+        let text = |heartbeat| format!("[HA_SERVER]\nLEASE = 1s\nHEARTBEAT = {heartbeat}\n");
+        assert!(configured("x.conf", &text("500ms")).is_ok());
+        let error = configured("x.conf", &text("501ms")).unwrap_err();
+        assert!(error.starts_with("x.conf:3: HEARTBEAT = 501ms"), "{error}");
+    }
+
+    #[test]
+    fn both_ports_the_same_is_refused_at_the_second() {
+        let error = configured("x.conf", "[HA_SERVER]\nHA_port=2001\n").unwrap_err();
+        assert!(error.contains("HA_port is the same"), "{error}");
+    }
+}
