@@ -347,3 +347,6 @@ fn queue_bytes(item: &Upstream) -> usize {
         _ => FIXED,
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,285 @@
+//! The plugin's task against an ha-server that does what the test says.
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use broker_core::host::NewSubscription;
+use broker_core::{Config, Mode};
+use bytes::Bytes;
+use ha_proto::frames::{Down, Reader, Up, pack};
+use ha_proto::v1::distributor_server::{Distributor, DistributorServer};
+use ha_proto::v1::{self, heartbeat_response::State};
+use ha_types::link::{Downstream, PublishOutcome, RetainedCopy, Welcome};
+use ha_types::{
+    BrokerEpoch, BrokerName, ClusterMillis, Incarnation, Message, PublishNumber, Publisher, Qos,
+    RetainedVersion, ServerIncarnation, SessionId, Subscription, Ticket, TopicName,
+};
+use tokio::net::TcpListener;
+use tokio_stream::wrappers::ReceiverStream;
+use tonic::transport::server::{Server, TcpIncoming};
+use tonic::{Request, Response, Status, Streaming};
+
+use super::*;
+
+/// Nothing in these tests takes longer, on any machine, unless it hangs.
+const HANG: Duration = Duration::from_secs(30);
+
+/// What the broker did, in order.
+#[derive(Debug, PartialEq)]
+enum Seen {
+    Opened(SocketAddr),
+    Item(Upstream),
+    HalfClosed,
+    Heartbeat(SocketAddr),
+}
+
+/// Tells what it sees, and sends what the test gives it.
+struct Fake {
+    seen: mpsc::Sender<Seen>,
+    sends: Mutex<Option<mpsc::Receiver<Downstream>>>,
+}
+
+#[tonic::async_trait]
+impl Distributor for Fake {
+    type AttachStream = ReceiverStream<Result<v1::DownstreamFrame, Status>>;
+    type HeartbeatStream = ReceiverStream<Result<v1::HeartbeatResponse, Status>>;
+
+    async fn attach(
+        &self,
+        request: Request<Streaming<v1::UpstreamFrame>>,
+    ) -> Result<Response<Self::AttachStream>, Status> {
+        let sends = self.sends.lock().unwrap().take();
+        let mut sends = sends.ok_or_else(|| Status::unavailable("one stream is enough"))?;
+        let (frames, outgoing) = mpsc::channel(1);
+        let (address, seen) = (request.remote_addr().unwrap(), self.seen.clone());
+        let mut incoming = request.into_inner();
+        tokio::spawn(async move {
+            let mut reader = Reader::<Up>::default();
+            seen.send(Seen::Opened(address)).await.unwrap();
+            loop {
+                tokio::select! {
+                    frame = incoming.message() => {
+                        let Ok(Some(frame)) = frame else { break };
+                        for item in reader.read(frame).unwrap() {
+                            seen.send(Seen::Item(item)).await.unwrap();
+                        }
+                    }
+                    Some(item) = sends.recv() => {
+                        frames.send(Ok(pack::<Down>([item]).remove(0))).await.unwrap();
+                    }
+                }
+            }
+            seen.send(Seen::HalfClosed).await.unwrap();
+        });
+        Ok(Response::new(ReceiverStream::new(outgoing)))
+    }
+
+    async fn heartbeat(
+        &self,
+        request: Request<Streaming<v1::HeartbeatRequest>>,
+    ) -> Result<Response<Self::HeartbeatStream>, Status> {
+        let (answers, outgoing) = mpsc::channel(1);
+        let (address, seen) = (request.remote_addr().unwrap(), self.seen.clone());
+        let mut incoming = request.into_inner();
+        tokio::spawn(async move {
+            seen.send(Seen::Heartbeat(address)).await.unwrap();
+            while let Ok(Some(v1::HeartbeatRequest { epoch, sequence })) = incoming.message().await
+            {
+                let state = State::Kept.into();
+                let response = v1::HeartbeatResponse { epoch, sequence, state, cluster_time_ms: 0 };
+                if answers.send(Ok(response)).await.is_err() {
+                    return;
+                }
+            }
+        });
+        Ok(Response::new(ReceiverStream::new(outgoing)))
+    }
+}
+
+/// The plugin's task between a fake ha-server and a fake host.
+struct Bench {
+    seen: mpsc::Receiver<Seen>,
+    sends: mpsc::Sender<Downstream>,
+    publishes: mpsc::Sender<HostPublish>,
+    events: mpsc::Sender<HostEvent>,
+    commands: mpsc::Receiver<HostCommand>,
+    handle: Handle,
+}
+
+impl Bench {
+    async fn start() -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap().to_string();
+        let (seen_tx, seen) = mpsc::channel(64);
+        let (sends, to_send) = mpsc::channel(64);
+        let fake = Fake { seen: seen_tx, sends: Mutex::new(Some(to_send)) };
+        let serving = Server::builder().add_service(DistributorServer::new(fake));
+        tokio::spawn(serving.serve_with_incoming(TcpIncoming::from(listener)));
+        let (publishes, publishes_rx) = mpsc::channel(8);
+        let (events, events_rx) = mpsc::channel(8);
+        let (commands_tx, commands) = mpsc::channel(COMMANDS_AT_ONCE);
+        let ends = HostEnds { publishes: publishes_rx, events: events_rx, commands: commands_tx };
+        let health = Health::new(&["cluster"]);
+        let handle = start(Plugin::new(config()), vec![address], ends, health);
+        Self { seen, sends, publishes, events, commands, handle }
+    }
+
+    /// The next thing that the broker does, heartbeats aside.
+    async fn next(&mut self) -> Seen {
+        time::timeout(HANG, self.seen.recv()).await.expect("the broker does nothing").unwrap()
+    }
+
+    async fn next_item(&mut self) -> Upstream {
+        loop {
+            match self.next().await {
+                Seen::Item(item) => return item,
+                Seen::Opened(_) | Seen::Heartbeat(_) => (),
+                Seen::HalfClosed => panic!("no item"),
+            }
+        }
+    }
+
+    async fn command(&mut self) -> HostCommand {
+        time::timeout(HANG, self.commands.recv()).await.expect("no command").unwrap()
+    }
+
+    /// Until the broker is attached and has the (empty) retained messages.
+    async fn welcome(&mut self) {
+        assert!(matches!(self.next_item().await, Upstream::Hello(_)));
+        let welcome = Welcome {
+            version: 1,
+            epoch: BrokerEpoch(3),
+            server: ServerIncarnation(4),
+            lease_ms: 60_000,
+            heartbeat_ms: 30_000,
+            taken_upto: PublishNumber(0),
+            publish_window: 16,
+            cluster_time: ClusterMillis(0),
+            retained_copy: RetainedCopy::NotWanted,
+            leader_hint: None,
+            software: "fake".into(),
+        };
+        let synced = Downstream::RetainedSynced { version: RetainedVersion(0) };
+        for item in [Downstream::Welcome(welcome), Downstream::RetainedBegin, synced] {
+            self.sends.send(item).await.unwrap();
+        }
+        let loaded = self.handle.loaded.wait_for(|loaded| *loaded);
+        time::timeout(HANG, loaded).await.expect("not attached").unwrap();
+    }
+}
+
+fn config() -> Config {
+    Config {
+        mode: Mode::Clustered(1),
+        name: BrokerName::parse("b").unwrap(),
+        incarnation: Incarnation(1),
+        software: "test".into(),
+        cluster_time_at_zero: ClusterMillis(0),
+        seed: 1,
+        backoff_ms: (1, 2),
+        outbox_max: 64,
+        outbox_bytes_max: 1 << 20,
+        filters_max: 64,
+        retained_max: 64,
+        retained_bytes_max: 1 << 20,
+    }
+}
+
+fn publish(payload: &'static str) -> HostPublish {
+    HostPublish {
+        topic: TopicName::parse(Bytes::from_static(b"t")).unwrap(),
+        payload: Bytes::from_static(payload.as_bytes()),
+        properties: Bytes::new(),
+        qos: Qos::AtLeastOnce,
+        retain: false,
+        expires_in_s: None,
+        session: SessionId(1),
+    }
+}
+
+fn subscribe(ticket: u64) -> HostEvent {
+    let subscription = Subscription::parse(b"t/#").unwrap();
+    let retained = broker_core::host::RetainedWanted::Always;
+    let subscriptions = vec![NewSubscription { subscription, retained }];
+    HostEvent::Subscribe { ticket: Ticket(ticket), session: SessionId(1), subscriptions }
+}
+
+#[tokio::test]
+async fn heartbeats_come_over_a_connection_of_their_own() {
+    let mut bench = Bench::start().await;
+    let Seen::Opened(bulk) = bench.next().await else { panic!("no stream") };
+    bench.welcome().await;
+    let Seen::Heartbeat(beats) = bench.next().await else { panic!("no heartbeat") };
+    assert_ne!(bulk, beats);
+}
+
+#[tokio::test]
+async fn subscribe_is_answered_when_the_server_has_taken_it_and_deliveries_reach_the_host() {
+    let mut bench = Bench::start().await;
+    bench.welcome().await;
+    bench.events.send(subscribe(5)).await.unwrap();
+    let Upstream::Announce { ticket, filters } = bench.next_item().await else { panic!() };
+    assert_eq!((ticket, filters.len()), (Ticket(5), 1));
+    let message = Arc::new(Message {
+        topic: TopicName::parse(Bytes::from_static(b"t/1")).unwrap(),
+        payload: Bytes::from_static(b"hello"),
+        properties: Bytes::new(),
+        qos: Qos::AtMostOnce,
+        retain: false,
+        expires_at: None,
+        publisher: Publisher::default(),
+    });
+    bench.sends.send(Downstream::InterestTaken { ticket }).await.unwrap();
+    let deliver = Downstream::Deliver { message, retained: RetainedVersion(0) };
+    bench.sends.send(deliver).await.unwrap();
+    assert!(matches!(bench.command().await, HostCommand::Subscribed { ticket: Ticket(5), .. }));
+    let HostCommand::Deliver(delivery) = bench.command().await else { panic!("no delivery") };
+    assert_eq!(delivery.message.payload, "hello");
+}
+
+#[tokio::test]
+async fn publishes_wait_while_the_window_is_full_and_go_on_with_a_result() {
+    let mut bench = Bench::start().await;
+    bench.welcome().await;
+    let publishes = bench.publishes.clone();
+    tokio::spawn(async move {
+        for _ in 0..40 {
+            publishes.send(publish("x")).await.unwrap();
+        }
+    });
+    for number in 1..=40 {
+        let Upstream::Publish { number: Some(sent), .. } = bench.next_item().await else {
+            panic!()
+        };
+        assert_eq!(sent, PublishNumber(number));
+        let result = Downstream::PublishResult {
+            number: sent,
+            outcome: PublishOutcome::Accepted,
+            retained: RetainedVersion(0),
+        };
+        bench.sends.send(result).await.unwrap();
+    }
+}
+
+#[tokio::test]
+async fn stopping_writes_what_was_published_and_then_says_goodbye() {
+    let mut bench = Bench::start().await;
+    bench.welcome().await;
+    bench.events.send(subscribe(1)).await.unwrap();
+    assert!(matches!(bench.next_item().await, Upstream::Announce { .. }));
+    bench.publishes.send(publish("last")).await.unwrap();
+    bench.events.send(subscribe(2)).await.unwrap();
+    let Upstream::Publish { message, .. } = bench.next_item().await else { panic!("no publish") };
+    assert_eq!(message.payload, "last");
+    let Bench { handle, mut seen, sends, .. } = bench;
+    let stopping = tokio::spawn(handle.stop());
+    loop {
+        match time::timeout(HANG, seen.recv()).await.expect("no goodbye").unwrap() {
+            Seen::HalfClosed => break,
+            Seen::Item(Upstream::Announce { .. }) | Seen::Heartbeat(_) => (),
+            other => panic!("{other:?}"),
+        }
+    }
+    drop(sends);
+    stopping.await.unwrap();
+}
