@@ -6,7 +6,6 @@ pub(crate) struct Reason(pub(crate) u8);
 
 impl Reason {
     pub(crate) const SUCCESS: Self = Self(0x00);
-    pub(crate) const DISCONNECT_WITH_WILL: Self = Self(0x04);
     pub(crate) const NO_SUBSCRIPTION_EXISTED: Self = Self(0x11);
     pub(crate) const MALFORMED_PACKET: Self = Self(0x81);
     pub(crate) const PROTOCOL_ERROR: Self = Self(0x82);

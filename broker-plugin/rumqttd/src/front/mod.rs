@@ -1,0 +1,13 @@
+//! The front: everything between a client's socket and the router.
+//!
+//! [`inflow`], [`outflow`] and [`subscriptions`] decide and are pure; [`connection`] acts.
+
+pub(crate) mod accept;
+pub(crate) mod connection;
+pub(crate) mod ending;
+pub(crate) mod handshake;
+pub(crate) mod inflow;
+pub(crate) mod outflow;
+pub(crate) mod serve;
+pub(crate) mod socket;
+pub(crate) mod subscriptions;

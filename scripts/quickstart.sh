@@ -1,0 +1,196 @@
+#!/bin/sh
+# One ha-server and two brokers on this machine: builds them, starts them, says what to try.
+#
+# Ctrl-C stops all of them. They listen on 127.0.0.1 only; data and logs are under quickstart-data/.
+# The environment may choose other ports and more:
+#   HA_PORT=2000 HA_HTTP_PORT=2001
+#   BROKER_1_PORT=1883 BROKER_1_HTTP_PORT=8080
+#   BROKER_2_PORT=1884 BROKER_2_HTTP_PORT=8081
+#   QUICKSTART_BIND=127.0.0.1           address to listen on
+#   QUICKSTART_DATA=quickstart-data     folder for data and logs
+#   QUICKSTART_BIN=FOLDER               programs that are built already
+#   QUICKSTART_SECONDS=60               how long they may take to get ready
+#   QUICKSTART_PROBE=curl|wget|status   how to ask whether they are; the first that is there
+#
+# POSIX sh; needs cargo, nothing else. Without curl and wget the brokers are asked for through
+# "ha-server status".
+set -eu
+cd "$(dirname -- "$0")/.."
+
+ha_port=${HA_PORT:-2000}
+ha_http_port=${HA_HTTP_PORT:-2001}
+port_1=${BROKER_1_PORT:-1883}
+http_port_1=${BROKER_1_HTTP_PORT:-8080}
+port_2=${BROKER_2_PORT:-1884}
+http_port_2=${BROKER_2_HTTP_PORT:-8081}
+bind=${QUICKSTART_BIND:-127.0.0.1}
+data=${QUICKSTART_DATA:-quickstart-data}
+seconds_max=${QUICKSTART_SECONDS:-60}
+# Where "any address" is asked.
+case $bind in
+    0.0.0.0) host=127.0.0.1 ;;
+    *) host=$bind ;;
+esac
+# "name:pid" of each process, in the order of their start.
+started=
+
+say() {
+    printf '%s\n' "$*" >&2
+}
+
+build() {
+    if [ -n "${QUICKSTART_BIN:-}" ]; then
+        bin=$QUICKSTART_BIN
+        return
+    fi
+    if ! command -v cargo >/dev/null; then
+        say "cargo is missing. Install Rust (https://rustup.rs), then run this again."
+        exit 1
+    fi
+    echo "Building; the first time takes some minutes."
+    cargo build --release --locked -p ha-server -p broker-plugin
+    bin=${CARGO_TARGET_DIR:-target}/release
+}
+
+# launch NAME PROGRAM ARGUMENT...
+launch() {
+    name=$1
+    program=$2
+    shift 2
+    mkdir -p "$data/$name"
+    "$bin/$program" "$@" >"$data/$name.log" 2>&1 </dev/null &
+    started="$started $name:$!"
+}
+
+launch_server() {
+    launch ha-server ha-server --config conf/HAServer.conf \
+        --set "HA_SERVER.BIND=$bind" \
+        --set "HA_SERVER.HA_port=$ha_port" \
+        --set "HA_SERVER.HTTP_PORT=$ha_http_port" \
+        --set "HA_SERVER.DATA_DIR=$data/ha-server"
+}
+
+# launch_broker NAME PORT HTTP_PORT
+launch_broker() {
+    launch "$1" ha-broker --config conf/broker.conf \
+        --set "CONFIG.NAME=$1" \
+        --set "CONFIG.BIND=$bind" \
+        --set "CONFIG.PORT_NO=$2" \
+        --set "CONFIG.HTTP_PORT=$3" \
+        --set "CONFIG.DATA_DIR=$data/$1" \
+        --set "DISTRIBUTOR.DISTRIBUTION_ENABLED=YES" \
+        --set "DISTRIBUTOR.DISTRIBUTION_IP=$host" \
+        --set "DISTRIBUTOR.DISTRIBUTION_PORT=$ha_port"
+}
+
+# Stops all, the server last, so that brokers can say goodbye.
+stop_all() {
+    trap '' INT TERM HUP
+    stopping=
+    for entry in $started; do
+        stopping="$entry $stopping"
+    done
+    started=
+    for entry in $stopping; do
+        kill -TERM "${entry#*:}" 2>/dev/null || continue
+        wait "${entry#*:}" 2>/dev/null || :
+    done
+}
+
+interrupted() {
+    echo
+    echo "Stopping."
+    stop_all
+    echo "Stopped."
+    exit 0
+}
+
+# Ends this script when one of the processes has ended by itself.
+check_alive() {
+    for entry in $started; do
+        pid=${entry#*:}
+        kill -0 "$pid" 2>/dev/null && continue
+        code=0
+        wait "$pid" || code=$?
+        give_up "${entry%%:*} has ended by itself (exit code $code)." "${entry%%:*}"
+    done
+}
+
+# give_up SENTENCE NAME   Stops all, shows the end of NAME's log, fails.
+give_up() {
+    say
+    say "$1 The end of $data/$2.log:"
+    tail -n 15 "$data/$2.log" >&2
+    stop_all
+    say "The others have been stopped."
+    exit 1
+}
+
+choose_probe() {
+    for probe in ${QUICKSTART_PROBE:-curl wget}; do
+        command -v "$probe" >/dev/null && return
+    done
+    probe=status
+}
+
+# is_ready HTTP_PORT   Whether /readyz says 200; without a program for HTTP, whether it is attached.
+is_ready() {
+    case $probe in
+        curl) curl -fs -m 2 -o /dev/null "http://$host:$1/readyz" ;;
+        wget) wget -q -T 2 -t 1 -O /dev/null "http://$host:$1/readyz" ;;
+        status) is_attached "$1" ;;
+    esac
+}
+
+is_attached() {
+    state=$("$bin/ha-server" status --server "$host:$ha_port" --output json 2>/dev/null) || return 1
+    case $1 in
+        "$ha_http_port") return 0 ;;
+        *) [ "$(printf '%s\n' "$state" | grep -c '"state": *"attached"')" -ge 2 ] ;;
+    esac
+}
+
+# wait_ready NAME HTTP_PORT
+wait_ready() {
+    until is_ready "$2"; do
+        check_alive
+        if [ "$(date +%s)" -ge "$deadline" ]; then
+            give_up "$1 was not ready within $seconds_max seconds." "$1"
+        fi
+        sleep 0.2
+    done
+}
+
+tell() {
+    cat <<END
+
+Ready: ha-server on port $ha_port, brokers on ports $port_1 and $port_2.
+
+Subscribe at one broker, in a second terminal:
+  mosquitto_sub -h $host -p $port_2 -t 'test/#' -v
+Publish to the other one, in a third:
+  mosquitto_pub -h $host -p $port_1 -t test/topic -m 'Hello MQTT Cluster'
+Look at the cluster:
+  $bin/ha-server status --server $host:$ha_port
+
+Logs: $data/ha-server.log, $data/broker-1.log, $data/broker-2.log
+Press Ctrl-C to stop.
+END
+}
+
+build
+choose_probe
+trap interrupted INT TERM HUP
+deadline=$(($(date +%s) + seconds_max))
+launch_server
+wait_ready ha-server "$ha_http_port"
+launch_broker broker-1 "$port_1" "$http_port_1"
+launch_broker broker-2 "$port_2" "$http_port_2"
+wait_ready broker-1 "$http_port_1"
+wait_ready broker-2 "$http_port_2"
+check_alive
+tell
+while :; do
+    sleep 0.5
+    check_alive
+done

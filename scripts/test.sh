@@ -1,0 +1,93 @@
+#!/bin/sh
+# All checks and tests of the repository, as CI runs them. Needs Rust; what else the tests need is
+# installed from Debian packages where that is possible (as root or with sudo). TEST_INSTALL=no
+# installs nothing. POSIX sh.
+set -eu
+cd "$(dirname -- "$0")/.."
+# Debian keeps haproxy and nginx where only root looks.
+PATH=$PATH:/usr/local/sbin:/usr/sbin:/sbin
+export PATH
+
+say() {
+    printf '%s\n' "$*" >&2
+}
+
+step() {
+    say "== $*"
+    "$@"
+}
+
+has_stream_module() {
+    [ -e /usr/lib/nginx/modules/ngx_stream_module.so ]
+}
+
+# The Debian packages of what is missing, one a line.
+missing_packages() {
+    command -v mosquitto_pub >/dev/null && command -v mosquitto_sub >/dev/null \
+        || echo mosquitto-clients
+    command -v haproxy >/dev/null || echo haproxy
+    command -v nginx >/dev/null || echo nginx-light
+    has_stream_module || echo libnginx-mod-stream
+    command -v cc >/dev/null || printf '%s\n' gcc libc6-dev
+}
+
+as_root() {
+    if [ "$(id -u)" -eq 0 ]; then
+        "$@"
+    else
+        sudo -n "$@"
+    fi
+}
+
+can_install() {
+    [ "${TEST_INSTALL:-yes}" = yes ] || return 1
+    command -v apt-get >/dev/null || return 1
+    [ "$(id -u)" -eq 0 ] || sudo -n true 2>/dev/null
+}
+
+install() {
+    say "== installing $*"
+    as_root env DEBIAN_FRONTEND=noninteractive apt-get update -q
+    as_root env DEBIAN_FRONTEND=noninteractive \
+        apt-get install -q -y --no-install-recommends "$@"
+}
+
+prepare() {
+    missing=$(missing_packages)
+    [ -z "$missing" ] && return
+    if can_install; then
+        # shellcheck disable=SC2086  # one word for each package
+        install $missing || say "== the installation failed"
+        missing=$(missing_packages)
+    fi
+    [ -z "$missing" ] && return
+    say "The tests need programs that are not here. Install these Debian packages (or what your" \
+        "system calls them), then run this again:"
+    say "$missing"
+    exit 1
+}
+
+check_scripts() {
+    for script in scripts/*.sh .ci/run; do
+        sh -n "$script"
+    done
+}
+
+if ! command -v cargo >/dev/null; then
+    say "cargo is missing. Install Rust (https://rustup.rs), then run this again."
+    exit 1
+fi
+prepare
+step check_scripts
+step cargo fmt --all --check
+step cargo clippy --locked --workspace --all-targets -- -D warnings
+# Builds the programs as well, which `cargo test` alone does not.
+step cargo build --locked --workspace --all-targets
+step cargo test --locked --workspace
+step env RUSTDOCFLAGS='-D warnings' cargo doc --locked --workspace --no-deps
+if command -v cargo-deny >/dev/null; then
+    step cargo deny --locked check
+else
+    say "== cargo deny is not installed; skipped"
+fi
+say "== all passed"

@@ -1,0 +1,79 @@
+//! One ha-server and its brokers.
+
+use serde_json::Value;
+
+use crate::{Program, TemporaryFolder, binary, run, wait, without_our_environment};
+
+/// Processes end before their folder goes: fields are dropped in this order.
+#[derive(Debug)]
+pub struct Cluster {
+    /// The coordination server.
+    pub server: Program,
+    /// The brokers, named `broker-1`, `broker-2` and so on.
+    pub brokers: Vec<Program>,
+    folder: TemporaryFolder,
+}
+
+impl Cluster {
+    /// Starts ha-server and this many brokers, and waits until all are ready.
+    pub fn start(brokers: usize) -> Self {
+        let folder = TemporaryFolder::new();
+        let mut server = Program::server(folder.path());
+        server.start_ready();
+        let mut cluster = Self { server, brokers: Vec::new(), folder };
+        for _ in 0..brokers {
+            cluster.prepare().start();
+        }
+        for broker in &mut cluster.brokers {
+            broker.wait_ready();
+        }
+        cluster
+    }
+
+    /// Adds a broker that is not started.
+    pub fn prepare(&mut self) -> &mut Program {
+        let name = format!("broker-{}", self.brokers.len() + 1);
+        self.brokers.push(Program::broker_of(&self.server, &name, self.folder.path()));
+        self.brokers.last_mut().expect("it was pushed")
+    }
+
+    /// Adds a broker and waits until it is ready.
+    pub fn join(&mut self) -> &mut Program {
+        let broker = self.prepare();
+        broker.start_ready();
+        broker
+    }
+
+    /// The MQTT port of a broker, counted from 0.
+    pub fn port(&self, broker: usize) -> u16 {
+        self.brokers[broker].port.number()
+    }
+
+    /// What `ha-server status --output json` prints.
+    pub fn status(&self) -> Value {
+        let address = format!("127.0.0.1:{}", self.server.port);
+        let mut command = without_our_environment(std::process::Command::new(binary("ha-server")));
+        let output = run(command.args(["status", "--output", "json", "--server", &address]));
+        assert!(output.status.success(), "{output:?}");
+        serde_json::from_slice(&output.stdout).unwrap()
+    }
+
+    /// What the status says about one broker, if ha-server knows it.
+    pub fn status_of(&self, name: &str) -> Option<Value> {
+        let status = self.status();
+        let brokers = status["brokers"].as_array().unwrap();
+        brokers.iter().find(|broker| broker["name"] == name).cloned()
+    }
+
+    /// Waits until the status gives this state to a broker.
+    pub fn wait_state(&self, name: &str, state: &str) {
+        wait::until(&format!("{name} is {state}"), wait::LONG, || {
+            (self.status_of(name)?["state"] == state).then_some(())
+        });
+    }
+
+    /// Where its programs have their files.
+    pub fn folder(&self) -> &TemporaryFolder {
+        &self.folder
+    }
+}

@@ -1,0 +1,227 @@
+//! What clients see when a process is killed, hangs or comes back.
+
+use std::{
+    thread,
+    time::{Duration, Instant},
+};
+
+use e2e::{
+    Cable, Client, Cluster, Version,
+    wait::{self, LONG},
+};
+
+/// "Within a second of its return", and what a busy test machine adds.
+const REATTACH_MAX: Duration = Duration::from_secs(2);
+
+fn subscriber(port: u16, filter: &str) -> Client {
+    let mut client = Client::connect(port, Version::V5, "subscriber");
+    client.subscribe(filter, 1);
+    client
+}
+
+/// Publishes at one broker until a message arrives at the subscriber of another one.
+fn wait_flow(publisher: &mut Client, subscriber: &mut Client, topic: &str) {
+    wait::until("messages cross brokers", LONG, || {
+        publisher.publish(topic, "tick", 0);
+        subscriber.receive(Duration::from_millis(20)).map(drop)
+    });
+}
+
+#[test]
+fn while_ha_server_is_dead_brokers_serve_their_local_clients_and_stay_ready() {
+    let mut cluster = Cluster::start(2);
+    let mut local = subscriber(cluster.port(0), "t");
+    let mut publisher = Client::connect(cluster.port(0), Version::V311, "publisher");
+    cluster.server.kill();
+    for qos in [0, 1, 2] {
+        publisher.publish("t", qos.to_string(), qos);
+        let message = local.receive(LONG).expect("a local message");
+        assert_eq!(message.payload, qos.to_string().as_bytes());
+    }
+    for broker in &cluster.brokers {
+        wait::until("the broker says that it is isolated", LONG, || {
+            let (status, report) = broker.readyz();
+            assert_eq!(status, 200, "{report}");
+            (report["isolated"] == true).then_some(())
+        });
+    }
+    // A client that comes now is served as well.
+    let mut late = subscriber(cluster.port(0), "t");
+    publisher.publish("t", "late", 1);
+    assert_eq!(late.receive(LONG).expect("a local message").payload, b"late");
+}
+
+#[test]
+fn cross_broker_messages_flow_again_within_a_second_of_ha_servers_return() {
+    let mut cluster = Cluster::start(2);
+    let mut remote = subscriber(cluster.port(1), "t");
+    let mut publisher = Client::connect(cluster.port(0), Version::V311, "publisher");
+    for outage in [0, 1_500, 4_000] {
+        wait_flow(&mut publisher, &mut remote, "t");
+        cluster.server.kill();
+        // The longer it is away, the longer the brokers' back-off could be.
+        let end = Instant::now() + Duration::from_millis(outage);
+        while Instant::now() < end {
+            publisher.publish("t", "into the dark", 0);
+            remote.receive(Duration::from_millis(20));
+        }
+        cluster.server.start_ready();
+        let returned = Instant::now();
+        while remote.receive(Duration::from_millis(1)).is_some() {}
+        wait_flow(&mut publisher, &mut remote, "t");
+        let took = returned.elapsed();
+        println!("after an outage of {outage} ms messages flowed again in {took:?}");
+        assert!(took < REATTACH_MAX, "{took:?} after an outage of {outage} ms");
+    }
+}
+
+#[test]
+fn retained_messages_survive_a_restart_of_ha_server() {
+    let mut cluster = Cluster::start(2);
+    for broker in [0, 1] {
+        let mut client = Client::connect(cluster.port(broker), Version::V5, "publisher");
+        client.retain(&format!("from/{broker}"), "kept", 1);
+        client.retain("cleared", if broker == 0 { "soon gone" } else { "" }, 1);
+    }
+    cluster.server.kill();
+    cluster.server.start_ready();
+    for broker in ["broker-1", "broker-2"] {
+        cluster.wait_state(broker, "attached");
+    }
+    wait::until("the brokers have uploaded", LONG, || {
+        (cluster.status()["retained_messages"] == 2).then_some(())
+    });
+    // A broker that joins now can have them from ha-server only.
+    let mut client = subscriber(cluster.join().port.number(), "#");
+    let mut topics = [(); 2].map(|()| client.receive(LONG).expect("a retained message").topic);
+    topics.sort();
+    assert_eq!(topics, ["from/0", "from/1"]);
+    assert_eq!(client.received_so_far(), []);
+}
+
+#[test]
+fn a_retained_message_that_was_changed_while_ha_server_was_dead_is_known_afterwards() {
+    let mut cluster = Cluster::start(2);
+    let mut publisher = Client::connect(cluster.port(0), Version::V5, "publisher");
+    publisher.retain("state", "old", 1);
+    cluster.server.kill();
+    publisher.retain("state", "new", 1);
+    cluster.server.start_ready();
+    wait::until("the new value is on the other broker", LONG, || {
+        let mut client = subscriber(cluster.port(1), "state");
+        let found = client.received_so_far();
+        found.iter().any(|message| message.payload == b"new").then_some(())
+    });
+}
+
+const NUMBERS: u32 = 5_000;
+
+/// What was sent and not answered when the stream broke is sent again, and applied once.
+#[test]
+fn publishes_of_a_broker_whose_stream_breaks_again_and_again_arrive_exactly_once() {
+    let (cluster, cable) = cluster_with_cable();
+    let mut remote = subscriber(cluster.port(1), "t");
+    let port = cluster.port(0);
+    thread::scope(|scope| {
+        scope.spawn(move || {
+            let mut publisher = Client::connect(port, Version::V5, "publisher");
+            for number in 0..NUMBERS {
+                publisher.stream(
+                    "t",
+                    number.to_string().as_bytes(),
+                    1 + u8::from(number % 2 == 0),
+                    50,
+                );
+            }
+            publisher.drain();
+        });
+        for number in 0..NUMBERS {
+            let message = remote.receive(LONG).unwrap_or_else(|| panic!("{number} is missing"));
+            assert_eq!(message.payload, number.to_string().as_bytes(), "in order, and once");
+            if number % 1_000 == 500 {
+                cable.cut();
+            }
+        }
+    });
+    let mut publisher = Client::connect(port, Version::V5, "last");
+    publisher.publish("t", "end", 1);
+    assert_eq!(remote.receive(LONG).expect("the end").payload, b"end");
+    assert!(cluster.brokers[0].metric("ha_broker_attachments_total") >= Some(5.0));
+}
+
+/// The first broker reaches ha-server through the cable.
+fn cluster_with_cable() -> (Cluster, Cable) {
+    let mut cluster = Cluster::start(0);
+    let cable = Cable::to(cluster.server.port.number());
+    for port in [cable.port(), cluster.server.port.number()] {
+        let broker = cluster.prepare();
+        broker.set("DISTRIBUTOR.DISTRIBUTION_PORT", &port.to_string());
+        broker.start_ready();
+    }
+    (cluster, cable)
+}
+
+#[test]
+fn nothing_arrives_twice_and_messages_flow_again_when_ha_server_hung_for_more_than_a_lease() {
+    let mut cluster = Cluster::start(2);
+    let mut remote = subscriber(cluster.port(1), "t");
+    let mut publisher = Client::connect(cluster.port(0), Version::V5, "publisher");
+    cluster.server.signal("STOP");
+    for number in 0..200_u32 {
+        publisher.stream("t", &number.to_be_bytes(), 1, 1_000);
+    }
+    publisher.drain();
+    let broker = &cluster.brokers[0];
+    wait::until("the broker is isolated", LONG, || {
+        (broker.readyz().1["isolated"] == true).then_some(())
+    });
+    cluster.server.signal("CONT");
+    let mut number = 200_u32;
+    let mut last = None;
+    wait::until("messages flow again", LONG, || {
+        publisher.publish("t", number.to_be_bytes(), 1);
+        number += 1;
+        while let Some(message) = remote.receive(Duration::from_millis(20)) {
+            let payload = message.payload.try_into().expect("four bytes");
+            let found = Some(u32::from_be_bytes(payload));
+            assert!(found > last, "{found:?} after {last:?}");
+            last = found;
+        }
+        (last >= Some(200)).then_some(())
+    });
+}
+
+#[test]
+fn a_broker_that_hangs_is_lost_and_attaches_again_when_it_goes_on() {
+    let mut cluster = Cluster::start(2);
+    let mut remote = subscriber(cluster.port(1), "t");
+    cluster.brokers[1].signal("STOP");
+    cluster.wait_state("broker-2", "lost");
+    cluster.brokers[1].signal("CONT");
+    cluster.wait_state("broker-2", "attached");
+    let mut publisher = Client::connect(cluster.port(0), Version::V311, "publisher");
+    wait_flow(&mut publisher, &mut remote, "t");
+}
+
+#[test]
+fn a_killed_broker_is_lost_within_its_lease_and_takes_part_after_its_restart() {
+    let mut cluster = Cluster::start(2);
+    cluster.brokers[1].kill();
+    let killed = Instant::now();
+    cluster.wait_state("broker-2", "lost");
+    println!("lost {:?} after the kill; the lease is 1 s", killed.elapsed());
+    cluster.brokers[1].start_ready();
+    let mut remote = subscriber(cluster.port(1), "t");
+    let mut publisher = Client::connect(cluster.port(0), Version::V311, "publisher");
+    publisher.publish("t", "again", 1);
+    assert_eq!(remote.receive(LONG).expect("a message").payload, b"again");
+}
+
+#[test]
+fn a_broker_that_is_stopped_says_goodbye_so_it_is_lost_at_once() {
+    let mut cluster = Cluster::start(2);
+    assert_eq!(cluster.brokers[1].stop().code(), Some(0));
+    // No waiting: it said so before it ended.
+    let state = cluster.status_of("broker-2").map(|broker| broker["state"].clone());
+    assert!(state.is_none() || state == Some("lost".into()), "{state:?}");
+}

@@ -1,0 +1,180 @@
+//! Streams in memory: delayed by chance, in order within each direction, broken on request.
+//!
+//! A stream is a connection for items and one for heartbeats, each with two directions. What is
+//! under way when a stream breaks is lost; each end learns of the break by itself, later.
+
+use std::collections::BTreeMap;
+
+use ha_core::HeartbeatAnswer;
+use ha_types::BrokerEpoch;
+use ha_types::link::{Downstream, Upstream};
+
+use crate::random::Random;
+
+/// A stream between one run of a broker and one run of ha-server. Never reused.
+pub type Wire = u64;
+
+/// Which of a cluster's brokers.
+pub type BrokerId = usize;
+
+/// Something that arrives.
+#[derive(Clone, Debug)]
+pub enum Packet {
+    /// At ha-server: a stream was opened.
+    Opened,
+    /// At ha-server.
+    Up(Upstream),
+    /// At ha-server: the broker says goodbye.
+    HalfClosed,
+    /// At ha-server: the stream broke.
+    BrokenForServer,
+    /// At ha-server.
+    HeartbeatUp(BrokerEpoch, u64),
+    /// At the broker, with its weight in ha-server's queue.
+    Down(Downstream, usize),
+    /// At the broker: the stream broke or was ended.
+    BrokenForBroker(&'static str),
+    /// At the broker: all that it sent has arrived.
+    Drained,
+    /// At the broker.
+    HeartbeatDown(u64, HeartbeatAnswer),
+}
+
+/// A place of its own in the order of arrival.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Lane {
+    ToServer,
+    ToBroker,
+    HeartbeatToServer,
+    HeartbeatToBroker,
+}
+
+impl Packet {
+    fn lane(&self) -> Lane {
+        match self {
+            Self::Opened | Self::Up(_) | Self::HalfClosed | Self::BrokenForServer => Lane::ToServer,
+            Self::Down(..) | Self::BrokenForBroker(_) | Self::Drained => Lane::ToBroker,
+            Self::HeartbeatUp(..) => Lane::HeartbeatToServer,
+            Self::HeartbeatDown(..) => Lane::HeartbeatToBroker,
+        }
+    }
+
+    /// Whether ha-server gets it; otherwise the broker does.
+    #[must_use]
+    pub fn is_for_server(&self) -> bool {
+        matches!(self.lane(), Lane::ToServer | Lane::HeartbeatToServer)
+    }
+}
+
+/// How long packets take, in milliseconds.
+#[derive(Clone, Copy, Debug)]
+pub struct Delays {
+    /// Most of them at most so long.
+    pub usual_max: u64,
+    /// Once in so many packets ...
+    pub once_in: u64,
+    /// ... at most so long.
+    pub rare_max: u64,
+}
+
+/// All packets under way.
+#[derive(Debug)]
+pub struct Network {
+    /// How long packets take from now on.
+    pub delays: Delays,
+    random: Random,
+    /// By time of arrival, then by order of sending.
+    under_way: BTreeMap<(u64, u64), (Wire, Packet)>,
+    sent: u64,
+    last_arrival: BTreeMap<(Wire, Lane), u64>,
+    /// The broker of each stream.
+    ends: BTreeMap<Wire, BrokerId>,
+}
+
+impl Network {
+    /// An idle network.
+    #[must_use]
+    pub fn new(delays: Delays, random: Random) -> Self {
+        Self {
+            delays,
+            random,
+            under_way: BTreeMap::new(),
+            sent: 0,
+            last_arrival: BTreeMap::new(),
+            ends: BTreeMap::new(),
+        }
+    }
+
+    /// A new stream of this broker; the first packet on it opens it.
+    pub fn open(&mut self, now: u64, broker: BrokerId) -> Wire {
+        let wire = Wire::try_from(self.ends.len()).expect("fits") + 1;
+        self.ends.insert(wire, broker);
+        self.send(now, wire, Packet::Opened);
+        wire
+    }
+
+    /// Whose stream it is.
+    #[must_use]
+    pub fn broker_of(&self, wire: Wire) -> BrokerId {
+        self.ends[&wire]
+    }
+
+    /// Puts a packet on its way, behind all others of its direction.
+    pub fn send(&mut self, now: u64, wire: Wire, packet: Packet) {
+        let rare = self.random.once_in(self.delays.once_in);
+        let delay_max = if rare { self.delays.rare_max } else { self.delays.usual_max };
+        let delay = self.random.between(1, delay_max);
+        self.send_within(now + delay, wire, packet);
+    }
+
+    fn send_within(&mut self, arrival: u64, wire: Wire, packet: Packet) {
+        let last = self.last_arrival.entry((wire, packet.lane())).or_default();
+        *last = arrival.max(*last);
+        self.sent += 1;
+        self.under_way.insert((*last, self.sent), (wire, packet));
+    }
+
+    /// Loses what is under way on a stream. Each end is told after its own delay, unless it is the
+    /// one that broke it.
+    pub fn break_wire(&mut self, now: u64, wire: Wire, told: Told) {
+        self.under_way.retain(|_, (of, _)| *of != wire);
+        self.last_arrival.retain(|(of, _), _| *of != wire);
+        if told != Told::Broker {
+            let delay = self.random.between(1, 800);
+            self.send_within(now + delay, wire, Packet::BrokenForServer);
+        }
+        if told != Told::Server {
+            let delay = self.random.between(1, 800);
+            self.send_within(now + delay, wire, Packet::BrokenForBroker("reset"));
+        }
+    }
+
+    /// Whether a packet for ha-server is under way.
+    #[must_use]
+    pub fn is_draining(&self, wire: Wire) -> bool {
+        self.under_way.values().any(|(of, packet)| *of == wire && packet.lane() == Lane::ToServer)
+    }
+
+    /// When the next packet arrives.
+    #[must_use]
+    pub fn next_arrival(&self) -> Option<u64> {
+        self.under_way.keys().next().map(|&(time, _)| time)
+    }
+
+    /// The next packet, if it has arrived.
+    pub fn receive(&mut self, now: u64) -> Option<(Wire, Packet)> {
+        let first = self.under_way.first_entry().filter(|first| first.key().0 <= now)?;
+        Some(first.remove())
+    }
+}
+
+/// Who learns that a stream broke.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Told {
+    /// The network broke it.
+    Both,
+    /// The broker is gone.
+    Server,
+    /// ha-server is gone.
+    Broker,
+}
