@@ -37,6 +37,9 @@ pub enum ProtocolError {
     /// Not a topic name or filter.
     #[error("invalid topic: {0}")]
     Topic(#[from] InvalidTopic),
+    /// A retained message of another topic than its change.
+    #[error("a retained message with another topic")]
+    TopicsDiffer,
     /// Not a broker name.
     #[error("invalid broker name: {0}")]
     Name(#[from] InvalidBrokerName),
@@ -79,7 +82,8 @@ pub(crate) fn message_into(message: &Message) -> v1::Message {
         properties: message.properties.clone(),
         qos: message.qos.level().into(),
         retain: message.retain,
-        expires_at_ms: message.expires_at.map_or(0, |at| at.0),
+        // Zero would mean never.
+        expires_at_ms: message.expires_at.map_or(0, |at| at.0.max(1)),
         session: message.publisher.session.0,
         epoch: message.publisher.epoch.0,
         more_bytes: 0,
@@ -104,6 +108,9 @@ fn filters_into(filters: &[TopicFilter]) -> Vec<Bytes> {
 fn change_from(wire: v1::RetainedChange) -> Result<RetainedChange, ProtocolError> {
     let message = wire.message.map(message_from).transpose()?.map(Arc::new);
     let topic = TopicName::parse(wire.topic)?;
+    if message.as_ref().is_some_and(|message| message.topic != topic) {
+        return Err(ProtocolError::TopicsDiffer);
+    }
     Ok(RetainedChange { topic, version: RetainedVersion(wire.version), message })
 }
 

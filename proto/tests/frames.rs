@@ -61,8 +61,11 @@ fn every_upstream_item_survives_the_wire() {
         copy_of: Some(ServerIncarnation(4)),
     };
     let filters = vec![TopicFilter::parse(b"a/+/#").unwrap()];
-    let change =
-        |message| RetainedChange { topic: topic("t"), version: RetainedVersion(8), message };
+    let change = |message| RetainedChange {
+        topic: topic("plant/7/speed"),
+        version: RetainedVersion(8),
+        message,
+    };
     let items = vec![
         Upstream::Hello(hello),
         publish(10),
@@ -164,6 +167,24 @@ fn chunk_without_a_message_or_longer_than_announced_is_refused() {
 fn item_of_unknown_kind_is_refused() {
     let frame = v1::UpstreamFrame { items: vec![v1::UpstreamItem { item: None }], group: 0 };
     assert_eq!(read_up(vec![frame]), Err(ProtocolError::UnknownItem));
+}
+
+#[test]
+fn retained_message_of_another_topic_than_its_change_is_refused() {
+    let message = Some(message(Bytes::from_static(b"x")));
+    let change = RetainedChange { topic: topic("other"), version: RetainedVersion(1), message };
+    let read = read_up(pack::<Up>([Upstream::RetainedCopy(change)]));
+    assert_eq!(read, Err(ProtocolError::TopicsDiffer));
+}
+
+#[test]
+fn message_that_expires_at_zero_does_not_live_for_ever() {
+    let mut expired = Message::clone(&message(Bytes::new()));
+    expired.expires_at = Some(ClusterMillis(0));
+    let item = Upstream::Publish { number: None, message: Arc::new(expired) };
+    let read = read_up(pack::<Up>([item])).unwrap();
+    let Upstream::Publish { message, .. } = &read[0] else { panic!("not a publish") };
+    assert!(message.is_expired(ClusterMillis(1)));
 }
 
 proptest! {

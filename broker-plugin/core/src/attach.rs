@@ -47,7 +47,7 @@ impl Plugin {
             out.push(Output::Close(stream, how));
         }
         self.copy.stop();
-        for (ticket, retained) in self.interest.stop_waiting() {
+        for (ticket, retained) in self.interest.stop_all_waiting() {
             self.subscribed(ticket, &retained, out);
         }
     }
@@ -117,6 +117,7 @@ impl Plugin {
             return self.detach(detail, out);
         }
         self.outbox_full_was_said = false;
+        self.retained_full_was_said = false;
         self.server = Some(welcome.server);
         let elapsed = ClusterMillis(self.now.0);
         self.cluster_time_at_zero = ClusterMillis(welcome.cluster_time.0.saturating_sub(elapsed.0));

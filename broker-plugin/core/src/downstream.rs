@@ -15,8 +15,13 @@ impl Plugin {
             Downstream::PublishResult { number, outcome, retained } => {
                 self.answered(number, outcome, retained, out);
             }
+            // Until the copy is complete, an older retained message may still come in a transfer,
+            // that nobody would show to this subscriber.
+            Downstream::InterestTaken { ticket } if !self.copy.is_complete => {
+                self.interest.wait_for_retained(ticket);
+            }
             Downstream::InterestTaken { ticket } => {
-                if let Some(retained) = self.interest.taken(ticket) {
+                if let Some(retained) = self.interest.stop_waiting(ticket) {
                     self.subscribed(ticket, &retained, out);
                 }
             }
@@ -30,6 +35,9 @@ impl Plugin {
                 let server = self.server.expect("set by Welcome");
                 if self.copy.synced(version, server) {
                     out.push(Output::Note(Event::RetainedLoaded(self.copy.store.len())));
+                    for (ticket, retained) in self.interest.stop_waiting_for_retained() {
+                        self.subscribed(ticket, &retained, out);
+                    }
                 }
             }
             Downstream::Goodbye(goodbye) => match goodbye.reason {
@@ -49,11 +57,11 @@ impl Plugin {
         let Some(entry) = self.outbox.answered(number) else {
             return self.detach(format!("a result for publish {number}, which is not due"), out);
         };
-        note_full(outcome == PublishOutcome::RetainedFull, out);
+        self.note_full(outcome == PublishOutcome::RetainedFull, out);
         if retained > RetainedVersion(0) {
             let message = &entry.message;
             let taken = self.copy.take(&message.topic, retained, Some(message));
-            note_full(taken.is_err(), out);
+            self.note_full(taken.is_err(), out);
         }
         self.copy.provisional.answered(&entry.message.topic, number);
         self.pump(out);
@@ -68,8 +76,16 @@ impl Plugin {
         out: &mut Vec<Output>,
     ) {
         let taken = self.copy.take(topic, version, message);
-        note_full(taken.is_err(), out);
+        self.note_full(taken.is_err(), out);
         self.copy.provisional.ordered(topic);
+    }
+
+    /// Says once per attachment that a message could not be retained: there may be many.
+    pub(crate) fn note_full(&mut self, is_full: bool, out: &mut Vec<Output>) {
+        if is_full && !self.retained_full_was_said {
+            self.retained_full_was_said = true;
+            out.push(Output::Note(Event::RetainedFull));
+        }
     }
 
     pub(crate) fn deliver(
@@ -84,12 +100,6 @@ impl Plugin {
         if let Some(delivery) = delivery(&message, self.cluster_time()) {
             out.push(Output::Host(HostCommand::Deliver(delivery)));
         }
-    }
-}
-
-pub(crate) fn note_full(is_full: bool, out: &mut Vec<Output>) {
-    if is_full {
-        out.push(Output::Note(Event::RetainedFull));
     }
 }
 

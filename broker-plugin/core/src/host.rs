@@ -81,7 +81,8 @@ pub enum RetainedWanted {
 pub enum HostCommand {
     /// Deliver to local subscribers. Never sent back to the plugin.
     Deliver(Delivery),
-    /// The cluster knows these subscriptions: what is published anywhere from now on arrives.
+    /// The cluster knows these subscriptions: what is published anywhere from now on arrives, and
+    /// what was retained anywhere before is below.
     Subscribed {
         /// Of the SUBSCRIBE.
         ticket: Ticket,

@@ -11,11 +11,19 @@ use ha_types::{SessionId, Subscription, Ticket, TopicFilter};
 /// The filters whose retained messages a waiting SUBSCRIBE must get, by subscription; `None`: none.
 pub(crate) type RetainedFilters = Vec<Option<TopicFilter>>;
 
+/// A SUBSCRIBE that is not answered.
+#[derive(Clone, Debug)]
+pub(crate) struct Waiting {
+    retained: RetainedFilters,
+    /// Whether ha-server has taken its filters.
+    pub(crate) is_taken: bool,
+}
+
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Interest {
     pub(crate) sessions: BTreeMap<SessionId, BTreeSet<Subscription>>,
     pub(crate) filters: BTreeMap<TopicFilter, usize>,
-    waiting: BTreeMap<Ticket, RetainedFilters>,
+    pub(crate) waiting: BTreeMap<Ticket, Waiting>,
 }
 
 impl Interest {
@@ -87,21 +95,31 @@ impl Interest {
 
     /// Remembers a SUBSCRIBE until ha-server has taken its filters.
     pub(crate) fn wait(&mut self, ticket: Ticket, retained: RetainedFilters) {
-        self.waiting.insert(ticket, retained);
+        self.waiting.insert(ticket, Waiting { retained, is_taken: false });
     }
 
-    /// The SUBSCRIBE whose filters ha-server has taken.
-    pub(crate) fn taken(&mut self, ticket: Ticket) -> Option<RetainedFilters> {
-        self.waiting.remove(&ticket)
+    /// ha-server has taken the filters of this SUBSCRIBE, which may be answered.
+    pub(crate) fn stop_waiting(&mut self, ticket: Ticket) -> Option<RetainedFilters> {
+        self.waiting.remove(&ticket).map(|waiting| waiting.retained)
     }
 
-    pub(crate) fn is_waiting(&self) -> bool {
-        !self.waiting.is_empty()
+    /// ha-server has taken them, and the retained messages are not complete.
+    pub(crate) fn wait_for_retained(&mut self, ticket: Ticket) {
+        if let Some(waiting) = self.waiting.get_mut(&ticket) {
+            waiting.is_taken = true;
+        }
+    }
+
+    /// All SUBSCRIBEs that waited only for the retained messages.
+    pub(crate) fn stop_waiting_for_retained(&mut self) -> Vec<(Ticket, RetainedFilters)> {
+        let taken = self.waiting.extract_if(.., |_, waiting| waiting.is_taken);
+        taken.map(|(ticket, waiting)| (ticket, waiting.retained)).collect()
     }
 
     /// All waiting SUBSCRIBEs: ha-server is gone.
-    pub(crate) fn stop_waiting(&mut self) -> BTreeMap<Ticket, RetainedFilters> {
-        std::mem::take(&mut self.waiting)
+    pub(crate) fn stop_all_waiting(&mut self) -> Vec<(Ticket, RetainedFilters)> {
+        let all = std::mem::take(&mut self.waiting);
+        all.into_iter().map(|(ticket, waiting)| (ticket, waiting.retained)).collect()
     }
 
     fn release(&mut self, filter: &TopicFilter) -> Option<TopicFilter> {

@@ -26,9 +26,11 @@ impl Plugin {
                 assert!(sent <= attached.window, "the window bounds what is unanswered");
                 assert!(sent == attached.window || waiting == 0, "what may be sent is sent");
                 assert!(attached.lease.expires() > self.now, "no lease outlives its end");
+                let waits = self.interest.waiting.values().any(|waiting| waiting.is_taken);
+                assert!(!waits || !self.copy.is_complete, "who may be answered is answered");
             }
             None => {
-                assert!(!self.interest.is_waiting(), "who waits for ha-server is attached");
+                assert!(self.interest.waiting.is_empty(), "who waits for ha-server is attached");
                 assert!(!self.copy.is_busy(), "a transfer ends with its stream");
             }
         }

@@ -50,11 +50,11 @@ pub struct Config {
     pub outbox_max: usize,
     /// Bytes of publishes that wait for ha-server.
     pub outbox_bytes_max: usize,
-    /// Distinct topic filters of all sessions.
+    /// Distinct topic filters of all sessions; also the subscriptions of one session.
     pub filters_max: usize,
-    /// Retained messages.
+    /// Retained messages; as many again may wait for ha-server to order them.
     pub retained_max: usize,
-    /// Bytes of retained messages.
+    /// Bytes of retained messages; as many again may wait.
     pub retained_bytes_max: usize,
 }
 
@@ -122,7 +122,7 @@ pub enum Event {
     OutboxFull,
     /// The limit of topic filters is reached: a SUBSCRIBE was refused.
     FiltersFull,
-    /// A message could not be retained: the limit is reached.
+    /// A message could not be retained: the limit is reached. Said once per attachment.
     RetainedFull,
 }
 
@@ -143,6 +143,7 @@ pub struct Plugin {
     pub(crate) now: Millis,
     pub(crate) dropped: u64,
     pub(crate) outbox_full_was_said: bool,
+    pub(crate) retained_full_was_said: bool,
     /// When expired retained messages are removed next.
     pub(crate) expire_at: Millis,
 }
@@ -169,6 +170,7 @@ impl Plugin {
             now: Millis(0),
             dropped: 0,
             outbox_full_was_said: false,
+            retained_full_was_said: false,
             expire_at: Millis(EXPIRY_MS),
             config,
         }

@@ -5,7 +5,6 @@ use std::sync::Arc;
 use ha_types::link::Upstream;
 use ha_types::{BrokerEpoch, ClusterMillis, Message, Publisher, Qos};
 
-use crate::downstream::note_full;
 use crate::host::HostPublish;
 use crate::plugin::{Event, Mode, Output, Plugin};
 use crate::provisional::Fate;
@@ -31,7 +30,7 @@ impl Plugin {
                 if message.retain { self.copy.provisional.put(&message, fate) } else { Ok(()) }
             }
         };
-        note_full(kept.is_err(), out);
+        self.note_full(kept.is_err(), out);
     }
 
     /// Sends a message, keeps it until it can be sent, or drops it.

@@ -27,6 +27,8 @@ pub(crate) struct Copy {
     pub(crate) provisional: Provisional,
     /// The ha-server run whose complete copy this is; `None`: never complete.
     pub(crate) of: Option<ServerIncarnation>,
+    /// Whether it was complete on this stream, and no transfer has begun since.
+    pub(crate) is_complete: bool,
     /// Topics mentioned since RetainedBegin; `None`: no transfer runs.
     mentioned: Option<BTreeSet<TopicName>>,
     upload: Upload,
@@ -49,6 +51,7 @@ impl Copy {
             store: RetainedStore::new(messages_max, bytes_max),
             provisional: Provisional::new(messages_max, bytes_max),
             of: None,
+            is_complete: false,
             mentioned: None,
             upload: Upload::None,
             own_version: RetainedVersion(0),
@@ -93,6 +96,7 @@ impl Copy {
 
     pub(crate) fn begin(&mut self) {
         self.mentioned = Some(BTreeSet::new());
+        self.is_complete = false;
     }
 
     /// All was sent: what was not mentioned does not exist. Returns whether a transfer ran.
@@ -101,11 +105,13 @@ impl Copy {
         self.store.keep_only(version, |topic| mentioned.contains(topic));
         self.provisional.remove_lost();
         self.of = Some(server);
+        self.is_complete = true;
         true
     }
 
     /// The stream is gone: nothing of a transfer goes on.
     pub(crate) fn stop(&mut self) {
+        self.is_complete = false;
         self.mentioned = None;
         self.upload = Upload::None;
     }

@@ -4,9 +4,6 @@
 //! whatever order changes arrive in, so copies converge. A clear leaves a *tombstone* with its
 //! version, so that a copy that missed the clear cannot bring the message back; tombstones are
 //! bounded and the oldest go first.
-//!
-//! A broker may hold a *provisional* message: published through it and not yet ordered. It is
-//! replaced by the next ordered change of its topic.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -21,12 +18,10 @@ pub const TOMBSTONES_MAX: usize = 65_536;
 /// What is known about one topic.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Retained {
-    /// Version of the last ordered change. Zero: none was ordered yet.
+    /// Version of the last ordered change.
     pub version: RetainedVersion,
     /// The retained message; `None`: cleared.
     pub message: Option<Arc<Message>>,
-    /// Whether `message` is newer than `version` and awaits its own.
-    pub is_provisional: bool,
 }
 
 /// Why a change was not taken.
@@ -95,7 +90,7 @@ impl RetainedStore {
     /// Takes an ordered change: a message, or `None` for a clear.
     ///
     /// # Errors
-    /// [`Refused::Stale`] when the topic has this version already (unless it is provisional there)
+    /// [`Refused::Stale`] when the topic has this version already
     /// or a higher one; [`Refused::Full`] when there is no room. Neither changes anything but
     /// [`version`](Self::version).
     pub fn apply(
@@ -105,25 +100,10 @@ impl RetainedStore {
         message: Option<Arc<Message>>,
     ) -> Result<(), Refused> {
         self.version = self.version.max(version);
-        let is_stale = |known: &Retained| {
-            known.version > version || (known.version == version && !known.is_provisional)
-        };
-        if self.topics.get(topic).is_some_and(is_stale) {
+        if self.topics.get(topic).is_some_and(|known| known.version >= version) {
             return Err(Refused::Stale);
         }
-        self.put(topic, Retained { version, message, is_provisional: false })
-    }
-
-    /// Takes a message (or clear, if its payload is empty) that was published here and has no
-    /// version yet.
-    ///
-    /// # Errors
-    /// [`Refused::Full`] when there is no room.
-    pub fn set_provisional(&mut self, message: &Arc<Message>) -> Result<(), Refused> {
-        let topic = &message.topic;
-        let version = self.topics.get(topic).map_or(RetainedVersion(0), |known| known.version);
-        let message = (!message.payload.is_empty()).then(|| Arc::clone(message));
-        self.put(topic, Retained { version, message, is_provisional: true })
+        self.put(topic, Retained { version, message })
     }
 
     /// The messages whose topics match `filter` and that are not expired at `now`, by topic.
@@ -152,9 +132,7 @@ impl RetainedStore {
     ) -> impl Iterator<Item = (&TopicName, &Retained)> {
         use std::ops::Bound::{Excluded, Unbounded};
         let start = after.map_or(Unbounded, Excluded);
-        self.topics
-            .range::<TopicName, _>((start, Unbounded))
-            .filter(|(_, known)| known.version > RetainedVersion(0) && !known.is_provisional)
+        self.topics.range::<TopicName, _>((start, Unbounded))
     }
 
     /// Removes what was ordered at or before `upto` and is not in `keep`, without tombstones: what
@@ -168,7 +146,7 @@ impl RetainedStore {
         let gone: Vec<_> = self
             .topics
             .iter()
-            .filter(|(topic, known)| known.version <= upto && !known.is_provisional && !keep(topic))
+            .filter(|(topic, known)| known.version <= upto && !keep(topic))
             .map(|(topic, known)| (topic.clone(), known.message.is_some()))
             .collect();
         for (topic, _) in &gone {
@@ -279,16 +257,6 @@ mod tests {
     }
 
     #[test]
-    fn provisional_message_is_seen_and_yields_to_the_next_ordered_change() {
-        let mut store = RetainedStore::new(10, 1_000);
-        store.apply(&topic("a"), RetainedVersion(5), Some(message("a", "five"))).unwrap();
-        store.set_provisional(&message("a", "mine")).unwrap();
-        assert_eq!(shown(&store, "a"), ["mine"]);
-        store.apply(&topic("a"), RetainedVersion(6), Some(message("a", "six"))).unwrap();
-        assert_eq!(shown(&store, "a"), ["six"]);
-    }
-
-    #[test]
     fn full_store_refuses_a_new_topic_and_takes_a_change_of_a_known_one() {
         let mut store = RetainedStore::new(1, 1_000);
         store.apply(&topic("a"), RetainedVersion(1), Some(message("a", "x"))).unwrap();
@@ -314,10 +282,9 @@ mod tests {
         store.apply(&topic("old"), RetainedVersion(1), Some(message("old", "x"))).unwrap();
         store.apply(&topic("kept"), RetainedVersion(2), Some(message("kept", "x"))).unwrap();
         store.apply(&topic("newer"), RetainedVersion(9), Some(message("newer", "x"))).unwrap();
-        store.set_provisional(&message("mine", "x")).unwrap();
         let gone = store.keep_only(RetainedVersion(5), |t| t.as_str() == "kept");
         assert_eq!(gone, [topic("old")]);
-        assert_eq!(store.len(), 3);
+        assert_eq!(store.len(), 2);
     }
 
     #[test]
@@ -329,15 +296,6 @@ mod tests {
         assert_eq!(shown(&store, "a/+/x").len(), 2);
         assert_eq!(shown(&store, "a/#").len(), 4);
         assert_eq!(shown(&store, "#").len(), 6);
-    }
-
-    #[test]
-    fn provisional_clears_of_many_topics_are_all_remembered_and_bounded() {
-        let mut store = RetainedStore::new(10, 1_000);
-        for n in 0..=TOMBSTONES_MAX {
-            store.set_provisional(&message(&format!("t/{n}"), "")).unwrap();
-        }
-        assert_eq!((store.topics.len(), store.tombstones.len()), (TOMBSTONES_MAX, TOMBSTONES_MAX));
     }
 
     #[test]

@@ -25,13 +25,29 @@ fn subscribe_all(bench: &mut Bench, ticket: u64, session: u64, names: &[String])
 
 #[test]
 fn subscribe_is_answered_only_after_ha_server_took_it() {
-    let mut bench = Bench::attached();
+    let mut bench = Bench::loaded();
     let outputs = bench.subscribe(7, 1, &["a/#", "b"]);
     assert_eq!(outputs.announced(), [(7, vec!["a/#", "b"])]);
     assert!(outputs.subscribed().is_empty());
     assert!(bench.interest_taken(8).subscribed().is_empty(), "not its ticket");
     assert_eq!(bench.interest_taken(7).subscribed(), [(7, vec![vec![], vec![]])]);
     assert!(bench.interest_taken(7).subscribed().is_empty(), "answered already");
+}
+
+#[test]
+fn subscribe_is_answered_only_after_the_copy_of_the_retained_messages_is_complete() {
+    let mut bench = Bench::attached();
+    bench.subscribe(7, 1, &["t"]);
+    bench.subscribe(8, 1, &["t"]);
+    assert!(bench.interest_taken(7).subscribed().is_empty(), "t may still come");
+    let outputs = bench.transfer(vec![update("t", "x", 1)], 1);
+    assert_eq!(outputs.subscribed(), [(7, vec![vec!["t=x".to_owned()]])], "8 was not taken");
+    assert_eq!(bench.interest_taken(8).subscribed().len(), 1);
+
+    bench.receive(Downstream::RetainedBegin);
+    bench.subscribe(9, 1, &["t"]);
+    assert!(bench.interest_taken(9).subscribed().is_empty(), "a change was not told");
+    assert_eq!(bench.break_stream().subscribed().len(), 1);
 }
 
 #[test]
@@ -47,7 +63,7 @@ fn subscribe_is_answered_at_once_without_ha_server() {
 
 #[test]
 fn all_waiting_subscribes_are_answered_when_the_stream_breaks() {
-    let mut bench = Bench::attached();
+    let mut bench = Bench::loaded();
     bench.subscribe(7, 1, &["a"]);
     bench.subscribe(8, 2, &["b"]);
     let answered = [(7, vec![vec![]]), (8, vec![vec![]])];
@@ -58,14 +74,14 @@ fn all_waiting_subscribes_are_answered_when_the_stream_breaks() {
 
 #[test]
 fn all_waiting_subscribes_are_answered_at_stop() {
-    let mut bench = Bench::attached();
+    let mut bench = Bench::loaded();
     bench.subscribe(7, 1, &["a"]);
     assert_eq!(bench.step(Input::Stop).subscribed(), [(7, vec![vec![]])]);
 }
 
 #[test]
 fn subscribe_to_a_known_filter_makes_the_round_trip_as_well() {
-    let mut bench = Bench::attached();
+    let mut bench = Bench::loaded();
     bench.subscribe(7, 1, &["t"]);
     let outputs = bench.subscribe(8, 2, &["t"]);
     assert_eq!(outputs.announced(), [(8, vec![])]);
@@ -76,7 +92,7 @@ fn subscribe_to_a_known_filter_makes_the_round_trip_as_well() {
 #[test]
 fn announcement_holds_at_most_256_filters_and_the_last_one_has_the_ticket() {
     for (count, expected) in [(256, vec![(7, 256)]), (257, vec![(0, 256), (7, 1)])] {
-        let mut bench = Bench::attached();
+        let mut bench = Bench::loaded();
         let outputs = subscribe_all(&mut bench, 7, 1, &names(count));
         let sizes: Vec<_> = outputs.announced().iter().map(|(t, f)| (*t, f.len())).collect();
         assert_eq!(sizes, expected);
@@ -97,7 +113,7 @@ fn item_with_filters_never_outgrows_a_frame() {
         };
         outputs.sent().iter().map(bytes).max() <= Some(FRAME_BYTES)
     };
-    let mut bench = Bench::attached();
+    let mut bench = Bench::loaded();
     assert!(fits(&subscribe_all(&mut bench, 1, 1, &long)));
     bench.break_stream();
     let outputs = bench.attach_again(welcome());
@@ -136,7 +152,7 @@ fn filter_twice_in_one_subscribe_counts_once() {
 
 #[test]
 fn end_of_a_session_withdraws_only_what_nobody_else_needs() {
-    let mut bench = Bench::attached();
+    let mut bench = Bench::loaded();
     bench.subscribe(1, 1, &["mine", "shared", "ours"]);
     bench.subscribe(2, 2, &["ours", "$share/g/shared"]);
     assert_eq!(bench.end_session(1).withdrawn(), ["mine"]);
@@ -147,7 +163,7 @@ fn end_of_a_session_withdraws_only_what_nobody_else_needs() {
 
 #[test]
 fn unsubscribe_withdraws_only_what_nobody_else_needs() {
-    let mut bench = Bench::attached();
+    let mut bench = Bench::loaded();
     bench.subscribe(1, 1, &["mine", "ours"]);
     bench.subscribe(2, 2, &["ours"]);
     assert_eq!(bench.unsubscribe(1, &["mine", "ours", "never had"]).withdrawn(), ["mine"]);
@@ -157,7 +173,7 @@ fn unsubscribe_withdraws_only_what_nobody_else_needs() {
 
 #[test]
 fn session_that_ends_while_its_subscribe_waits_is_answered_all_the_same() {
-    let mut bench = Bench::attached();
+    let mut bench = Bench::loaded();
     bench.subscribe(7, 1, &["t"]);
     assert_eq!(bench.end_session(1).withdrawn(), ["t"]);
     assert_eq!(bench.interest_taken(7).subscribed().len(), 1);
@@ -165,7 +181,7 @@ fn session_that_ends_while_its_subscribe_waits_is_answered_all_the_same() {
 
 #[test]
 fn everything_is_announced_again_after_a_broken_stream() {
-    let mut bench = Bench::attached();
+    let mut bench = Bench::loaded();
     bench.subscribe(1, 1, &["a", "gone"]);
     bench.break_stream();
     bench.subscribe(2, 2, &["b"]);
@@ -176,7 +192,7 @@ fn everything_is_announced_again_after_a_broken_stream() {
 
 #[test]
 fn retained_messages_come_with_the_answer_as_they_are_then() {
-    let mut bench = Bench::attached();
+    let mut bench = Bench::loaded();
     bench.transfer(vec![update("t/1", "old", 1), update("u", "x", 2)], 2);
     bench.subscribe(1, 1, &["t/+", "none"]);
     bench.receive(update("t/1", "new", 3));
@@ -222,7 +238,7 @@ fn shared_subscription_never_gets_retained_messages() {
 
 #[test]
 fn ha_servers_answer_to_the_broker_itself_answers_no_subscribe() {
-    let mut bench = Bench::attached();
+    let mut bench = Bench::loaded();
     bench.subscribe(1, 1, &["t"]);
     let nobodys = Downstream::InterestTaken { ticket: Ticket(0) };
     assert_eq!(bench.receive(nobodys).0, []);

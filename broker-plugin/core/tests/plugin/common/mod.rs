@@ -70,6 +70,13 @@ impl Bench {
         Self::attached_with(welcome())
     }
 
+    /// Attached, and told that there are no retained messages.
+    pub(crate) fn loaded() -> Self {
+        let mut bench = Self::attached();
+        bench.transfer(vec![], 0);
+        bench
+    }
+
     pub(crate) fn attached_with(welcome: Welcome) -> Self {
         let mut bench = Self::fresh();
         bench.at(0);
