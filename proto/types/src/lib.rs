@@ -12,6 +12,7 @@ pub mod limits;
 pub mod link;
 pub mod message;
 pub mod retained;
+pub mod session;
 pub mod topic;
 
 pub use filter_tree::FilterTree;

@@ -1,0 +1,206 @@
+//! From the engine to the holder.
+
+use std::sync::Arc;
+
+use super::id::{ConnectionId, Offset, PacketId, SessionKey};
+use crate::ids::Ticket;
+use crate::message::{Message, Qos};
+use crate::topic::Subscription;
+
+/// What the engine asks of the holder.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Ask {
+    /// A CONNECT. Answered by `Opened` or `OpenRefused`.
+    Open(Open),
+    /// A SUBSCRIBE, also one for known filters. Answered by `Subscribed`.
+    Subscribe {
+        /// Whose.
+        session: SessionKey,
+        /// Returned in the answer.
+        ticket: Ticket,
+        /// In the order of the packet.
+        subscriptions: Vec<SubscribeOptions>,
+    },
+    /// An UNSUBSCRIBE. QoS 1 exchanges of its filters that are in flight go on as records
+    /// [MQTT-3.10.4-3]. Answered by `Unsubscribed`.
+    Unsubscribe {
+        /// Whose.
+        session: SessionKey,
+        /// Returned in the answer.
+        ticket: Ticket,
+        /// In the order of the packet.
+        subscriptions: Vec<Subscription>,
+    },
+    /// A PUBLISH of QoS 1 or 2. Answered by `Published`; then PUBACK or PUBREC goes out.
+    Publish {
+        /// Whose.
+        session: SessionKey,
+        /// The client's packet id: the answer's, and at QoS 2 what a repeat is known by until
+        /// `Release`.
+        packet_id: PacketId,
+        /// The message.
+        message: Arc<Message>,
+    },
+    /// A PUBREL. Answered by `Released`; then PUBCOMP goes out.
+    Release {
+        /// Whose.
+        session: SessionKey,
+        /// Of the exchange.
+        packet_id: PacketId,
+    },
+    /// The next part of what is queued. Until the page that says `Live` nothing comes unasked.
+    /// Answered by `Page`.
+    Fetch {
+        /// Whose.
+        session: SessionKey,
+        /// From the first message after this offset; `None`: from the first that is queued.
+        after: Option<Offset>,
+        /// At most so many, at least 1.
+        messages_max: usize,
+        /// At most so many bytes, but one message always.
+        bytes_max: usize,
+    },
+    /// What the client acknowledged. Answered by `Recorded` where it has to be on disk before the
+    /// next packet goes out, and not at all otherwise.
+    Progress {
+        /// Whose.
+        session: SessionKey,
+        /// Since the last one.
+        progress: Progress,
+    },
+    /// The connection is gone. Not answered: the epoch ends with it.
+    Close {
+        /// Whose.
+        session: SessionKey,
+        /// Why: decides about the will.
+        cause: CloseCause,
+        /// Since the last one, so that a plain end duplicates nothing.
+        progress: Progress,
+        /// Session Expiry Interval of DISCONNECT, if it has one.
+        lifetime: Option<Lifetime>,
+    },
+}
+
+/// A CONNECT that may be served, after authentication.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Open {
+    /// Returned in the answer.
+    pub connection: ConnectionId,
+    /// Assigned by the engine when the client gave none.
+    pub client_id: Arc<str>,
+    /// Clean Start, or Clean Session of 3.1.1.
+    pub start: Start,
+    /// What happens to the session when its connection ends.
+    pub lifetime: Lifetime,
+    /// Registered with the session.
+    pub will: Option<NewWill>,
+    /// QoS 1 and 2 deliveries that the client takes at a time, at least 1. Bounds the records that
+    /// the holder makes in advance.
+    pub receive_maximum: u16,
+}
+
+/// Whether an earlier session goes on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Start {
+    /// Ends an earlier session.
+    Clean,
+    /// Goes on with it, if there is one.
+    Resume,
+}
+
+/// How long a session outlives its connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Lifetime {
+    /// Not at all: it ends with the connection, and is *ephemeral*.
+    Connection,
+    /// So many seconds, at least 1.
+    Seconds(u32),
+    /// For ever (0xFFFFFFFF of MQTT 5.0, clean session 0 of 3.1.1).
+    Unlimited,
+}
+
+impl Lifetime {
+    /// From a Session Expiry Interval (MQTT 5.0 §3.1.2.11.2).
+    #[must_use]
+    pub fn from_expiry_interval(seconds: u32) -> Self {
+        match seconds {
+            0 => Self::Connection,
+            u32::MAX => Self::Unlimited,
+            seconds => Self::Seconds(seconds),
+        }
+    }
+}
+
+/// A will and when it fires.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NewWill {
+    /// Published when the connection ends without a DISCONNECT that forbids it.
+    pub message: Arc<Message>,
+    /// Seconds after that, unless the session ends earlier (then at its end) or is resumed (then
+    /// never).
+    pub delay_s: u32,
+}
+
+/// One subscription with its options (MQTT 5.0 §3.8.3.1). 3.1.1 has only the QoS.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SubscribeOptions {
+    /// What is subscribed to.
+    pub subscription: Subscription,
+    /// The highest that the client wants.
+    pub qos: Qos,
+    /// Not what this session itself published.
+    pub no_local: bool,
+    /// Retain flag as published, instead of 0.
+    pub retain_as_published: bool,
+    /// Retained messages: 0 at every SUBSCRIBE, 1 when the subscription is new, 2 not at all.
+    pub retain_handling: u8,
+    /// Comes back with each message that matches.
+    pub subscription_id: Option<u32>,
+}
+
+/// What a client acknowledged since the last progress, each in the order of arrival.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Progress {
+    /// QoS 1 deliveries: PUBACK.
+    pub acknowledged: Vec<Offset>,
+    /// QoS 2 deliveries: PUBREC. PUBREL follows `Recorded`.
+    pub received: Vec<PacketId>,
+    /// QoS 2 deliveries: PUBCOMP. The packet id is free after `Recorded`.
+    pub completed: Vec<PacketId>,
+    /// Deliveries that the client refused with a reason of 0x80 or above: they are done.
+    pub refused: Vec<Refused>,
+}
+
+/// A delivery that the client refused.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Refused {
+    /// By PUBACK.
+    Offset(Offset),
+    /// By PUBREC.
+    Record(PacketId),
+}
+
+/// Why a connection ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum CloseCause {
+    /// DISCONNECT 0x00: the will is dropped [MQTT-3.1.2-10].
+    Disconnect,
+    /// DISCONNECT 0x04, a protocol error, keep alive, a lost network: the will fires.
+    Failure,
+    /// Another connection opened the session, or the broker drains: the will waits for what the
+    /// session's next owner makes of it.
+    Handover,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Lifetime;
+
+    #[test]
+    fn expiry_interval_has_two_special_values() {
+        assert_eq!(Lifetime::from_expiry_interval(0), Lifetime::Connection);
+        assert_eq!(Lifetime::from_expiry_interval(1), Lifetime::Seconds(1));
+        assert_eq!(Lifetime::from_expiry_interval(u32::MAX - 1), Lifetime::Seconds(u32::MAX - 1));
+        assert_eq!(Lifetime::from_expiry_interval(u32::MAX), Lifetime::Unlimited);
+    }
+}

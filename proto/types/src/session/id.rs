@@ -1,0 +1,83 @@
+//! The numbers of sessions.
+
+use std::fmt;
+use std::num::NonZeroU16;
+
+use crate::ids::SessionId;
+
+/// A connection of the engine, while its CONNECT is not answered yet. Never reused by a process.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct ConnectionId(pub u64);
+
+/// Fencing token of a session's owner. Grows with each open; a lower one is always stale.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct SessionEpoch(pub u64);
+
+/// A session as its current owner knows it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct SessionKey {
+    /// Which session.
+    pub id: SessionId,
+    /// Under which ownership.
+    pub epoch: SessionEpoch,
+}
+
+/// Place of a message among those that a session may get. Offsets of one session only grow, and
+/// every message of it has its own; messages stored once for many sessions have the same in each.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Offset(pub u64);
+
+/// A packet identifier: 1 to 65,535 (MQTT 5.0 §2.2.1).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct PacketId(NonZeroU16);
+
+impl PacketId {
+    /// `None` for 0, which is no packet identifier [MQTT-2.2.1-3].
+    #[must_use]
+    pub fn new(number: u16) -> Option<Self> {
+        NonZeroU16::new(number).map(Self)
+    }
+
+    /// 1 to 65,535.
+    #[must_use]
+    pub fn get(self) -> u16 {
+        self.0.get()
+    }
+}
+
+impl fmt::Display for PacketId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+impl Offset {
+    /// The packet id of a QoS 1 delivery at this offset: any broker that takes a session over
+    /// computes the one that the client knows, without stored state.
+    ///
+    /// Two offsets 65,535 apart have the same: the later waits until the earlier is acknowledged.
+    #[must_use]
+    pub fn packet_id(self) -> PacketId {
+        let number = u16::try_from(self.0 % 65_535).expect("below 65,535") + 1;
+        PacketId::new(number).expect("at least 1")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn packet_ids_of_offsets_go_round_from_65535_to_1() {
+        assert_eq!(Offset(0).packet_id().get(), 1);
+        assert_eq!(Offset(65_534).packet_id().get(), 65_535);
+        assert_eq!(Offset(65_535).packet_id().get(), 1);
+        assert_eq!(Offset(u64::MAX).packet_id(), Offset(u64::MAX - 65_535).packet_id());
+    }
+
+    /// [MQTT-2.2.1-3]
+    #[test]
+    fn zero_is_no_packet_id() {
+        assert_eq!(PacketId::new(0), None);
+    }
+}
