@@ -72,6 +72,15 @@ impl Cluster {
         });
     }
 
+    /// Waits until ha-server has this many retained messages. The PUBACK of the rumqttd host means
+    /// that its broker has the message, not yet that ha-server has; and a SUBSCRIBE on any broker
+    /// sees what ha-server has.
+    pub fn wait_retained(&self, messages: u32) {
+        wait::until(&format!("{messages} retained messages"), wait::LONG, || {
+            (self.status()["retained_messages"] == messages).then_some(())
+        });
+    }
+
     /// Where its programs have their files.
     pub fn folder(&self) -> &TemporaryFolder {
         &self.folder
