@@ -229,7 +229,11 @@ impl Distributor {
     }
 
     fn advance(&mut self, now: Millis, out: &mut Vec<Output>) {
+        let stood_still = self.stood_still(now);
         self.now = self.now.max(now);
+        if stood_still {
+            self.start_anew();
+        }
         let expired = |broker: &&Broker| {
             !broker.is_lost() && broker.heard_at.plus(self.config.lease_ms) <= self.now
         };
@@ -242,6 +246,27 @@ impl Distributor {
         if self.expire_at <= self.now {
             self.expire_at = self.now.plus(EXPIRY_MS);
             self.retained.remove_expired(self.cluster_time());
+        }
+    }
+
+    /// Whether a deadline passed by more than a heartbeat without a step: this process was paused or
+    /// starved, and heartbeats may wait unread.
+    fn stood_still(&self, now: Millis) -> bool {
+        let patience_ms = self.config.heartbeat_ms;
+        let missed = |deadline: Millis| now.since(deadline) > patience_ms;
+        now.since(self.now) > patience_ms && self.deadline().is_some_and(missed)
+    }
+
+    /// Everybody gets the full time from now: while we did not listen, silence means nothing.
+    fn start_anew(&mut self) {
+        let now = self.now;
+        for broker in self.brokers.values_mut().filter(|broker| !broker.is_lost()) {
+            (broker.heard_at, broker.wrote_at) = (now, now);
+        }
+        for stream in self.streams.values_mut() {
+            if let Stream::AwaitsHello { opened_at, .. } = stream {
+                *opened_at = now;
+            }
         }
     }
 

@@ -231,6 +231,20 @@ fn late_heartbeat_does_not_revive_a_lease() {
 }
 
 #[test]
+fn after_a_pause_of_our_own_everybody_gets_a_whole_lease() {
+    let patience_ms = config().heartbeat_ms;
+    let mut cluster = Cluster::new(config());
+    let stream = cluster.attach("a");
+    cluster.now = Millis(LEASE_MS + patience_ms + 1);
+    cluster.step(Input::Tick);
+    assert!(cluster.is_attached(stream), "its heartbeats may wait unread");
+    assert_eq!(cluster.core.deadline(), Some(cluster.now.plus(LEASE_MS)));
+    cluster.now = cluster.now.plus(LEASE_MS + patience_ms);
+    cluster.step(Input::Tick);
+    assert_eq!(cluster.goodbye(stream), Some(GoodbyeReason::LeaseExpired), "late, not paused");
+}
+
+#[test]
 fn time_that_runs_backwards_does_not_shorten_a_lease() {
     let mut cluster = Cluster::new(config());
     let stream = cluster.attach("a");
