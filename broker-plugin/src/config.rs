@@ -74,9 +74,9 @@ const CONFIG_KEYS: &[Key] = &[
     Key::new(
         "FILTERS_MAX",
         Kind::Integer { min: 1, max: 100_000_000 },
-        "topic filters of all sessions",
+        "distinct topic filters of all sessions",
     )
-    .default("1000000"),
+    .default("10000"),
     Key::new(
         "RETAINED_MAX",
         Kind::Integer { min: 0, max: 1_000_000_000 },

@@ -33,7 +33,7 @@ const QUEUE_BYTES: usize = 4 << 20;
 /// Publishes that are taken before others have their turn.
 const PUBLISHES_AT_ONCE: usize = 64;
 
-/// How long a goodbye may take.
+/// How long the last results may take, and then a goodbye.
 const GOODBYE_MAX: Duration = Duration::from_secs(2);
 
 /// What the plugin last looked like.
@@ -68,7 +68,7 @@ impl Handle {
     pub(crate) async fn stop(self) {
         // An error means that the task has ended by itself.
         let _ = self.stop.send(());
-        let _ = time::timeout(GOODBYE_MAX * 2, self.task).await;
+        let _ = time::timeout(GOODBYE_MAX * 3, self.task).await;
     }
 }
 
@@ -97,6 +97,7 @@ pub(crate) fn start(
         loaded: loaded_tx,
         snapshot: Arc::clone(&snapshot),
         attachments: 0,
+        beyond_bytes: 0,
     };
     let inbox = Inbox { host, from_stream, urgent_events };
     Handle { snapshot, loaded, stop, task: tokio::spawn(task.run(inbox, stopped)) }
@@ -130,23 +131,35 @@ struct Task {
     loaded: watch::Sender<bool>,
     snapshot: Arc<Mutex<Snapshot>>,
     attachments: u64,
+    /// Bytes of publishes that SUBSCRIBEs brought since publishes were last wanted.
+    beyond_bytes: usize,
 }
 
 impl Task {
     async fn run(mut self, mut inbox: Inbox, mut stop: oneshot::Receiver<()>) {
         self.step(Input::Tick);
+        self.tell_health(self.plugin.link_state());
         let mut batch = Vec::with_capacity(PUBLISHES_AT_ONCE);
-        loop {
+        // Set when the broker stops: then only what the host handed over is still awaited.
+        let mut gives_up: Option<Instant> = None;
+        while gives_up.is_none() || self.has_publishes(&inbox.host) {
             let deadline = self.plugin.deadline();
             let wake = self.start + Duration::from_millis(deadline.map_or(0, |at| at.0));
             let takes_events = self.commands.len() < COMMANDS_MAX;
             let takes_publishes = self.takes_publishes();
+            if takes_publishes {
+                self.beyond_bytes = 0;
+            }
+            let takes_host_events = takes_events && self.beyond_bytes < QUEUE_BYTES;
             tokio::select! {
-                _ = &mut stop => break,
+                _ = &mut stop, if gives_up.is_none() => {
+                    gives_up = Some(Instant::now() + GOODBYE_MAX);
+                }
+                () = time::sleep_until(gives_up.unwrap_or(wake)), if gives_up.is_some() => break,
                 () = time::sleep_until(wake), if deadline.is_some() => self.step(Input::Tick),
                 Some(event) = inbox.urgent_events.recv() => self.take_event(event),
                 Some(event) = inbox.from_stream.recv(), if takes_events => self.take_event(event),
-                Some(event) = inbox.host.events.recv(), if takes_events => {
+                Some(event) = inbox.host.events.recv(), if takes_host_events => {
                     self.take_waiting(&mut inbox.host.publishes);
                     self.step(Input::Host(event));
                 }
@@ -170,6 +183,10 @@ impl Task {
             }
             self.publish_state();
         }
+        if self.has_publishes(&inbox.host) {
+            let publishes = self.plugin.outbox_len() + inbox.host.publishes.len();
+            tracing::warn!(publishes, "stopping before ha-server answered them");
+        }
         drop(inbox);
         self.stop().await;
     }
@@ -183,11 +200,17 @@ impl Task {
         self.plugin.wants_publishes() && queued < QUEUE_BYTES
     }
 
+    /// Whether the host handed over publishes that ha-server has not answered.
+    fn has_publishes(&self, host: &HostEnds) -> bool {
+        self.plugin.outbox_len() > 0 || !host.publishes.is_empty()
+    }
+
     /// Takes the publishes that came before a SUBSCRIBE: it must see those that were acknowledged.
-    /// They may exceed the window by as many as the channel holds.
+    /// They may exceed the window by [`QUEUE_BYTES`] and as many as the channel holds.
     fn take_waiting(&mut self, publishes: &mut mpsc::Receiver<HostPublish>) {
         for _ in 0..publishes.len() {
             let Ok(publish) = publishes.try_recv() else { return };
+            self.beyond_bytes += publish.payload.len() + publish.topic.as_bytes().len();
             self.step(Input::Publish(publish));
         }
     }

@@ -120,8 +120,9 @@ async fn hold(
     let attached = time::timeout(config.attach_hold, loaded.wait_for(|loaded| *loaded));
     if attached.await.is_err() {
         let hold = config.attach_hold;
-        tracing::warn!("ha-server was not reached within {hold:?}: serving alone until it is");
-        health.set_field("isolated", true);
+        tracing::warn!(
+            "the retained messages did not come from ha-server within {hold:?}: serving without"
+        );
     }
     health.set_check("cluster", CheckState::Passing);
 }
@@ -151,6 +152,7 @@ fn host_config(config: &BrokerConfig) -> HostConfig {
         connections_max: config.connections_max,
         sessions_max: config.sessions_max,
         packet_bytes_max: config.packet_bytes_max,
+        filters_max: config.filters_max,
         ..HostConfig::default()
     }
 }

@@ -20,6 +20,11 @@ use tonic::transport::{Channel, Endpoint};
 /// How long a TCP connection may take to open. The plugin waits for Welcome a little longer.
 const CONNECT_MAX: Duration = Duration::from_secs(2);
 
+/// How often a silent connection is asked whether it is still there, and how long the answer may
+/// take. Heartbeats have a connection of their own: they say nothing about the one for bulk.
+const KEEPALIVE_EVERY: Duration = Duration::from_secs(5);
+const KEEPALIVE_ANSWER_MAX: Duration = Duration::from_secs(10);
+
 /// Items taken from the queue at a time; they become one or a few frames.
 const BATCH: usize = 1_024;
 
@@ -74,16 +79,14 @@ async fn attach(
     let beating = beat(stream, address, ends.heartbeats, &ends.urgent);
     let (mut writer, mut beating) = (std::pin::pin!(writer), std::pin::pin!(beating));
     let mut reader = std::pin::pin!(reader);
-    // The reader alone says when the stream is over: a goodbye is answered after the writer ended.
+    // The reader alone says when the stream is over: a goodbye is answered after the writer ended,
+    // and heartbeats that fail leave it to the lease.
     let (mut wrote, mut beat) = (false, false);
     loop {
         tokio::select! {
             read = &mut reader => return read,
             () = &mut writer, if !wrote => wrote = true,
-            ended = &mut beating, if !beat => {
-                ended?;
-                beat = true;
-            }
+            () = &mut beating, if !beat => beat = true,
         }
     }
 }
@@ -92,6 +95,9 @@ fn endpoint(address: &str) -> Result<Endpoint, tonic::transport::Error> {
     Ok(Endpoint::from_shared(format!("http://{address}"))?
         .connect_timeout(CONNECT_MAX)
         .tcp_nodelay(true)
+        .http2_keep_alive_interval(KEEPALIVE_EVERY)
+        .keep_alive_timeout(KEEPALIVE_ANSWER_MAX)
+        .keep_alive_while_idle(true)
         .initial_stream_window_size(1 << 20)
         .initial_connection_window_size(4 << 20))
 }
@@ -137,14 +143,28 @@ async fn read(
     Ok(())
 }
 
-/// Opens the heartbeat stream with the first heartbeat. Ends well only when there are no more.
+/// Sends heartbeats until there are no more. After a failure the next one is tried on a new stream.
 async fn beat(
     stream: StreamId,
     address: &str,
     mut due: mpsc::UnboundedReceiver<(BrokerEpoch, u64)>,
     urgent: &mpsc::Sender<FromStream>,
+) {
+    while let Some(first) = due.recv().await {
+        if let Err(error) = beat_from(first, stream, address, &mut due, urgent).await {
+            tracing::warn!("heartbeats to {address}: {}", whole(&*error));
+        }
+    }
+}
+
+/// Opens the heartbeat stream with the first heartbeat. Ends well only when there are no more.
+async fn beat_from(
+    first: (BrokerEpoch, u64),
+    stream: StreamId,
+    address: &str,
+    due: &mut mpsc::UnboundedReceiver<(BrokerEpoch, u64)>,
+    urgent: &mpsc::Sender<FromStream>,
 ) -> Result<(), Box<dyn Error + Send + Sync>> {
-    let Some(first) = due.recv().await else { return Ok(()) };
     let request =
         |(epoch, sequence): (BrokerEpoch, u64)| v1::HeartbeatRequest { epoch: epoch.0, sequence };
     let channel = endpoint(address)?.connect().await?;
@@ -174,10 +194,15 @@ async fn beat(
 
 /// An error with its causes, without what repeats.
 fn whole(error: &(dyn Error + Send + Sync + 'static)) -> String {
-    if let Some(status) = error.downcast_ref::<tonic::Status>() {
-        return status.message().to_owned();
-    }
-    let mut text = error.to_string();
+    let status = error.downcast_ref::<tonic::Status>();
+    let mut text = status.map_or_else(
+        || error.to_string(),
+        |status| match status.message() {
+            // Some servers give a code only, as those that do not know the service.
+            "" => status.code().to_string(),
+            message => message.to_owned(),
+        },
+    );
     let mut cause = error.source();
     while let Some(error) = cause {
         let more = error.to_string();

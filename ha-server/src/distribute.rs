@@ -12,7 +12,7 @@ use ha_core::{BrokerView, Distributor, Event, HeartbeatAnswer, Input, LostBy, Ou
 use ha_types::link::{Downstream, GoodbyeReason};
 use ha_types::{BrokerEpoch, ClusterMillis, Millis};
 use tokio::sync::{mpsc, oneshot};
-use tokio::time::{self, Instant};
+use tokio::time::{self, Instant, MissedTickBehavior};
 
 use crate::rates::{Rates, Sampler};
 
@@ -29,10 +29,31 @@ const SAMPLE: Duration = Duration::from_secs(1);
 /// An item and what it weighs.
 pub(crate) type Weighed = (Downstream, usize);
 
+/// The distributor's end of a stream. The stream ends when it is dropped and all is written.
+pub(crate) struct Queue {
+    pub(crate) items: mpsc::UnboundedSender<Weighed>,
+    /// Tells the writer of the end also while it waits for the network.
+    _ended: oneshot::Sender<()>,
+}
+
+/// The writer's end of a stream.
+pub(crate) struct QueueOut {
+    pub(crate) items: mpsc::UnboundedReceiver<Weighed>,
+    /// Resolves when nothing more will come.
+    pub(crate) ended: oneshot::Receiver<()>,
+}
+
+/// Both ends of a stream's queue.
+pub(crate) fn queue() -> (Queue, QueueOut) {
+    let (items, items_out) = mpsc::unbounded_channel();
+    let (sender, ended) = oneshot::channel();
+    (Queue { items, _ended: sender }, QueueOut { items: items_out, ended })
+}
+
 /// From a stream.
 pub(crate) enum FromStream {
     /// A stream with its queue.
-    Opened(StreamId, String, mpsc::UnboundedSender<Weighed>),
+    Opened(StreamId, String, Queue),
     /// Anything else.
     Input(Input),
 }
@@ -96,7 +117,8 @@ impl Handle {
     }
 }
 
-/// Starts the task. It ends when it was told to shut down and all streams have ended.
+/// Starts the task. It runs until it is aborted: while ha-server stops, it keeps the leases of the
+/// brokers that still read what was sent to them.
 pub(crate) fn start(distributor: Distributor) -> (Handle, tokio::task::JoinHandle<()>) {
     let (inputs, from_streams) = mpsc::channel(INPUTS_MAX);
     let (urgent, urgent_inputs) = mpsc::channel(URGENT_MAX);
@@ -109,6 +131,7 @@ pub(crate) fn start(distributor: Distributor) -> (Handle, tokio::task::JoinHandl
         outputs: Vec::new(),
         is_stopping: false,
         rates: Sampler::default(),
+        sampled_at: Instant::now(),
     };
     let handle = Handle { inputs, urgent, snapshot };
     (handle, tokio::spawn(task.run(from_streams, urgent_inputs)))
@@ -117,12 +140,13 @@ pub(crate) fn start(distributor: Distributor) -> (Handle, tokio::task::JoinHandl
 struct Task {
     distributor: Distributor,
     /// Bounded by the distributor's own count of what was sent and not written.
-    queues: BTreeMap<StreamId, mpsc::UnboundedSender<Weighed>>,
+    queues: BTreeMap<StreamId, Queue>,
     start: Instant,
     snapshot: Arc<Mutex<Snapshot>>,
     outputs: Vec<Output>,
     is_stopping: bool,
     rates: Sampler,
+    sampled_at: Instant,
 }
 
 impl Task {
@@ -132,7 +156,9 @@ impl Task {
         mut urgent: mpsc::Receiver<Urgent>,
     ) {
         let mut sample = time::interval(SAMPLE);
-        while !(self.is_stopping && self.queues.is_empty()) {
+        // After a pause of the process one sample is due, not one for each second that passed.
+        sample.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        loop {
             let deadline = self.distributor.deadline();
             let wake = self.start + Duration::from_millis(deadline.map_or(0, |at| at.0));
             tokio::select! {
@@ -151,6 +177,8 @@ impl Task {
 
     fn take(&mut self, input: FromStream) {
         match input {
+            // Came too late: its queue is dropped, and so it ends.
+            FromStream::Opened(..) if self.is_stopping => (),
             FromStream::Opened(stream, address, queue) => {
                 self.queues.insert(stream, queue);
                 self.step(Input::Opened(stream, address));
@@ -193,7 +221,7 @@ impl Task {
                 Output::Send(stream, item, bytes) => {
                     if let Some(queue) = self.queues.get(&stream) {
                         // A stream whose writer is gone reports itself as broken.
-                        let _ = queue.send((item, bytes));
+                        let _ = queue.items.send((item, bytes));
                     }
                 }
                 Output::End(stream) => {
@@ -206,7 +234,8 @@ impl Task {
 
     fn sample(&mut self) {
         let brokers = self.distributor.brokers(self.now());
-        self.rates.sample(&brokers, SAMPLE);
+        let now = Instant::now();
+        self.rates.sample(&brokers, now - std::mem::replace(&mut self.sampled_at, now));
         *self.snapshot.lock().expect("nobody panics while holding it") = self.look();
     }
 

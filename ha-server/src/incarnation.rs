@@ -10,12 +10,15 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use ha_types::ServerIncarnation;
 
+/// Above what a clock says in this century, and far below what does not fit into a version.
+const RUN_MAX: u64 = 1 << 41;
+
 /// Takes the next number and notes it in `data_dir`, which is made if it is missing.
 pub(crate) fn next(data_dir: &Path) -> io::Result<ServerIncarnation> {
     fs::create_dir_all(data_dir)?;
     let path = data_dir.join("incarnation");
     let last = match fs::read_to_string(&path) {
-        Ok(text) => text.trim().parse().map_err(|_| {
+        Ok(text) => text.trim().parse().ok().filter(|&last| last < RUN_MAX).ok_or_else(|| {
             let message = format!("{} is damaged; remove it", path.display());
             io::Error::new(io::ErrorKind::InvalidData, message)
         })?,
@@ -50,8 +53,10 @@ mod tests {
         fs::write(dir.join("incarnation"), format!("{future}\n")).unwrap();
         assert_eq!(next(&dir).unwrap(), ServerIncarnation(future + 1));
         assert!(first < ServerIncarnation(future));
-        fs::write(dir.join("incarnation"), "garbage").unwrap();
-        assert_eq!(next(&dir).unwrap_err().kind(), io::ErrorKind::InvalidData);
+        for damage in ["garbage", "", "18446744073709551615", "4398046511104"] {
+            fs::write(dir.join("incarnation"), damage).unwrap();
+            assert_eq!(next(&dir).unwrap_err().kind(), io::ErrorKind::InvalidData, "{damage}");
+        }
         fs::remove_dir_all(dir).unwrap();
     }
 }

@@ -7,6 +7,7 @@
 //!
 //! Start reading at [`run::run`].
 
+mod accept;
 mod admin;
 pub mod cli;
 pub mod config;

@@ -1,6 +1,8 @@
 //! What `/metrics` shows of ha-server. Broker names are the only label; client ids never are.
 
+use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
 
 use ha_core::BrokerState;
 use ha_shell::health::Metrics;
@@ -26,6 +28,8 @@ struct Families {
     dropped: Counters,
     retained: Gauge,
     retained_bytes: Gauge,
+    /// Brokers that have a label: those of the last page.
+    shown: Arc<Mutex<BTreeSet<String>>>,
 }
 
 /// Metrics that follow the distributor's last snapshot.
@@ -74,6 +78,7 @@ impl Families {
     }
 
     fn refresh(&self, snapshot: &Snapshot) {
+        self.forget_all_but(snapshot.brokers.iter().map(|(view, _)| view.name.to_string()));
         for (view, _) in &snapshot.brokers {
             let labels = vec![("broker", view.name.to_string())];
             let gauge = |family: &Gauges, value: u64| {
@@ -93,5 +98,60 @@ impl Families {
         let size = |value: usize| i64::try_from(value).unwrap_or(i64::MAX);
         self.retained.set(size(snapshot.retained_messages));
         self.retained_bytes.set(size(snapshot.retained_bytes));
+    }
+
+    /// Otherwise the labels would grow with every name that a broker ever had.
+    fn forget_all_but(&self, known: impl Iterator<Item = String>) {
+        let known = known.collect();
+        let mut shown = self.shown.lock().expect("nobody panics while holding it");
+        for gone in shown.difference(&known) {
+            let labels = vec![("broker", gone.clone())];
+            for gauges in [&self.attached, &self.lease_age, &self.filters, &self.queued] {
+                gauges.remove(&labels);
+            }
+            for counters in [&self.published, &self.delivered, &self.dropped] {
+                counters.remove(&labels);
+            }
+        }
+        *shown = known;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use ha_types::{BrokerEpoch, BrokerName};
+    use prometheus_client::encoding::text::encode;
+
+    use super::*;
+    use crate::rates::Rates;
+
+    fn page(families: &Families, registry: &Registry, name: &str) -> String {
+        let view = ha_core::BrokerView {
+            name: BrokerName::parse(name).unwrap(),
+            state: BrokerState::Attached,
+            epoch: BrokerEpoch(1),
+            address: String::new(),
+            software: String::new(),
+            lease_age_ms: 0,
+            filters: 0,
+            queued_bytes: 0,
+            published: 0,
+            delivered: 0,
+            dropped: 0,
+        };
+        families
+            .refresh(&Snapshot { brokers: vec![(view, Rates::default())], ..Snapshot::default() });
+        let mut page = String::new();
+        encode(&mut page, registry).unwrap();
+        page
+    }
+
+    #[test]
+    fn broker_whose_place_was_given_to_another_is_not_shown_any_more() {
+        let (families, mut registry) = (Families::default(), Registry::default());
+        families.register(&mut registry);
+        assert!(page(&families, &registry, "first").contains("first"));
+        let second = page(&families, &registry, "second");
+        assert!(second.contains("second") && !second.contains("first"), "{second}");
     }
 }

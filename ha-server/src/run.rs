@@ -13,8 +13,9 @@ use ha_types::limits::FRAME_BYTES_MAX;
 use ha_types::{BrokerEpoch, ClusterMillis};
 use tokio::net::TcpListener;
 use tokio::time;
-use tonic::transport::server::{Server, TcpIncoming};
+use tonic::transport::server::Server;
 
+use crate::accept;
 use crate::admin::Admin;
 use crate::config::ServerConfig;
 use crate::distribute::{self, Handle};
@@ -27,6 +28,11 @@ pub(crate) const SOFTWARE: &str = concat!("ha-server ", env!("CARGO_PKG_VERSION"
 
 /// How long goodbyes may take.
 const GOODBYE_MAX: Duration = Duration::from_secs(3);
+
+/// How often a silent connection is asked whether it is still there, and how long the answer may
+/// take: as long as a broker that is behind may write nothing. Leases find dead brokers sooner.
+const KEEPALIVE_EVERY: Duration = Duration::from_secs(5);
+const KEEPALIVE_ANSWER_MAX: Duration = Duration::from_secs(10);
 
 /// How often the distributor must show that it works, and how long it may take.
 const WATCH: Duration = Duration::from_secs(1);
@@ -91,16 +97,17 @@ pub async fn run(
 
     let (stop_serving, serving_stopped) = tokio::sync::oneshot::channel::<()>();
     let admin = Admin { handle: handle.clone(), server, lease_ms: config.lease_ms };
-    let service = DistributorServer::new(Streams::new(handle.clone()))
+    let service = DistributorServer::new(Streams::new(handle.clone(), config.lease_ms))
         .max_decoding_message_size(FRAME_BYTES_MAX)
         .max_encoding_message_size(FRAME_BYTES_MAX);
     let serving = Server::builder()
         .initial_stream_window_size(1 << 20)
         .initial_connection_window_size(4 << 20)
-        .http2_keepalive_interval(Some(Duration::from_secs(10)))
+        .http2_keepalive_interval(Some(KEEPALIVE_EVERY))
+        .http2_keepalive_timeout(Some(KEEPALIVE_ANSWER_MAX))
         .add_service(service)
         .add_service(AdminServer::new(admin))
-        .serve_with_incoming_shutdown(TcpIncoming::from(grpc).with_nodelay(Some(true)), async {
+        .serve_with_incoming_shutdown(accept::connections(grpc), async {
             drop(serving_stopped.await)
         });
     let mut serving = std::pin::pin!(serving);
@@ -119,6 +126,7 @@ pub async fn run(
     let _ = stop_serving.send(());
     // A broker that does not take its goodbye must not keep us.
     let _ = time::timeout(GOODBYE_MAX, serving).await;
+    distributor.abort();
     let _ = stop_http.send(());
     tracing::info!("stopped");
     Ok(())

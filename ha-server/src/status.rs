@@ -76,7 +76,7 @@ fn table(status: &StatusResponse) -> String {
         }
     }
     format!(
-        "{}, up {} s, lease {} ms, {} brokers attached, {} retained messages ({} B)\n\n{}\n",
+        "{}, up {} s, lease {} ms, {} attached, {} retained messages ({} B)\n\n{}\n",
         status.software,
         status.uptime_ms / 1_000,
         status.lease_ms,

@@ -18,7 +18,7 @@ use tokio::time;
 use tokio_stream::{Stream, wrappers::ReceiverStream};
 use tonic::{Code, Request, Response, Status, Streaming};
 
-use crate::distribute::{FromStream, Handle, Weighed};
+use crate::distribute::{FromStream, Handle, QueueOut, Weighed, queue};
 
 /// Open streams of all kinds: each broker has two, and may open new ones before old ones are gone.
 const STREAMS_MAX: usize = 512;
@@ -29,6 +29,10 @@ const HELLO_TIMEOUT: Duration = Duration::from_secs(5);
 /// Items taken from a queue at a time; they become one or a few frames.
 const BATCH: usize = 1_024;
 
+/// How long what was sent before the end of a stream may take to be written. Nothing else bounds
+/// the memory and the place of a stream that was ended because its broker does not read.
+const LAST_ITEMS_MAX: Duration = Duration::from_secs(3);
+
 /// Frames that wait for the network.
 const FRAMES_MAX: usize = 2;
 
@@ -38,12 +42,14 @@ pub(crate) struct Streams {
     handle: Handle,
     next_stream: Arc<AtomicU64>,
     permits: Arc<Semaphore>,
+    lease: Duration,
 }
 
 impl Streams {
-    pub(crate) fn new(handle: Handle) -> Self {
+    pub(crate) fn new(handle: Handle, lease_ms: u64) -> Self {
         let permits = Arc::new(Semaphore::new(STREAMS_MAX));
-        Self { handle, next_stream: Arc::new(AtomicU64::new(1)), permits }
+        let lease = Duration::from_millis(lease_ms);
+        Self { handle, next_stream: Arc::new(AtomicU64::new(1)), permits, lease }
     }
 
     fn permit(&self) -> Result<OwnedSemaphorePermit, Status> {
@@ -66,14 +72,14 @@ impl Service for Streams {
         let permit = self.permit()?;
         let address = request.remote_addr().map_or_else(|| "unknown".into(), |a| a.to_string());
         let stream = StreamId(self.next_stream.fetch_add(1, Ordering::Relaxed));
-        let (queue, items) = mpsc::unbounded_channel();
+        let (queue, out) = queue();
         let inputs = self.handle.inputs.clone();
         let opened = FromStream::Opened(stream, address, queue);
         inputs.send(opened).await.map_err(|_| Status::unavailable("ha-server stops"))?;
         let (frames, outgoing) = mpsc::channel(FRAMES_MAX);
         let reader = tokio::spawn(read(stream, request.into_inner(), inputs.clone()));
         tokio::spawn(async move {
-            write(stream, items, &inputs, frames).await;
+            write(stream, out, &inputs, frames).await;
             reader.abort();
             // In case that the network ended it: tells the distributor, which otherwise knows.
             let _ = inputs.send(FromStream::Input(Input::Broken(stream))).await;
@@ -88,21 +94,23 @@ impl Service for Streams {
     ) -> Result<Response<Self::HeartbeatStream>, Status> {
         let permit = self.permit()?;
         let (answers, outgoing) = mpsc::channel(FRAMES_MAX);
-        let (handle, incoming) = (self.handle.clone(), request.into_inner());
+        let (handle, lease, incoming) = (self.handle.clone(), self.lease, request.into_inner());
         tokio::spawn(async move {
-            answer_heartbeats(handle, incoming, answers).await;
+            answer_heartbeats(handle, lease, incoming, answers).await;
             drop(permit);
         });
         Ok(Response::new(Box::pin(ReceiverStream::new(outgoing))))
     }
 }
 
+/// Ends when the network did, and after a silence of a whole lease: then it keeps none.
 async fn answer_heartbeats(
     handle: Handle,
+    lease: Duration,
     mut incoming: Streaming<v1::HeartbeatRequest>,
     answers: mpsc::Sender<Result<v1::HeartbeatResponse, Status>>,
 ) {
-    while let Ok(Some(request)) = incoming.message().await {
+    while let Ok(Ok(Some(request))) = time::timeout(lease, incoming.message()).await {
         let Ok((answer, now)) = handle.heartbeat(BrokerEpoch(request.epoch)).await else { return };
         let state = match answer {
             HeartbeatAnswer::Kept => v1::heartbeat_response::State::Kept,
@@ -114,7 +122,7 @@ async fn answer_heartbeats(
             state: state.into(),
             cluster_time_ms: now.0,
         };
-        if answers.send(Ok(response)).await.is_err() {
+        if !matches!(time::timeout(lease, answers.send(Ok(response))).await, Ok(Ok(()))) {
             return;
         }
     }
@@ -158,8 +166,26 @@ async fn read(
     }
 }
 
-/// Ends when the distributor ended the stream and all was written, or when the network did.
+/// Ends when the distributor ended the stream and all was written, or could not be in time, or when
+/// the network ended it.
 async fn write(
+    stream: StreamId,
+    QueueOut { items, ended }: QueueOut,
+    inputs: &mpsc::Sender<FromStream>,
+    frames: mpsc::Sender<Result<v1::DownstreamFrame, Status>>,
+) {
+    let too_late = async {
+        // Its sender is only ever dropped.
+        let _ = ended.await;
+        time::sleep(LAST_ITEMS_MAX).await;
+    };
+    tokio::select! {
+        () = write_items(stream, items, inputs, frames) => (),
+        () = too_late => tracing::debug!(stream = stream.0, "its last items were not read"),
+    }
+}
+
+async fn write_items(
     stream: StreamId,
     mut items: mpsc::UnboundedReceiver<Weighed>,
     inputs: &mpsc::Sender<FromStream>,
@@ -182,8 +208,33 @@ async fn write(
             }
         }
         let written = FromStream::Input(Input::Written(stream, bytes));
-        if inputs.send(written).await.is_err() {
-            return;
+        // An error means that ha-server stops; what it sent is written all the same.
+        let _ = inputs.send(written).await;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use ha_types::Ticket;
+    use ha_types::link::Downstream;
+
+    use super::*;
+
+    /// Time is paused, so the limit comes as soon as nothing else happens.
+    #[tokio::test(start_paused = true)]
+    async fn writer_to_a_peer_that_never_reads_ends_soon_after_its_stream() {
+        let (queue, out) = queue();
+        for ticket in 0..100_000 {
+            assert!(
+                queue.items.send((Downstream::InterestTaken { ticket: Ticket(ticket) }, 0)).is_ok()
+            );
         }
+        let (inputs, _from_streams) = mpsc::channel(256);
+        let (frames, _never_read) = mpsc::channel(FRAMES_MAX);
+        let mut writing = Box::pin(write(StreamId(1), out, &inputs, frames));
+        let patience = LAST_ITEMS_MAX * 10;
+        assert!(time::timeout(patience, &mut writing).await.is_err(), "its stream goes on");
+        drop(queue);
+        assert!(time::timeout(patience, writing).await.is_ok());
     }
 }

@@ -33,8 +33,15 @@ enum Seen {
     Heartbeat(SocketAddr),
 }
 
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Heartbeats {
+    Answered,
+    Refused,
+}
+
 /// Tells what it sees, and sends what the test gives it.
 struct Fake {
+    heartbeats: Heartbeats,
     seen: mpsc::Sender<Seen>,
     sends: Mutex<Option<mpsc::Receiver<Downstream>>>,
 }
@@ -80,9 +87,12 @@ impl Distributor for Fake {
     ) -> Result<Response<Self::HeartbeatStream>, Status> {
         let (answers, outgoing) = mpsc::channel(1);
         let (address, seen) = (request.remote_addr().unwrap(), self.seen.clone());
+        seen.send(Seen::Heartbeat(address)).await.unwrap();
+        if self.heartbeats == Heartbeats::Refused {
+            return Err(Status::resource_exhausted("no heartbeats"));
+        }
         let mut incoming = request.into_inner();
         tokio::spawn(async move {
-            seen.send(Seen::Heartbeat(address)).await.unwrap();
             while let Ok(Some(v1::HeartbeatRequest { epoch, sequence })) = incoming.message().await
             {
                 let state = State::Kept.into();
@@ -108,11 +118,15 @@ struct Bench {
 
 impl Bench {
     async fn start() -> Self {
+        Self::start_with(Heartbeats::Answered).await
+    }
+
+    async fn start_with(heartbeats: Heartbeats) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap().to_string();
         let (seen_tx, seen) = mpsc::channel(64);
         let (sends, to_send) = mpsc::channel(64);
-        let fake = Fake { seen: seen_tx, sends: Mutex::new(Some(to_send)) };
+        let fake = Fake { heartbeats, seen: seen_tx, sends: Mutex::new(Some(to_send)) };
         let serving = Server::builder().add_service(DistributorServer::new(fake));
         tokio::spawn(serving.serve_with_incoming(TcpIncoming::from(listener)));
         let (publishes, publishes_rx) = mpsc::channel(8);
@@ -145,13 +159,17 @@ impl Bench {
 
     /// Until the broker is attached and has the (empty) retained messages.
     async fn welcome(&mut self) {
+        self.welcome_with_heartbeats(30_000).await;
+    }
+
+    async fn welcome_with_heartbeats(&mut self, heartbeat_ms: u64) {
         assert!(matches!(self.next_item().await, Upstream::Hello(_)));
         let welcome = Welcome {
             version: 1,
             epoch: BrokerEpoch(3),
             server: ServerIncarnation(4),
             lease_ms: 60_000,
-            heartbeat_ms: 30_000,
+            heartbeat_ms,
             taken_upto: PublishNumber(0),
             publish_window: 16,
             cluster_time: ClusterMillis(0),
@@ -178,7 +196,7 @@ fn config() -> Config {
         seed: 1,
         backoff_ms: (1, 2),
         outbox_max: 64,
-        outbox_bytes_max: 1 << 20,
+        outbox_bytes_max: 64 << 20,
         filters_max: 64,
         retained_max: 64,
         retained_bytes_max: 1 << 20,
@@ -197,6 +215,11 @@ fn publish(payload: &'static str) -> HostPublish {
     }
 }
 
+fn accepted(number: PublishNumber) -> Downstream {
+    let (outcome, retained) = (PublishOutcome::Accepted, RetainedVersion(0));
+    Downstream::PublishResult { number, outcome, retained }
+}
+
 fn subscribe(ticket: u64) -> HostEvent {
     let subscription = Subscription::parse(b"t/#").unwrap();
     let retained = broker_core::host::RetainedWanted::Always;
@@ -211,6 +234,24 @@ async fn heartbeats_come_over_a_connection_of_their_own() {
     bench.welcome().await;
     let Seen::Heartbeat(beats) = bench.next().await else { panic!("no heartbeat") };
     assert_ne!(bulk, beats);
+}
+
+/// Heartbeats are tried again until the lease decides; what ha-server still sends is not lost.
+#[tokio::test]
+async fn refused_heartbeats_do_not_break_the_stream_while_the_lease_runs() {
+    let mut bench = Bench::start_with(Heartbeats::Refused).await;
+    bench.welcome_with_heartbeats(1).await;
+    for _ in 0..5 {
+        loop {
+            match bench.next().await {
+                Seen::Heartbeat(_) => break,
+                Seen::HalfClosed => panic!("the stream broke"),
+                Seen::Opened(_) | Seen::Item(_) => (),
+            }
+        }
+    }
+    bench.publishes.send(publish("x")).await.unwrap();
+    assert!(matches!(bench.next_item().await, Upstream::Publish { .. }));
 }
 
 #[tokio::test]
@@ -252,13 +293,58 @@ async fn publishes_wait_while_the_window_is_full_and_go_on_with_a_result() {
             panic!()
         };
         assert_eq!(sent, PublishNumber(number));
-        let result = Downstream::PublishResult {
-            number: sent,
-            outcome: PublishOutcome::Accepted,
-            retained: RetainedVersion(0),
-        };
-        bench.sends.send(result).await.unwrap();
+        bench.sends.send(accepted(sent)).await.unwrap();
     }
+}
+
+/// Every SUBSCRIBE takes the publishes before it, window or not; but not without end.
+#[tokio::test]
+async fn subscribes_cannot_bring_more_publishes_than_the_queue_holds() {
+    const PAYLOAD: usize = 64 << 10;
+    let mut bench = Bench::start().await;
+    bench.welcome().await;
+    let (publishes, events) = (bench.publishes.clone(), bench.events.clone());
+    let flood = async {
+        for ticket in 1..=40 {
+            for _ in 0..8 {
+                let payload = Bytes::from(vec![0; PAYLOAD]);
+                publishes.send(HostPublish { payload, ..publish("") }).await.unwrap();
+            }
+            events.send(subscribe(ticket)).await.unwrap();
+        }
+    };
+    // Paused, time goes on as soon as nothing else does: the flood waits for results.
+    time::pause();
+    assert!(time::timeout(Duration::from_millis(1), flood).await.is_err());
+    let outbox = bench.handle.snapshot.lock().unwrap().outbox;
+    assert!(outbox > 16 && outbox * PAYLOAD < 2 * QUEUE_BYTES, "{outbox}");
+}
+
+/// Sixteen are unanswered, the window; the host has handed over eight more.
+#[tokio::test]
+async fn stopping_waits_for_results_while_publishes_wait_for_the_window() {
+    let mut bench = Bench::start().await;
+    bench.welcome().await;
+    for _ in 1..=16 {
+        bench.publishes.send(publish("x")).await.unwrap();
+        assert!(matches!(bench.next_item().await, Upstream::Publish { .. }));
+    }
+    for _ in 17..=24 {
+        bench.publishes.send(publish("x")).await.unwrap();
+    }
+    let Bench { handle, mut seen, sends, .. } = bench;
+    let stopping = tokio::spawn(handle.stop());
+    for number in 1..=24 {
+        if number > 16 {
+            let item = time::timeout(HANG, seen.recv()).await.expect("no publish").unwrap();
+            assert!(matches!(item, Seen::Item(Upstream::Publish { .. })), "{number}: {item:?}");
+        }
+        sends.send(accepted(PublishNumber(number))).await.unwrap();
+    }
+    let last = time::timeout(HANG, seen.recv()).await.expect("no goodbye").unwrap();
+    assert_eq!(last, Seen::HalfClosed);
+    drop(sends);
+    stopping.await.unwrap();
 }
 
 #[tokio::test]

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use ha_types::limits::PACKET_BYTES_MAX;
-use ha_types::link::{Downstream, PublishOutcome, Upstream};
+use ha_types::link::{Downstream, GoodbyeReason, PublishOutcome, Upstream};
 use ha_types::{Message, PublishNumber, Publisher, Qos, RetainedVersion, TopicName};
 
 use crate::broker::Broker;
@@ -48,6 +48,31 @@ async fn largest_message_crosses_whole_and_its_neighbours_keep_their_places() {
         assert_eq!(publisher.next().await, accepted);
     }
     server.stop().await;
+}
+
+/// More than a batch of the writer waits for a broker that reads only after the shutdown has begun.
+#[tokio::test]
+async fn shutdown_writes_all_that_was_accepted_and_then_says_goodbye() {
+    const MESSAGES: u32 = 6_000;
+    let server = Running::start().await;
+    let (mut subscriber, _) = Broker::attach(&server, "subscriber").await;
+    subscriber.subscribe("#").await;
+    let (mut publisher, _) = Broker::attach(&server, "publisher").await;
+    let payload = |n: u32| Bytes::from(vec![u8::try_from(n % 251).unwrap(); 4_096]);
+    let items =
+        (0..MESSAGES).map(|n| Upstream::Publish { number: None, message: message(payload(n)) });
+    publisher.send(items);
+    // Its answer follows the messages through the distributor.
+    publisher.subscribe("other/#").await;
+    let stopping = tokio::spawn(server.stop());
+    assert_eq!(publisher.goodbye().await.reason, GoodbyeReason::ShuttingDown);
+    for n in 0..MESSAGES {
+        let item = subscriber.next().await;
+        let Downstream::Deliver { message, .. } = item else { panic!("{n}: {item:?}") };
+        assert_eq!(message.payload, payload(n));
+    }
+    assert_eq!(subscriber.goodbye().await.reason, GoodbyeReason::ShuttingDown);
+    stopping.await.unwrap();
 }
 
 #[tokio::test]

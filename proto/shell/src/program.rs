@@ -5,6 +5,7 @@
 
 use std::error::Error;
 use std::future::Future;
+use std::io::{self, Write};
 use std::path::Path;
 
 use crate::args::CommonArgs;
@@ -128,7 +129,10 @@ impl Program {
         let mut text = format!("{}: {error}", self.name);
         let mut cause = error.source();
         while let Some(error) = cause {
-            text = format!("{text}: {error}");
+            let more = error.to_string();
+            if !text.ends_with(&more) {
+                text = format!("{text}: {more}");
+            }
             cause = error.source();
         }
         complain(&text);
@@ -136,12 +140,12 @@ impl Program {
     }
 }
 
-/// Prints one line of a command's answer.
-#[expect(clippy::print_stdout, reason = "the answer to a command")]
+/// Prints one line of a command's answer. Whoever reads it may stop before its end, as `head` does.
 pub fn print(line: &str) {
-    println!("{line}");
+    let _ = writeln!(io::stdout(), "{line}");
 }
 
 fn complain(line: &str) {
-    eprintln!("{line}");
+    // There is nowhere else to say it; the exit code does.
+    let _ = writeln!(io::stderr(), "{line}");
 }
