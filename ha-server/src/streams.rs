@@ -149,7 +149,8 @@ async fn read(
                 Ok(items) => Input::Received(stream, items),
                 Err(error) => Input::Malformed(stream, error.to_string()),
             },
-            Ok(None) => Input::HalfClosed(stream),
+            // A broker that means it says Leave first; the core has ended the stream by then.
+            Ok(None) => Input::Broken(stream),
             // No Hello in time, or a frame that is too large: the network is well.
             Err(status) if matches!(status.code(), Code::DeadlineExceeded | Code::OutOfRange) => {
                 Input::Malformed(stream, status.message().to_owned())

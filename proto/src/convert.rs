@@ -230,6 +230,7 @@ pub(crate) fn upstream_from(item: v1::upstream_item::Item) -> Result<Upstream, P
         }
         Item::RetainedCopy(change) => Upstream::RetainedCopy(change_from(change)?),
         Item::RetainedCopyEnd(v1::RetainedCopyEnd {}) => Upstream::RetainedCopyEnd,
+        Item::Leave(v1::Leave {}) => Upstream::Leave,
         Item::Chunk(_) => return Err(ProtocolError::UnexpectedChunk),
     })
 }
@@ -250,6 +251,7 @@ pub(crate) fn upstream_into(item: &Upstream) -> v1::upstream_item::Item {
         }
         Upstream::RetainedCopy(change) => Item::RetainedCopy(change_into(change)),
         Upstream::RetainedCopyEnd => Item::RetainedCopyEnd(v1::RetainedCopyEnd {}),
+        Upstream::Leave => Item::Leave(v1::Leave {}),
     }
 }
 

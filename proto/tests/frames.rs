@@ -75,6 +75,7 @@ fn every_upstream_item_survives_the_wire() {
         Upstream::RetainedCopy(change(None)),
         Upstream::RetainedCopy(change(Some(message(Bytes::from_static(b"x"))))),
         Upstream::RetainedCopyEnd,
+        Upstream::Leave,
     ];
     assert_eq!(read_up(pack::<Up>(items.clone())), Ok(items));
 }

@@ -44,6 +44,9 @@ impl Plugin {
 
     pub(crate) fn leave(&mut self, how: Close, out: &mut Vec<Output>) {
         if let Some(stream) = self.link.stream() {
+            if how == Close::Goodbye {
+                out.push(Output::Send(stream, Upstream::Leave));
+            }
             out.push(Output::Close(stream, how));
         }
         self.copy.stop();

@@ -342,7 +342,7 @@ async fn stopping_waits_for_results_while_publishes_wait_for_the_window() {
         sends.send(accepted(PublishNumber(number))).await.unwrap();
     }
     let last = time::timeout(HANG, seen.recv()).await.expect("no goodbye").unwrap();
-    assert_eq!(last, Seen::HalfClosed);
+    assert_eq!(last, Seen::Item(Upstream::Leave));
     drop(sends);
     stopping.await.unwrap();
 }
@@ -361,7 +361,7 @@ async fn stopping_writes_what_was_published_and_then_says_goodbye() {
     let stopping = tokio::spawn(handle.stop());
     loop {
         match time::timeout(HANG, seen.recv()).await.expect("no goodbye").unwrap() {
-            Seen::HalfClosed => break,
+            Seen::Item(Upstream::Leave) => break,
             Seen::Item(Upstream::Announce { .. }) | Seen::Heartbeat(_) => (),
             other => panic!("{other:?}"),
         }

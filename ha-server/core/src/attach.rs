@@ -205,13 +205,10 @@ impl Distributor {
         self.detach(stream, out);
     }
 
-    pub(crate) fn half_closed(&mut self, stream: StreamId, out: &mut Vec<Output>) {
-        if !self.streams.contains_key(&stream) {
-            return;
-        }
-        if let Some(slot) = self.detach(stream, out) {
-            self.lose(slot, LostBy::Goodbye, out);
-        }
+    /// The broker said goodbye.
+    pub(crate) fn left(&mut self, slot: Slot, stream: StreamId, out: &mut Vec<Output>) {
+        self.detach(stream, out);
+        self.lose(slot, LostBy::Goodbye, out);
         out.push(Output::End(stream));
     }
 

@@ -68,8 +68,6 @@ pub enum Input {
     Received(StreamId, Vec<Upstream>),
     /// What arrived breaks the specification.
     Malformed(StreamId, String),
-    /// The broker half-closed its stream: it says goodbye.
-    HalfClosed(StreamId),
     /// The stream broke, or was ended by us.
     Broken(StreamId),
     /// The stream wrote this many bytes, as [`Output::Send`] counted them.
@@ -182,7 +180,6 @@ impl Distributor {
             Input::Malformed(stream, detail) => {
                 self.end(stream, GoodbyeReason::ProtocolError, detail, out);
             }
-            Input::HalfClosed(stream) => self.half_closed(stream, out),
             Input::Broken(stream) => self.broken(stream, out),
             Input::Written(stream, bytes) => self.written(stream, bytes, out),
             Input::Tick => (),
@@ -289,6 +286,7 @@ impl Distributor {
 
     fn take(&mut self, slot: Slot, stream: StreamId, item: Upstream, out: &mut Vec<Output>) {
         match item {
+            Upstream::Leave => self.left(slot, stream, out),
             Upstream::Hello(_) => {
                 self.end(stream, GoodbyeReason::ProtocolError, "a second Hello".into(), out);
             }

@@ -4,7 +4,7 @@ use ha_proto::v1::{
     HeartbeatRequest, Message, Publish, UpstreamFrame, UpstreamItem, heartbeat_response::State,
     upstream_item::Item,
 };
-use ha_types::link::{GoodbyeReason, Hello, VersionRange};
+use ha_types::link::{GoodbyeReason, Hello, Upstream, VersionRange};
 
 use crate::broker::{Broker, client, hello};
 use crate::running::Running;
@@ -46,15 +46,27 @@ async fn item_of_unknown_kind_is_a_protocol_error() {
 }
 
 #[tokio::test]
-async fn half_closed_stream_is_ended_and_its_name_is_free_at_once() {
+async fn goodbye_ends_the_stream_and_frees_the_name_at_once() {
     let server = Running::start().await;
     let (mut broker, first) = Broker::attach(&server, "b").await;
-    broker.half_close();
+    broker.send([Upstream::Leave]);
     assert_eq!(broker.next_or_end().await.unwrap(), None);
     let incarnation = ha_types::Incarnation(2);
     let mut broker = Broker::say(&server, Hello { incarnation, ..hello("b") }).await;
     let ha_types::link::Downstream::Welcome(second) = broker.next().await else { panic!() };
     assert!(second.epoch > first.epoch);
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn stream_that_ends_without_goodbye_frees_nothing() {
+    let server = Running::start().await;
+    let (mut broker, welcome) = Broker::attach(&server, "b").await;
+    broker.half_close();
+    assert_eq!(broker.next_or_end().await.unwrap(), None);
+    let requests = tokio_stream::iter([HeartbeatRequest { epoch: welcome.epoch.0, sequence: 1 }]);
+    let mut answers = client(&server).await.heartbeat(requests).await.unwrap().into_inner();
+    assert_eq!(answers.message().await.unwrap().unwrap().state(), State::Kept);
     server.stop().await;
 }
 

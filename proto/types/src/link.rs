@@ -115,6 +115,8 @@ pub enum Upstream {
     RetainedCopy(RetainedChange),
     /// The copy is complete.
     RetainedCopyEnd,
+    /// The broker stops: it shall be freed at once. Nothing follows.
+    Leave,
 }
 
 /// The state of one topic's retained message.

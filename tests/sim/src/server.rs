@@ -55,7 +55,7 @@ impl Server {
         let input = match packet {
             Packet::Opened => Input::Opened(stream, format!("wire {wire}")),
             Packet::Up(item) => Input::Received(stream, vec![item]),
-            Packet::HalfClosed => Input::HalfClosed(stream),
+            Packet::HalfClosed => Input::Broken(stream),
             Packet::BrokenForServer => Input::Broken(stream),
             Packet::HeartbeatUp(epoch, sequence) => {
                 let mut out = Vec::new();

@@ -194,6 +194,7 @@ fn whatever_comes_from_an_old_stream_is_ignored() {
 fn stop_says_goodbye_and_nothing_is_dialled_afterwards() {
     let mut bench = Bench::attached();
     let outputs = bench.step(Input::Stop);
+    assert_eq!(outputs.sent(), [&Upstream::Leave]);
     assert_eq!(outputs.closed(), [(StreamId(1), Close::Goodbye)]);
     assert_eq!(bench.plugin.deadline(), None);
     assert_eq!(bench.at(1_000_000).0, []);

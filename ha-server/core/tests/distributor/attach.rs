@@ -81,7 +81,7 @@ fn same_incarnation_replaces_its_older_stream_and_announces_anew() {
     // What is late of the older stream changes nothing.
     cluster.say(older, [announce(1, &["#"])]);
     cluster.step(Input::Written(older, 1));
-    cluster.step(Input::HalfClosed(older));
+    cluster.say(older, [Upstream::Leave]);
     cluster.step(Input::Broken(older));
     assert!(cluster.is_attached(newer) && cluster.view("a").filters == 0);
 }
@@ -95,7 +95,7 @@ fn name_of_a_detached_or_lost_broker_is_taken_over_by_another_incarnation() {
     assert!(cluster.is_attached(second) && cluster.view("a").filters == 0);
     let fenced = cluster.welcome(detached).epoch;
     assert_eq!(cluster.heartbeat(fenced), HeartbeatAnswer::Fenced);
-    cluster.step(Input::HalfClosed(second));
+    cluster.say(second, [Upstream::Leave]);
     let third = cluster.hello(hello("a", 3));
     assert!(cluster.is_attached(third));
 }
@@ -119,8 +119,8 @@ fn oldest_lost_broker_makes_place_for_a_new_one() {
     cluster.wait(10, &[a, b]);
     cluster.wait(10, &[a]);
     let c = cluster.attach("c");
-    cluster.step(Input::HalfClosed(a));
-    cluster.step(Input::HalfClosed(b));
+    cluster.say(a, [Upstream::Leave]);
+    cluster.say(b, [Upstream::Leave]);
     cluster.attach("d");
     let names: Vec<_> = cluster.core.brokers(cluster.now).into_iter().map(|v| v.name).collect();
     assert_eq!(names, ["a", "c", "d"].map(|name| hello(name, 1).name));
@@ -142,10 +142,10 @@ fn epochs_grow_with_every_attach_and_with_every_run_of_the_server() {
 }
 
 #[test]
-fn goodbye_by_half_close_frees_the_interest_at_once() {
+fn goodbye_frees_the_interest_at_once() {
     let mut cluster = Cluster::new(config());
     let stream = cluster.subscriber("a", &["#"]);
-    cluster.step(Input::HalfClosed(stream));
+    cluster.say(stream, [Upstream::Leave]);
     assert_eq!(cluster.events.last(), Some(&lost("a", LostBy::Goodbye)));
     assert!(cluster.is_ended(stream));
     let view = cluster.view("a");
@@ -154,14 +154,14 @@ fn goodbye_by_half_close_frees_the_interest_at_once() {
 }
 
 #[test]
-fn half_close_of_a_stream_that_was_ended_or_never_said_hello_frees_no_broker() {
+fn goodbye_on_a_stream_that_was_ended_or_never_said_hello_frees_no_broker() {
     let mut cluster = Cluster::new(config());
     let ended = cluster.attach("a");
     cluster.step(Input::Malformed(ended, String::new()));
-    cluster.step(Input::HalfClosed(ended));
+    cluster.say(ended, [Upstream::Leave]);
     assert_eq!(cluster.view("a").state, BrokerState::Detached);
     let silent = cluster.open();
-    cluster.step(Input::HalfClosed(silent));
+    cluster.say(silent, [Upstream::Leave]);
     assert!(cluster.is_ended(silent));
 }
 

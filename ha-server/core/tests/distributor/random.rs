@@ -25,7 +25,7 @@ enum Act {
     Attach,
     Restart,
     Break,
-    HalfClose,
+    Leave,
     Silent,
     Garbage(u64),
     Announce(usize),
@@ -47,7 +47,7 @@ fn act() -> impl Strategy<Value = Act> {
         4 => Just(Act::Attach),
         1 => Just(Act::Restart),
         2 => Just(Act::Break),
-        1 => Just(Act::HalfClose),
+        1 => Just(Act::Leave),
         1 => Just(Act::Silent),
         1 => (0..6_u64).prop_map(Act::Garbage),
         4 => (0..FILTERS.len()).prop_map(Act::Announce),
@@ -232,8 +232,8 @@ fn run(cluster: &mut Cluster, plugin: &mut Plugin, act: Act) {
             cluster.step(Input::Broken(stream));
             plugin.stream = None;
         }
-        (Act::HalfClose, Some(stream)) => {
-            cluster.step(Input::HalfClosed(stream));
+        (Act::Leave, Some(stream)) => {
+            cluster.say(stream, [Upstream::Leave]);
             plugin.stream = None;
         }
         (Act::Garbage(kind), Some(stream)) => cluster.say(stream, [plugin.garbage(kind)]),

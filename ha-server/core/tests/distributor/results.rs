@@ -1,7 +1,7 @@
 //! When a numbered publish is answered.
 
 use ha_core::{Config, Input, StreamId};
-use ha_types::link::{Downstream, GoodbyeReason};
+use ha_types::link::{Downstream, GoodbyeReason, Upstream};
 use ha_types::{PublishNumber, RetainedVersion};
 
 use crate::common::{
@@ -67,7 +67,7 @@ fn held_result_is_released_when_the_target_detaches_says_goodbye_or_stalls() {
     cluster.step(Input::Broken(slow));
     assert_eq!(cluster.results(publisher), [1]);
     let (mut cluster, publisher, slow) = held_behind_slow();
-    cluster.step(Input::HalfClosed(slow));
+    cluster.say(slow, [Upstream::Leave]);
     assert_eq!(cluster.results(publisher), [1]);
     let (mut cluster, publisher, _) = held_behind_slow();
     cluster.wait(STALL_MS, &[publisher]);
@@ -124,7 +124,7 @@ fn result_does_not_wait_for_the_next_broker_in_the_slot_of_a_lost_one() {
     let (gone, other) = (cluster.subscriber("gone", &["u"]), cluster.attach("o"));
     cluster.say(publisher, [numbered(1, message("t", &large(&config)))]);
     cluster.say(publisher, [numbered(2, message("u", &large(&config)))]);
-    cluster.step(Input::HalfClosed(gone));
+    cluster.say(gone, [Upstream::Leave]);
     cluster.subscriber("new", &["v"]);
     cluster.say(other, [publish(message("v", &large(&config)))]);
     cluster.write_all(first);
