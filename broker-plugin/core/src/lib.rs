@@ -5,12 +5,15 @@
 //! may be answered. It does no I/O, knows no clock and never waits; the shell in `broker-plugin`
 //! feeds it and does what it says.
 //!
-//! What is *not* here: MQTT packets (the host's), bytes and sockets (the shell's).
+//! [`codec`] is MQTT on the wire, for the host that is an engine of our own.
+//!
+//! What is *not* here: sockets (the shell's).
 //!
 //! Start reading at [`Plugin::step`].
 
 mod attach;
 mod backoff;
+pub mod codec;
 mod downstream;
 pub mod host;
 mod interest;
