@@ -46,6 +46,7 @@ impl Frame {
 /// # Errors
 /// [`DecodeError::Malformed`] for a length of more than four bytes, [`DecodeError::PacketTooLarge`].
 /// Nothing is taken then.
+#[inline]
 pub fn split(input: &mut BytesMut, bytes_max: usize) -> Result<Option<Frame>, DecodeError> {
     let Some(header) = header(input)? else { return Ok(None) };
     let packet_len = header.len + header.body_len;
@@ -71,6 +72,7 @@ struct Header {
 }
 
 /// `None` when the header is not complete yet.
+#[inline]
 fn header(input: &[u8]) -> Result<Option<Header>, DecodeError> {
     let mut body_len = 0;
     for at in 1..=4 {

@@ -121,24 +121,24 @@ impl FromClient {
     ///
     /// # Errors
     /// [`DecodeError`]: the connection must end. Before 5.0 it is closed without a word.
-    pub fn decode(version: Version, frame: &Frame) -> Result<Self, DecodeError> {
-        let kind = version.check_header(frame)?;
-        let ack = || Ack::decode(version, (kind, Sender::Client), frame);
+    pub fn decode(version: Version, frame: Frame) -> Result<Self, DecodeError> {
+        let kind = version.check_header(&frame)?;
+        let ack = |frame: &Frame| Ack::decode(version, (kind, Sender::Client), frame);
         match kind {
             PacketType::Publish => {
                 Publish::decode(Sender::Client, version, frame).map(Self::Publish)
             }
-            PacketType::Puback => ack().map(Self::Puback),
-            PacketType::Pubrec => ack().map(Self::Pubrec),
-            PacketType::Pubrel => ack().map(Self::Pubrel),
-            PacketType::Pubcomp => ack().map(Self::Pubcomp),
-            PacketType::Subscribe => Subscribe::decode(version, frame).map(Self::Subscribe),
-            PacketType::Unsubscribe => Unsubscribe::decode(version, frame).map(Self::Unsubscribe),
-            PacketType::Pingreq => empty(frame).map(|()| Self::Pingreq),
+            PacketType::Puback => ack(&frame).map(Self::Puback),
+            PacketType::Pubrec => ack(&frame).map(Self::Pubrec),
+            PacketType::Pubrel => ack(&frame).map(Self::Pubrel),
+            PacketType::Pubcomp => ack(&frame).map(Self::Pubcomp),
+            PacketType::Subscribe => Subscribe::decode(version, &frame).map(Self::Subscribe),
+            PacketType::Unsubscribe => Unsubscribe::decode(version, &frame).map(Self::Unsubscribe),
+            PacketType::Pingreq => empty(&frame).map(|()| Self::Pingreq),
             PacketType::Disconnect => {
-                Disconnect::decode(Sender::Client, version, frame).map(Self::Disconnect)
+                Disconnect::decode(Sender::Client, version, &frame).map(Self::Disconnect)
             }
-            PacketType::Auth => auth(Sender::Client, version, frame).map(Self::Auth),
+            PacketType::Auth => auth(Sender::Client, version, &frame).map(Self::Auth),
             // [MQTT-3.1.0-2]
             PacketType::Connect => Err(DecodeError::Protocol("a second CONNECT")),
             PacketType::Connack
@@ -173,25 +173,25 @@ impl FromServer {
     ///
     /// # Errors
     /// [`DecodeError`].
-    pub fn decode(version: Version, frame: &Frame) -> Result<Self, DecodeError> {
-        let kind = version.check_header(frame)?;
-        let ack = || Ack::decode(version, (kind, Sender::Server), frame);
+    pub fn decode(version: Version, frame: Frame) -> Result<Self, DecodeError> {
+        let kind = version.check_header(&frame)?;
+        let ack = |frame: &Frame| Ack::decode(version, (kind, Sender::Server), frame);
         match kind {
-            PacketType::Connack => Connack::decode(version, frame).map(Self::Connack),
+            PacketType::Connack => Connack::decode(version, &frame).map(Self::Connack),
             PacketType::Publish => {
                 Publish::decode(Sender::Server, version, frame).map(Self::Publish)
             }
-            PacketType::Puback => ack().map(Self::Puback),
-            PacketType::Pubrec => ack().map(Self::Pubrec),
-            PacketType::Pubrel => ack().map(Self::Pubrel),
-            PacketType::Pubcomp => ack().map(Self::Pubcomp),
-            PacketType::Suback => Suback::decode(version, frame).map(Self::Suback),
-            PacketType::Unsuback => Unsuback::decode(version, frame).map(Self::Unsuback),
-            PacketType::Pingresp => empty(frame).map(|()| Self::Pingresp),
+            PacketType::Puback => ack(&frame).map(Self::Puback),
+            PacketType::Pubrec => ack(&frame).map(Self::Pubrec),
+            PacketType::Pubrel => ack(&frame).map(Self::Pubrel),
+            PacketType::Pubcomp => ack(&frame).map(Self::Pubcomp),
+            PacketType::Suback => Suback::decode(version, &frame).map(Self::Suback),
+            PacketType::Unsuback => Unsuback::decode(version, &frame).map(Self::Unsuback),
+            PacketType::Pingresp => empty(&frame).map(|()| Self::Pingresp),
             PacketType::Disconnect if version.has_properties() => {
-                Disconnect::decode(Sender::Server, version, frame).map(Self::Disconnect)
+                Disconnect::decode(Sender::Server, version, &frame).map(Self::Disconnect)
             }
-            PacketType::Auth => auth(Sender::Server, version, frame).map(Self::Auth),
+            PacketType::Auth => auth(Sender::Server, version, &frame).map(Self::Auth),
             PacketType::Connect
             | PacketType::Subscribe
             | PacketType::Unsubscribe

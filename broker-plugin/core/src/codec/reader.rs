@@ -18,6 +18,7 @@ pub(super) struct Reader<'a> {
 }
 
 impl<'a> Reader<'a> {
+    #[inline]
     pub(super) fn new(body: &'a Bytes) -> Self {
         Self { body, at: 0, end: body.len() }
     }
@@ -31,9 +32,15 @@ impl<'a> Reader<'a> {
         self.at
     }
 
+    /// The whole body, of which ranges of fields are parts.
+    pub(super) fn body(&self) -> &'a Bytes {
+        self.body
+    }
+
     /// Part of the body, sharing its storage.
+    #[inline]
     pub(super) fn share(&self, range: Range<usize>) -> Bytes {
-        if range.is_empty() { Bytes::new() } else { self.body.slice(range) }
+        share(self.body, range)
     }
 
     /// Part of the body.
@@ -60,11 +67,13 @@ impl<'a> Reader<'a> {
         Ok(Self { body: self.body, at: range.start, end: range.end })
     }
 
+    #[inline]
     pub(super) fn byte(&mut self) -> Result<u8, DecodeError> {
         let range = self.take(1)?;
         Ok(self.body[range.start])
     }
 
+    #[inline]
     pub(super) fn two_bytes(&mut self) -> Result<u16, DecodeError> {
         self.array().map(u16::from_be_bytes)
     }
@@ -74,6 +83,7 @@ impl<'a> Reader<'a> {
     }
 
     /// A packet identifier. Zero is refused [MQTT-2.2.1-3], 3.1.1 [MQTT-2.3.1-1].
+    #[inline]
     pub(super) fn packet_id(&mut self) -> Result<PacketId, DecodeError> {
         PacketId::new(self.two_bytes()?).ok_or(DecodeError::Protocol("packet identifier 0"))
     }
@@ -95,6 +105,7 @@ impl<'a> Reader<'a> {
     }
 
     /// Where the next field with a 16-bit length is.
+    #[inline]
     pub(super) fn field(&mut self) -> Result<Range<usize>, DecodeError> {
         let len = self.two_bytes()?;
         self.take(usize::from(len))
@@ -117,11 +128,13 @@ impl<'a> Reader<'a> {
         Text::parse(self.share(range)).map_err(malformed)
     }
 
+    #[inline]
     fn array<const N: usize>(&mut self) -> Result<[u8; N], DecodeError> {
         let range = self.take(N)?;
         self.body[range].try_into().map_err(|_| SHORT)
     }
 
+    #[inline]
     fn take(&mut self, len: usize) -> Result<Range<usize>, DecodeError> {
         if self.end - self.at < len {
             return Err(SHORT);
@@ -130,6 +143,12 @@ impl<'a> Reader<'a> {
         self.at += len;
         Ok(start..self.at)
     }
+}
+
+/// Part of a body, sharing its storage.
+#[inline]
+pub(super) fn share(body: &Bytes, range: Range<usize>) -> Bytes {
+    if range.is_empty() { Bytes::new() } else { body.slice(range) }
 }
 
 pub(super) fn malformed(invalid: InvalidText) -> DecodeError {

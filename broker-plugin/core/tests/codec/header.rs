@@ -49,8 +49,8 @@ fn reserved_flags_are_as_specified() {
 #[test]
 fn padded_remaining_length_is_malformed_in_5_0_only() {
     let frame = split(&mut BytesMut::from(&[0xC0, 0x80, 0][..]), 100).unwrap().unwrap();
-    assert_eq!(reason(FromClient::decode(Version::V5, &frame)), MALFORMED);
-    assert_eq!(FromClient::decode(Version::V311, &frame), Ok(FromClient::Pingreq));
+    assert_eq!(reason(FromClient::decode(Version::V5, frame.clone())), MALFORMED);
+    assert_eq!(FromClient::decode(Version::V311, frame), Ok(FromClient::Pingreq));
 }
 
 #[test]

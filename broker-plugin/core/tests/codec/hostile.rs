@@ -29,13 +29,13 @@ fn decode_everything(bytes: &[u8]) {
 fn decode_all(frame: &Frame) {
     for version in Version::ALL {
         let recipient = Recipient::any(version);
-        if let Ok(packet) = FromClient::decode(version, frame) {
+        if let Ok(packet) = FromClient::decode(version, frame.clone()) {
             let again = rewritten(|out| packet.encode(&recipient, out).unwrap());
-            assert_eq!(FromClient::decode(version, &again), Ok(packet));
+            assert_eq!(FromClient::decode(version, again), Ok(packet));
         }
-        if let Ok(packet) = FromServer::decode(version, frame) {
+        if let Ok(packet) = FromServer::decode(version, frame.clone()) {
             let again = rewritten(|out| packet.encode(&recipient, out).unwrap());
-            assert_eq!(FromServer::decode(version, &again), Ok(packet));
+            assert_eq!(FromServer::decode(version, again), Ok(packet));
         }
     }
     if let Ok(connect) = Connect::decode(frame) {
@@ -125,7 +125,7 @@ fn decode_refusable(first: u8, body: &Bytes) {
     let length = frame::LengthForm::Minimal;
     let frame = Frame { first, length, body: body.clone() };
     for version in Version::ALL {
-        let _ = FromClient::decode(version, &frame);
-        let _ = FromServer::decode(version, &frame);
+        let _ = FromClient::decode(version, frame.clone());
+        let _ = FromServer::decode(version, frame.clone());
     }
 }

@@ -130,7 +130,7 @@ fn properties_that_travel_are_one_slice_of_the_packet() {
     let properties = b"\x01\x01\x03\0\x01c\x08\0\x01r\x09\0\x01d\x26\0\x01b\0\0\x26\0\x01a\0\0";
     let len = u8::try_from(properties.len()).unwrap();
     let frame = frame(0x30, &[b"\0\x01t", &[len][..], properties, b"payload"].concat());
-    let Ok(FromClient::Publish(publish)) = FromClient::decode(Version::V5, &frame) else {
+    let Ok(FromClient::Publish(publish)) = FromClient::decode(Version::V5, frame.clone()) else {
         panic!("refused")
     };
     assert_eq!(&publish.properties[..], properties);

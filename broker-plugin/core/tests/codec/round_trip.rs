@@ -32,14 +32,14 @@ proptest! {
     fn packet_from_a_client_comes_back((version, packet) in with_version(any::from_client)) {
         let mut out = BytesMut::new();
         packet.encode(&Recipient::any(version), &mut out).unwrap();
-        prop_assert_eq!(FromClient::decode(version, &one_frame(out)), Ok(packet));
+        prop_assert_eq!(FromClient::decode(version, one_frame(out)), Ok(packet));
     }
 
     #[test]
     fn packet_from_a_server_comes_back((version, packet) in with_version(any::from_server)) {
         let mut out = BytesMut::new();
         packet.encode(&Recipient::any(version), &mut out).unwrap();
-        prop_assert_eq!(FromServer::decode(version, &one_frame(out)), Ok(packet));
+        prop_assert_eq!(FromServer::decode(version, one_frame(out)), Ok(packet));
     }
 
     #[test]
@@ -61,7 +61,7 @@ proptest! {
             input.extend_from_slice(&stream[at..end]);
             at = end;
             while let Some(frame) = frame::split(&mut input, usize::MAX).unwrap() {
-                decoded.push(FromClient::decode(version, &frame).unwrap());
+                decoded.push(FromClient::decode(version, frame).unwrap());
             }
         }
         prop_assert_eq!(decoded, packets);

@@ -3,7 +3,7 @@
 use std::ops::Range;
 
 use crate::codec::limits::{PROPERTIES_BYTES_MAX, USER_PROPERTIES_MAX};
-use crate::codec::reader::Reader;
+use crate::codec::reader::{Reader, share};
 use crate::codec::{Binary, DecodeError, Text};
 
 use super::*;
@@ -18,7 +18,7 @@ pub(in crate::codec) struct Property<'a> {
     whole: Range<usize>,
     /// Where its string or binary data is.
     field: Range<usize>,
-    reader: Reader<'a>,
+    body: &'a Bytes,
 }
 
 impl Property<'_> {
@@ -29,17 +29,17 @@ impl Property<'_> {
 
     /// Adds it, as it was sent, to others.
     pub(in crate::codec) fn keep(&self, kept: &mut Kept) {
-        kept.push(self.whole.clone(), &self.reader);
+        kept.push(self.whole.clone(), self.body);
     }
 
     /// A string.
     pub(in crate::codec) fn text(&self) -> Text {
-        Text::parse(self.reader.share(self.field.clone())).expect("checked when it was read")
+        Text::parse(share(self.body, self.field.clone())).expect("checked when it was read")
     }
 
     /// Binary data.
     pub(in crate::codec) fn binary(&self) -> Binary {
-        Binary::parse(self.reader.share(self.field.clone())).expect("its length has 16 bits")
+        Binary::parse(share(self.body, self.field.clone())).expect("its length has 16 bits")
     }
 }
 
@@ -95,7 +95,7 @@ fn read<'a>(reader: &mut Reader<'a>) -> Result<Property<'a>, DecodeError> {
     let id = reader.byte()?;
     let (number, field) = read_value(reader, id)?;
     check_number(id, number)?;
-    Ok(Property { id, number, whole: start..reader.position(), field, reader: reader.clone() })
+    Ok(Property { id, number, whole: start..reader.position(), field, body: reader.body() })
 }
 
 /// The table of types (§2.2.2.2).

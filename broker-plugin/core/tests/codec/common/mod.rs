@@ -34,7 +34,7 @@ pub(crate) fn from_client(
     first: u8,
     body: &[u8],
 ) -> Result<FromClient, DecodeError> {
-    FromClient::decode(version, &frame(first, body))
+    FromClient::decode(version, frame(first, body))
 }
 
 pub(crate) fn from_server(
@@ -42,7 +42,7 @@ pub(crate) fn from_server(
     first: u8,
     body: &[u8],
 ) -> Result<FromServer, DecodeError> {
-    FromServer::decode(version, &frame(first, body))
+    FromServer::decode(version, frame(first, body))
 }
 
 pub(crate) fn connect(body: &[u8]) -> Result<Connect, ConnectError> {
