@@ -146,7 +146,7 @@ impl Version {
             | Reason::SERVER_MOVED
             | Reason::CONNECTION_RATE_EXCEEDED => Some(3),
             Reason::BAD_USER_NAME_OR_PASSWORD => Some(4),
-            Reason::NOT_AUTHORIZED | Reason::BANNED | Reason::TOPIC_NAME_INVALID => Some(5),
+            Reason::NOT_AUTHORIZED | Reason::BANNED => Some(5),
             _ => None,
         }
     }

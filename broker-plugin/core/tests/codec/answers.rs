@@ -112,7 +112,9 @@ fn connack_before_5_0_has_a_return_code_or_is_not_written() {
         let written = encoded(Version::V311, &refusal(Reason(reason)));
         assert_eq!(&written[..], [0x20, 2, 0, code], "{reason:#x}");
     }
-    assert!(encoded(Version::V311, &refusal(Reason::MALFORMED_PACKET)).is_empty());
+    for reason in [Reason::MALFORMED_PACKET, Reason::TOPIC_NAME_INVALID] {
+        assert!(encoded(Version::V311, &refusal(reason)).is_empty());
+    }
 }
 
 /// [MQTT-3.2.2-1], [MQTT-3.2.2-6]
