@@ -1,6 +1,6 @@
 //! What decoding and encoding a PUBLISH costs, beside other codecs.
 //!
-//! Run with `cargo run --release -p bench-codec`. Prints nanoseconds per packet, decoding and
+//! Run with `cargo run --release` in this folder. Prints nanoseconds per packet, decoding and
 //! encoding, the median of several rounds: a read of 64 packets is cut and decoded, and packets are
 //! written to a buffer that is reused. Reading is not measured, dropping the packets is.
 //!
