@@ -31,7 +31,9 @@ impl Quickstart {
     fn start(variables: &[(&str, &str)]) -> Self {
         let folder = TemporaryFolder::new();
         let ports: Vec<_> = PORTS.iter().map(|_| Port::free()).collect();
-        let mut command = without_our_environment(Command::new("sh"));
+        let mut command = without_our_environment(Command::new("env"));
+        // A shell cannot trap what was ignored when it began, as SIGINT is behind "&" in a script.
+        command.args(["--default-signal=INT", "sh"]);
         command.arg(repository().join("scripts/quickstart.sh")).current_dir(folder.path());
         command.env("QUICKSTART_BIN", binary("ha-server").parent().unwrap());
         command.env("QUICKSTART_DATA", folder.path().join("data"));

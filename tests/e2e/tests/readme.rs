@@ -128,9 +128,10 @@ impl Readme {
 
     fn start(&mut self, command: &str, is_up: IsUp) {
         let log = self.folder.path().join(format!("{}.log", self.running.len()));
-        // exec, so that a signal to the shell is one to the command.
-        let mut process =
-            Process::start(command, &mut self.shell(&format!("exec {command}")), &log);
+        // exec, so that a signal to the shell is one to the command; and one that listens to SIGINT,
+        // which is ignored where the tests run behind "&" in a script.
+        let begun = format!("exec env --default-signal=INT {command}");
+        let mut process = Process::start(command, &mut self.shell(&begun), &log);
         wait::until(command, BUILD_MAX, || {
             assert_eq!(process.ended(), None, "{command} has ended: {}", process.log());
             is_up(&mut process).then_some(())
