@@ -1,7 +1,7 @@
 #!/bin/sh
 # One ha-server and two brokers on this machine: builds them, starts them, says what to try.
 #
-# Ctrl-C stops all of them. They listen on 127.0.0.1 only; data and logs are under quickstart-data/.
+# Ctrl-C stops all of them. One that dies, or that you kill, is started again. They listen on 127.0.0.1 only; data and logs are under quickstart-data/.
 # The environment may choose other ports and more:
 #   HA_PORT=2000 HA_HTTP_PORT=2001
 #   BROKER_1_PORT=1883 BROKER_1_HTTP_PORT=8080
@@ -10,6 +10,7 @@
 #   QUICKSTART_DATA=quickstart-data     folder for data and logs
 #   QUICKSTART_BIN=FOLDER               programs that are built already
 #   QUICKSTART_SECONDS=60               how long they may take to get ready
+#   QUICKSTART_SECONDS_MIN=3            one that lives shorter is not started again
 #   QUICKSTART_PROBE=curl|wget|status   how to ask whether they are; the first that is there
 #
 # POSIX sh; needs cargo, nothing else. Without curl and wget the brokers are asked for through
@@ -31,8 +32,10 @@ case $bind in
     0.0.0.0) host=127.0.0.1 ;;
     *) host=$bind ;;
 esac
-# "name:pid" of each process, in the order of their start.
+# "name:pid:second" of each process and its start, in the order of their start.
 started=
+# One that lives no longer than this is not started again.
+seconds_min=${QUICKSTART_SECONDS_MIN:-3}
 
 say() {
     printf '%s\n' "$*" >&2
@@ -58,8 +61,8 @@ launch() {
     program=$2
     shift 2
     mkdir -p "$data/$name"
-    "$bin/$program" "$@" >"$data/$name.log" 2>&1 </dev/null &
-    started="$started $name:$!"
+    "$bin/$program" "$@" >>"$data/$name.log" 2>&1 </dev/null &
+    started="$started $name:$!:$(date +%s)"
 }
 
 launch_server() {
@@ -68,6 +71,15 @@ launch_server() {
         --set "HA_SERVER.HA_port=$ha_port" \
         --set "HA_SERVER.HTTP_PORT=$ha_http_port" \
         --set "HA_SERVER.DATA_DIR=$data/ha-server"
+}
+
+# launch_by NAME
+launch_by() {
+    case $1 in
+        ha-server) launch_server ;;
+        broker-1) launch_broker broker-1 "$port_1" "$http_port_1" ;;
+        broker-2) launch_broker broker-2 "$port_2" "$http_port_2" ;;
+    esac
 }
 
 # launch_broker NAME PORT HTTP_PORT
@@ -83,6 +95,12 @@ launch_broker() {
         --set "DISTRIBUTOR.DISTRIBUTION_PORT=$ha_port"
 }
 
+# pid_of NAME:PID:SECOND
+pid_of() {
+    pid_and_second=${1#*:}
+    printf '%s' "${pid_and_second%%:*}"
+}
+
 # Stops all, the server last, so that brokers can say goodbye.
 stop_all() {
     trap '' INT TERM HUP
@@ -92,8 +110,9 @@ stop_all() {
     done
     started=
     for entry in $stopping; do
-        kill -TERM "${entry#*:}" 2>/dev/null || continue
-        wait "${entry#*:}" 2>/dev/null || :
+        pid=$(pid_of "$entry")
+        kill -TERM "$pid" 2>/dev/null || continue
+        wait "$pid" 2>/dev/null || :
     done
 }
 
@@ -105,15 +124,40 @@ interrupted() {
     exit 0
 }
 
-# Ends this script when one of the processes has ended by itself.
-check_alive() {
+# Calls "$1 NAME CODE SECOND" for each process that has ended by itself.
+for_each_ended() {
     for entry in $started; do
-        pid=${entry#*:}
+        pid=$(pid_of "$entry")
         kill -0 "$pid" 2>/dev/null && continue
         code=0
         wait "$pid" || code=$?
-        give_up "${entry%%:*} has ended by itself (exit code $code)." "${entry%%:*}"
+        "$1" "${entry%%:*}" "$code" "${entry##*:}"
     done
+}
+
+# Ends this script when one of the processes has ended.
+check_alive() {
+    for_each_ended ended_early
+}
+
+ended_early() {
+    give_up "$1 has ended by itself (exit code $2)." "$1"
+}
+
+# Starts again what has ended, unless it did so at once.
+revive() {
+    for_each_ended start_again
+}
+
+start_again() {
+    [ "$(($(date +%s) - $3))" -ge "$seconds_min" ] || ended_early "$@"
+    say "$1 has ended (exit code $2). Starting it again."
+    others=
+    for other in $started; do
+        [ "${other%%:*}" = "$1" ] || others="$others $other"
+    done
+    started=$others
+    launch_by "$1"
 }
 
 # give_up SENTENCE NAME   Stops all, shows the end of NAME's log, fails.
@@ -174,7 +218,7 @@ Look at the cluster:
   $bin/ha-server status --server $host:$ha_port
 
 Logs: $data/ha-server.log, $data/broker-1.log, $data/broker-2.log
-Press Ctrl-C to stop.
+Kill one of them and see: it is started again. Press Ctrl-C to stop.
 END
 }
 
@@ -182,15 +226,16 @@ build
 choose_probe
 trap interrupted INT TERM HUP
 deadline=$(($(date +%s) + seconds_max))
-launch_server
+rm -f "$data/ha-server.log" "$data/broker-1.log" "$data/broker-2.log"
+launch_by ha-server
 wait_ready ha-server "$ha_http_port"
-launch_broker broker-1 "$port_1" "$http_port_1"
-launch_broker broker-2 "$port_2" "$http_port_2"
+launch_by broker-1
+launch_by broker-2
 wait_ready broker-1 "$http_port_1"
 wait_ready broker-2 "$http_port_2"
 check_alive
 tell
 while :; do
     sleep 0.5
-    check_alive
+    revive
 done

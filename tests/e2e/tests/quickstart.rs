@@ -97,15 +97,22 @@ fn quickstart_needs_neither_curl_nor_wget() {
 }
 
 #[test]
-fn quickstart_says_which_program_died_and_stops_the_others() {
-    let mut quickstart = Quickstart::start(&[]);
+fn quickstart_says_which_program_died_and_starts_it_again() {
+    let mut quickstart = Quickstart::start(&[("QUICKSTART_SECONDS_MIN", "0")]);
     quickstart.wait_log("Press Ctrl-C");
-    let pid = quickstart.pid_of("CONFIG.NAME=broker-2");
-    assert!(run(Command::new("sh").arg("-c").arg(format!("kill -9 {pid}"))).status.success());
-    assert_eq!(quickstart.wait_end().code(), Some(1));
-    let log = quickstart.process.log();
-    assert!(log.contains("broker-2 has ended by itself (exit code 137)"), "{log}");
-    assert!(log.contains("The others have been stopped."), "{log}");
+    for (mark, name, http) in
+        [("CONFIG.NAME=broker-2", "broker-2", 5), ("HA_SERVER.HA_port", "ha-server", 1)]
+    {
+        let pid = quickstart.pid_of(mark);
+        assert!(run(Command::new("sh").arg("-c").arg(format!("kill -9 {pid}"))).status.success());
+        quickstart.wait_log(&format!("{name} has ended (exit code 137). Starting it again."));
+        let port = quickstart.ports[http].number();
+        wait::until("it is ready", wait::LONG, || {
+            get(port, "/readyz").is_ok_and(|(status, _)| status == 200).then_some(())
+        });
+    }
+    quickstart.process.signal("TERM");
+    assert_eq!(quickstart.wait_end().code(), Some(0));
 }
 
 #[test]
