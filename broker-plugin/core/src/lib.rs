@@ -11,6 +11,7 @@
 //!
 //! Start reading at [`Plugin::step`].
 
+pub mod access;
 mod attach;
 mod backoff;
 pub mod codec;

@@ -20,7 +20,8 @@ mod id;
 mod tell;
 
 pub use ask::{
-    Ask, CloseCause, Lifetime, NewWill, Open, Progress, Refused, Start, SubscribeOptions,
+    Ask, CloseCause, Lifetime, NewWill, Open, Progress, Refused, RetainHandling, Start,
+    SubscribeOptions,
 };
-pub use id::{ConnectionId, Offset, PacketId, SessionEpoch, SessionKey};
+pub use id::{ConnectionId, Offset, PacketId, SessionEpoch, SessionKey, SubscriptionId};
 pub use tell::{Granted, Opened, Page, PageEnd, Queued, Record, RecordStage, RefuseReason, Tell};

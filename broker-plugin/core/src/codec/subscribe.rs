@@ -8,8 +8,8 @@ use super::property::{self as prop, Kept};
 use super::reader::Reader;
 use super::writer::{put_field, with_length};
 use super::{
-    DecodeError, Frame, PacketId, PacketType, Recipient, SubscriptionId, TooLarge, UserProperties,
-    Version,
+    DecodeError, Frame, PacketId, PacketType, Recipient, RetainHandling, SubscriptionId, TooLarge,
+    UserProperties, Version,
 };
 
 /// A SUBSCRIBE packet.
@@ -45,18 +45,6 @@ pub struct SubscriptionOptions {
     pub retain_as_published: bool,
     /// When retained messages are sent.
     pub retain_handling: RetainHandling,
-}
-
-/// When retained messages are sent.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum RetainHandling {
-    /// 0: at every SUBSCRIBE.
-    #[default]
-    AtSubscribe,
-    /// 1: when the subscription did not exist.
-    IfNew,
-    /// 2: never.
-    Never,
 }
 
 impl Subscribe {

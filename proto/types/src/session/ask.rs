@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::id::{ConnectionId, Offset, PacketId, SessionKey};
+use super::id::{ConnectionId, Offset, PacketId, SessionKey, SubscriptionId};
 use crate::ids::Ticket;
 use crate::message::{Message, Qos};
 use crate::topic::Subscription;
@@ -152,10 +152,22 @@ pub struct SubscribeOptions {
     pub no_local: bool,
     /// Retain flag as published, instead of 0.
     pub retain_as_published: bool,
-    /// Retained messages: 0 at every SUBSCRIBE, 1 when the subscription is new, 2 not at all.
-    pub retain_handling: u8,
+    /// When retained messages are sent.
+    pub retain_handling: RetainHandling,
     /// Comes back with each message that matches.
-    pub subscription_id: Option<u32>,
+    pub subscription_id: Option<SubscriptionId>,
+}
+
+/// When retained messages are sent.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum RetainHandling {
+    /// 0: at every SUBSCRIBE.
+    #[default]
+    AtSubscribe,
+    /// 1: when the subscription did not exist.
+    IfNew,
+    /// 2: never.
+    Never,
 }
 
 /// What a client acknowledged since the last progress, each in the order of arrival.

@@ -1,9 +1,12 @@
 //! The numbers of sessions.
 
 use std::fmt;
-use std::num::NonZeroU16;
+use std::num::{NonZeroU16, NonZeroU32};
 
 use crate::ids::SessionId;
+
+/// What a Variable Byte Integer can hold (5.0 §1.5.5).
+const SUBSCRIPTION_ID_MAX: u32 = 268_435_455;
 
 /// A connection of the engine, while its CONNECT is not answered yet. Never reused by a process.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -45,6 +48,24 @@ impl PacketId {
     }
 }
 
+/// Subscription Identifier (5.0 §3.8.2.1.2).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct SubscriptionId(NonZeroU32);
+
+impl SubscriptionId {
+    /// `None` for zero and for what a Variable Byte Integer cannot hold.
+    #[must_use]
+    pub fn new(id: u32) -> Option<Self> {
+        NonZeroU32::new(id).filter(|id| id.get() <= SUBSCRIPTION_ID_MAX).map(Self)
+    }
+
+    /// 1 to 268,435,455.
+    #[must_use]
+    pub fn get(self) -> u32 {
+        self.0.get()
+    }
+}
+
 impl fmt::Display for PacketId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.0.fmt(f)
@@ -79,5 +100,12 @@ mod tests {
     #[test]
     fn zero_is_no_packet_id() {
         assert_eq!(PacketId::new(0), None);
+    }
+
+    #[test]
+    fn subscription_id_has_28_bits_and_is_not_zero() {
+        assert_eq!(SubscriptionId::new(0), None);
+        assert_eq!(SubscriptionId::new(268_435_455).map(SubscriptionId::get), Some(268_435_455));
+        assert_eq!(SubscriptionId::new(268_435_456), None);
     }
 }

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::ask::SubscribeOptions;
-use super::id::{ConnectionId, Offset, PacketId, SessionKey};
+use super::id::{ConnectionId, Offset, PacketId, SessionKey, SubscriptionId};
 use crate::ids::Ticket;
 use crate::message::{Message, Qos};
 
@@ -139,7 +139,7 @@ pub struct Queued {
     /// Retain flag to send.
     pub retain: bool,
     /// Of all matching subscriptions that have one.
-    pub subscription_ids: Vec<u32>,
+    pub subscription_ids: Vec<SubscriptionId>,
     /// The packet id of the record that was made for it (QoS 2, and QoS 1 after an UNSUBSCRIBE);
     /// `None`: QoS 0, or QoS 1 whose packet id follows from the offset.
     pub record: Option<PacketId>,
