@@ -16,6 +16,7 @@ mod attach;
 mod backoff;
 pub mod codec;
 mod downstream;
+pub mod engine;
 pub mod host;
 mod interest;
 mod invariants;

@@ -9,7 +9,7 @@ use std::ops::Range;
 use bytes::{BufMut, Bytes, BytesMut};
 use ha_types::{Message, Qos};
 
-use super::publish::{OwnProperties, first_byte, put_shared, shared_len};
+use super::publish::{OwnProperties, Parts, first_byte, put_shared, shared_len};
 use super::writer::{put_field, put_variable, variable_len};
 use super::{Flow, Recipient, SubscriptionId, TooLarge, TopicAlias, Version};
 
@@ -178,6 +178,32 @@ impl EncodedPublish {
 }
 
 impl Envelope<'_> {
+    /// Appends `message` to one subscriber, without an [`EncodedPublish`] that others would share.
+    ///
+    /// # Errors
+    /// [`TooLarge`], and nothing is written: the message is dropped for this subscriber.
+    pub fn write_message(
+        &self,
+        out: &mut BytesMut,
+        recipient: &Recipient,
+        message: &Message,
+        expires_in_s: Option<u32>,
+    ) -> Result<(), TooLarge> {
+        let parts = Parts {
+            first: self.first_byte(),
+            name: match self.alias {
+                AliasUse::Known(_) if recipient.version.has_properties() => &[],
+                _ => message.topic.as_bytes(),
+            },
+            packet_id: self.flow.packet_id(),
+            own: self.own(),
+            expires_in_s,
+            properties: &message.properties,
+            payload: &message.payload,
+        };
+        parts.write(recipient, out)
+    }
+
     fn first_byte(&self) -> u8 {
         first_byte(self.flow.qos(), self.dup, self.retain)
     }

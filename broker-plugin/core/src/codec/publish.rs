@@ -146,31 +146,56 @@ impl Publish {
     }
 
     pub(super) fn encode(&self, recipient: &Recipient, out: &mut BytesMut) -> Result<(), TooLarge> {
-        let own = OwnProperties { alias: self.topic.alias(), ids: &self.subscription_ids };
-        let shared_len = shared_len(self.expires_in_s, &self.properties);
-        let name = self.topic.name();
-        let properties_len = own.len() + shared_len;
+        let parts = Parts {
+            first: first_byte(self.flow.qos(), self.dup, self.retain),
+            name: self.topic.name(),
+            packet_id: self.flow.packet_id(),
+            own: OwnProperties { alias: self.topic.alias(), ids: &self.subscription_ids },
+            expires_in_s: self.expires_in_s,
+            properties: &self.properties,
+            payload: &self.payload,
+        };
+        parts.write(recipient, out)
+    }
+}
+
+/// What a PUBLISH is made of.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Parts<'a> {
+    pub(super) first: u8,
+    /// Empty: the topic is named by its alias.
+    pub(super) name: &'a [u8],
+    pub(super) packet_id: Option<PacketId>,
+    pub(super) own: OwnProperties<'a>,
+    pub(super) expires_in_s: Option<u32>,
+    pub(super) properties: &'a [u8],
+    pub(super) payload: &'a [u8],
+}
+
+impl Parts<'_> {
+    pub(super) fn write(&self, recipient: &Recipient, out: &mut BytesMut) -> Result<(), TooLarge> {
+        let properties_len = self.own.len() + shared_len(self.expires_in_s, self.properties);
         let has_properties = recipient.version.has_properties();
         let body_len = 2
-            + name.len()
-            + if self.flow.packet_id().is_some() { 2 } else { 0 }
+            + self.name.len()
+            + if self.packet_id.is_some() { 2 } else { 0 }
             + if has_properties { variable_len(properties_len) + properties_len } else { 0 }
             + self.payload.len();
         let packet_len = 1 + variable_len(body_len) + body_len;
         recipient.check_len(packet_len)?;
         out.reserve(packet_len);
-        out.put_u8(first_byte(self.flow.qos(), self.dup, self.retain));
+        out.put_u8(self.first);
         put_variable(out, body_len);
-        put_field(out, name);
-        if let Some(id) = self.flow.packet_id() {
+        put_field(out, self.name);
+        if let Some(id) = self.packet_id {
             out.put_u16(id.get());
         }
         if has_properties {
             put_variable(out, properties_len);
-            own.put(out);
-            put_shared(out, self.expires_in_s, &self.properties);
+            self.own.put(out);
+            put_shared(out, self.expires_in_s, self.properties);
         }
-        out.extend_from_slice(&self.payload);
+        out.extend_from_slice(self.payload);
         Ok(())
     }
 }

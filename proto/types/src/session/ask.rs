@@ -134,8 +134,11 @@ impl Lifetime {
 /// A will and when it fires.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct NewWill {
-    /// Published when the connection ends without a DISCONNECT that forbids it.
+    /// Published when the connection ends without a DISCONNECT that forbids it. The holder fills in
+    /// its publisher and its expiry.
     pub message: Arc<Message>,
+    /// Message Expiry Interval in seconds from when it is published; `None`: never.
+    pub expires_in_s: Option<u32>,
     /// Seconds after that, unless the session ends earlier (then at its end) or is resumed (then
     /// never).
     pub delay_s: u32,

@@ -1,0 +1,422 @@
+//! Messages to the client: at once, or as Receive Maximum and the socket allow.
+//!
+//! Two kinds of sessions differ in one thing: an *ephemeral* one lives as long as the connection, so
+//! its packet identifiers are chosen here and its exchanges end here. Those of a *durable* one are
+//! its holder's: every step that must outlive the connection is reported as progress, and the next
+//! packet waits for the record.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::Arc;
+
+use ha_types::session::{Offset, PacketId, Progress, Queued, Refused};
+use ha_types::{Message, Qos};
+
+use super::aliases::OutboundAliases;
+use super::ending::End;
+use super::{Moment, Surroundings};
+use crate::access::{Action, Identity};
+use crate::codec::{Ack, Envelope, Flow, FromServer, Reason, Recipient};
+use crate::engine::delivery::{Delivery, Encodings, SubscriptionIds};
+use crate::engine::output::Output;
+
+/// Whether the session outlives its connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Durability {
+    Ephemeral,
+    Durable,
+}
+
+/// What the client can take.
+#[derive(Debug)]
+pub(super) struct Outflow {
+    pub(super) recipient: Recipient,
+    pub(super) durability: Durability,
+    /// Exchanges at a time, at least 1.
+    window: usize,
+    inflight: BTreeMap<PacketId, Inflight>,
+    queue: VecDeque<Waiting>,
+    queue_bytes: usize,
+    /// The last one that an ephemeral session used.
+    last_id: u16,
+    aliases: OutboundAliases,
+    pub(super) progress: Progress,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Inflight {
+    awaits: Awaits,
+    /// Of what came from the holder.
+    offset: Option<Offset>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Awaits {
+    Puback,
+    Pubrec,
+    /// PUBREC came, PUBREL waits for the record.
+    RecordOfPubrec,
+    Pubcomp,
+    /// PUBCOMP came, the packet identifier is free with the record.
+    RecordOfPubcomp,
+}
+
+/// A delivery that has not been sent.
+#[derive(Debug)]
+pub(super) struct Waiting {
+    message: Arc<Message>,
+    encodings: Option<Arc<Encodings>>,
+    qos: Qos,
+    retain: bool,
+    dup: bool,
+    subscription_ids: SubscriptionIds,
+    offset: Option<Offset>,
+    /// Of the holder's; an ephemeral session gets one when it is sent.
+    packet_id: Option<PacketId>,
+}
+
+impl From<Delivery> for Waiting {
+    fn from(delivery: Delivery) -> Self {
+        Self {
+            message: delivery.message,
+            encodings: delivery.encodings,
+            qos: delivery.qos,
+            retain: delivery.retain,
+            dup: false,
+            subscription_ids: delivery.subscription_ids,
+            offset: None,
+            packet_id: None,
+        }
+    }
+}
+
+impl Waiting {
+    /// Of the holder's queue.
+    pub(super) fn queued(queued: Queued, durability: Durability) -> Self {
+        let id = || queued.record.unwrap_or_else(|| queued.offset.packet_id());
+        let is_ours = durability == Durability::Ephemeral || queued.qos == Qos::AtMostOnce;
+        Self {
+            packet_id: (!is_ours).then(id),
+            encodings: None,
+            qos: queued.qos,
+            retain: queued.retain,
+            dup: false,
+            subscription_ids: queued.subscription_ids.as_slice().into(),
+            offset: Some(queued.offset),
+            message: queued.message,
+        }
+    }
+
+    /// Perhaps sent on an earlier connection [MQTT-3.3.1-1].
+    pub(super) fn again(mut self) -> Self {
+        self.dup = self.qos != Qos::AtMostOnce;
+        self
+    }
+}
+
+/// What a delivery needs to know.
+pub(super) struct Sending<'a> {
+    pub(super) at: Moment,
+    pub(super) around: &'a Surroundings<'a>,
+    pub(super) who: &'a Identity,
+    pub(super) out: &'a mut Output,
+}
+
+impl Outflow {
+    pub(super) fn new(
+        recipient: Recipient,
+        durability: Durability,
+        window: u16,
+        aliases: u16,
+    ) -> Self {
+        Self {
+            recipient,
+            durability,
+            window: usize::from(window),
+            inflight: BTreeMap::new(),
+            queue: VecDeque::new(),
+            queue_bytes: 0,
+            last_id: 0,
+            aliases: OutboundAliases::new(aliases),
+            progress: Progress::default(),
+        }
+    }
+
+    /// How many more deliveries may wait.
+    pub(super) fn room(&self, around: &Surroundings<'_>) -> usize {
+        let limits = around.limits;
+        if self.queue_bytes >= limits.queue_bytes_max {
+            return 0;
+        }
+        limits.queue_messages_max.saturating_sub(self.queue.len())
+    }
+
+    /// Deliveries that wait.
+    pub(super) fn waiting(&self) -> usize {
+        self.queue.len()
+    }
+
+    /// Bytes of deliveries that wait.
+    pub(super) fn waiting_bytes(&self) -> usize {
+        self.queue_bytes
+    }
+
+    /// Sends it, or keeps it until the client can take it.
+    ///
+    /// # Errors
+    /// The connection ends when nothing more can be kept.
+    pub(super) fn offer(&mut self, waiting: Waiting, to: &mut Sending<'_>) -> Result<(), End> {
+        if waiting.qos == Qos::AtMostOnce {
+            if to.out.bytes.len() > to.around.limits.queue_bytes_max {
+                to.out.counts.dropped += 1;
+                self.done(waiting.offset);
+                return Ok(());
+            }
+            return self.send(waiting, to);
+        }
+        if self.queue.is_empty() && self.can_send(&waiting, to) {
+            return self.send(waiting, to);
+        }
+        if self.room(to.around) == 0 && self.durability == Durability::Ephemeral {
+            let why = "the client is too slow for its subscriptions";
+            return Err(End::because(Reason::QUOTA_EXCEEDED, why));
+        }
+        self.queue_bytes += waiting.message.size();
+        self.queue.push_back(waiting);
+        Ok(())
+    }
+
+    /// Sends what waits, as far as the client can take it.
+    pub(super) fn pump(&mut self, to: &mut Sending<'_>) -> Result<(), End> {
+        while let Some(next) = self.queue.front() {
+            if !self.can_send(next, to) {
+                break;
+            }
+            let next = self.queue.pop_front().expect("there is a front");
+            self.queue_bytes -= next.message.size();
+            self.send(next, to)?;
+        }
+        // A burst must not keep its room for ever.
+        if self.queue.is_empty() && self.queue.capacity() > 64 {
+            self.queue = VecDeque::new();
+        }
+        Ok(())
+    }
+
+    fn can_send(&self, next: &Waiting, to: &Sending<'_>) -> bool {
+        self.inflight.len() < self.window
+            && to.out.bytes.len() < to.around.limits.queue_bytes_max
+            // An earlier exchange with this packet identifier must end first.
+            && next.packet_id.is_none_or(|id| !self.inflight.contains_key(&id))
+    }
+
+    fn send(&mut self, waiting: Waiting, to: &mut Sending<'_>) -> Result<(), End> {
+        let message = &waiting.message;
+        // A record began an exchange that must end, whatever has changed since.
+        let must_end = waiting.dup;
+        if !must_end && message.is_expired(to.at.cluster) {
+            self.done(waiting.offset);
+            return Ok(());
+        }
+        let may = |access: &dyn crate::access::Access| {
+            access.allows(to.who, Action::Receive(message.topic.as_str()))
+        };
+        if !to.around.access.is_none_or(may) && !must_end {
+            to.out.counts.denied += 1;
+            self.done(waiting.offset);
+            return Ok(());
+        }
+        let flow = self.flow(&waiting);
+        let alias = self.aliases.choose(&message.topic);
+        let envelope = Envelope {
+            flow,
+            dup: waiting.dup,
+            retain: waiting.retain,
+            subscription_ids: waiting.subscription_ids.as_slice(),
+            alias,
+        };
+        let written = match (&waiting.encodings, message.expires_at) {
+            (Some(shared), None) => {
+                let frame = shared.frame(self.recipient.version, waiting.qos, message);
+                frame.write_to(&mut to.out.bytes, &self.recipient, &envelope)
+            }
+            (_, expires_at) => {
+                let left = expires_at.map(|at| seconds_left(at.0.saturating_sub(to.at.cluster.0)));
+                envelope.write_message(&mut to.out.bytes, &self.recipient, message, left)
+            }
+        };
+        if written.is_err() {
+            // [MQTT-3.1.2-25]: as if it had been sent.
+            to.out.counts.dropped += 1;
+            self.give_up(flow, &waiting);
+            return Ok(());
+        }
+        to.out.counts.sent += 1;
+        self.aliases.sent(alias, &message.topic);
+        self.began(flow, waiting.offset);
+        Ok(())
+    }
+
+    fn flow(&mut self, waiting: &Waiting) -> Flow {
+        match waiting.qos {
+            Qos::AtMostOnce => Flow::AtMostOnce,
+            Qos::AtLeastOnce => Flow::AtLeastOnce(self.id(waiting)),
+            Qos::ExactlyOnce => Flow::ExactlyOnce(self.id(waiting)),
+        }
+    }
+
+    /// [MQTT-2.2.1-4]: one that is not in use. There is one: the window is smaller than their number.
+    fn id(&mut self, waiting: &Waiting) -> PacketId {
+        if let Some(id) = waiting.packet_id {
+            return id;
+        }
+        loop {
+            self.last_id = self.last_id.wrapping_add(1);
+            if let Some(id) = PacketId::new(self.last_id)
+                && !self.inflight.contains_key(&id)
+            {
+                return id;
+            }
+        }
+    }
+
+    fn began(&mut self, flow: Flow, offset: Option<Offset>) {
+        let (id, awaits) = match flow {
+            Flow::AtMostOnce => return self.done(offset),
+            Flow::AtLeastOnce(id) => (id, Awaits::Puback),
+            Flow::ExactlyOnce(id) => (id, Awaits::Pubrec),
+        };
+        let is_durable = self.durability == Durability::Durable;
+        if !is_durable && awaits == Awaits::Pubrec {
+            // [MQTT-4.8.2-5]: a member's exchange that began is never another member's.
+            self.done(offset);
+        }
+        self.inflight.insert(id, Inflight { awaits, offset });
+    }
+
+    /// What the client cannot be sent. An earlier connection may have sent it: then it may be in the
+    /// middle of an exchange, which goes on as if PUBREC had come.
+    fn give_up(&mut self, flow: Flow, waiting: &Waiting) {
+        match flow {
+            Flow::ExactlyOnce(id) if waiting.dup => {
+                let awaits = Awaits::RecordOfPubrec;
+                self.inflight.insert(id, Inflight { awaits, offset: waiting.offset });
+                self.progress.received.push(id);
+            }
+            _ => self.done(waiting.offset),
+        }
+    }
+
+    /// Nothing more will happen to what the holder has under this offset.
+    fn done(&mut self, offset: Option<Offset>) {
+        self.progress.acknowledged.extend(offset);
+    }
+
+    /// An exchange that was at PUBREL when an earlier connection ended: PUBREL goes out again.
+    pub(super) fn resume_at_pubrel(&mut self, id: PacketId, out: &mut Output) -> Result<(), End> {
+        self.inflight.insert(id, Inflight { awaits: Awaits::Pubcomp, offset: None });
+        self.pubrel(id, Reason::SUCCESS, out)
+    }
+
+    fn pubrel(&self, id: PacketId, reason: Reason, out: &mut Output) -> Result<(), End> {
+        FromServer::Pubrel(Ack::new(id, reason)).encode(&self.recipient, &mut out.bytes)?;
+        Ok(())
+    }
+
+    /// One that is not awaited is ignored: it may belong to an earlier connection.
+    pub(super) fn puback(&mut self, ack: &Ack) -> Result<(), End> {
+        match self.inflight.get(&ack.packet_id).copied() {
+            None => Ok(()),
+            Some(Inflight { awaits: Awaits::Puback, offset }) => {
+                self.inflight.remove(&ack.packet_id);
+                match offset {
+                    Some(offset) if ack.reason.is_failure() => {
+                        self.progress.refused.push(Refused::Offset(offset));
+                    }
+                    offset => self.done(offset),
+                }
+                Ok(())
+            }
+            Some(_) => Err(End::because(Reason::PROTOCOL_ERROR, "PUBACK in an exchange of QoS 2")),
+        }
+    }
+
+    /// [MQTT-4.3.3-4]: PUBREL follows, unless the client refused the message.
+    pub(super) fn pubrec(&mut self, ack: &Ack, out: &mut Output) -> Result<(), End> {
+        let id = ack.packet_id;
+        let Some(inflight) = self.inflight.get_mut(&id) else {
+            return self.pubrel(id, Reason::PACKET_ID_NOT_FOUND, out);
+        };
+        match (inflight.awaits, self.durability) {
+            (Awaits::Pubrec, Durability::Durable) if ack.reason.is_failure() => {
+                self.inflight.remove(&id);
+                self.progress.refused.push(Refused::Record(id));
+            }
+            (Awaits::Pubrec, Durability::Ephemeral) if ack.reason.is_failure() => {
+                self.inflight.remove(&id);
+            }
+            (Awaits::Pubrec, Durability::Durable) => {
+                inflight.awaits = Awaits::RecordOfPubrec;
+                self.progress.received.push(id);
+            }
+            (Awaits::Pubrec, Durability::Ephemeral) => {
+                inflight.awaits = Awaits::Pubcomp;
+                return self.pubrel(id, Reason::SUCCESS, out);
+            }
+            (Awaits::Pubcomp, _) => return self.pubrel(id, Reason::SUCCESS, out),
+            (Awaits::RecordOfPubrec | Awaits::RecordOfPubcomp, _) => (),
+            (Awaits::Puback, _) => {
+                let why = "PUBREC in an exchange of QoS 1";
+                return Err(End::because(Reason::PROTOCOL_ERROR, why));
+            }
+        }
+        Ok(())
+    }
+
+    /// One that is not awaited is ignored, as of PUBACK.
+    pub(super) fn pubcomp(&mut self, ack: &Ack) -> Result<(), End> {
+        let id = ack.packet_id;
+        let Some(inflight) = self.inflight.get_mut(&id) else { return Ok(()) };
+        match (inflight.awaits, self.durability) {
+            (Awaits::Pubcomp, Durability::Durable) => {
+                inflight.awaits = Awaits::RecordOfPubcomp;
+                self.progress.completed.push(id);
+                Ok(())
+            }
+            (Awaits::Pubcomp, Durability::Ephemeral) => {
+                self.inflight.remove(&id);
+                Ok(())
+            }
+            (Awaits::RecordOfPubcomp, _) => Ok(()),
+            (Awaits::Puback | Awaits::Pubrec | Awaits::RecordOfPubrec, _) => {
+                Err(End::because(Reason::PROTOCOL_ERROR, "PUBCOMP before PUBREL"))
+            }
+        }
+    }
+
+    /// The holder has what the client acknowledged.
+    pub(super) fn recorded(
+        &mut self,
+        received: &[PacketId],
+        completed: &[PacketId],
+        out: &mut Output,
+    ) -> Result<(), End> {
+        for id in received {
+            let Some(inflight) = self.inflight.get_mut(id) else { continue };
+            if inflight.awaits == Awaits::RecordOfPubrec {
+                inflight.awaits = Awaits::Pubcomp;
+                self.pubrel(*id, Reason::SUCCESS, out)?;
+            }
+        }
+        for id in completed {
+            if self.inflight.get(id).is_some_and(|of| of.awaits == Awaits::RecordOfPubcomp) {
+                self.inflight.remove(id);
+            }
+        }
+        Ok(())
+    }
+}
+
+/// What is left of a message's life, at least one second: it is not expired [MQTT-3.3.2-6].
+fn seconds_left(left_ms: u64) -> u32 {
+    u32::try_from(left_ms.div_ceil(1_000).max(1)).unwrap_or(u32::MAX)
+}

@@ -1,0 +1,388 @@
+//! A connection that has its session.
+
+use ha_types::session::{
+    Ask, CloseCause, Granted, Lifetime, Opened, Page, PageEnd, Progress, Queued, Record,
+    RecordStage, RefuseReason, SessionKey, Tell,
+};
+use ha_types::{Millis, Ticket};
+
+use super::ending::End;
+use super::feed::Feed;
+use super::inflow::Inflow;
+use super::outflow::{Durability, Outflow, Sending, Waiting};
+use super::subscribing::Subscribing;
+use super::{Moment, Surroundings};
+use crate::access::Identity;
+use crate::codec::{
+    Auth, Authentication, Disconnect, FromClient, FromServer, Reason, Recipient, Remarks, Text,
+};
+use crate::engine::delivery::Delivery;
+use crate::engine::limits::Limits;
+use crate::engine::output::{Attempt, Credentials, Output, Request, Verdict};
+
+/// What is known when a connection gets its session.
+pub(super) struct Beginning {
+    pub(super) identity: Identity,
+    pub(super) recipient: Recipient,
+    pub(super) session_expiry_s: u32,
+    pub(super) keep_alive_ms: Option<u64>,
+    pub(super) window: u16,
+    pub(super) aliases: u16,
+    pub(super) method: Option<Text>,
+}
+
+/// See the module.
+#[derive(Debug)]
+pub(super) struct Serving {
+    identity: Identity,
+    session: SessionKey,
+    pub(super) recipient: Recipient,
+    session_expiry_s: u32,
+    /// One and a half times the Keep Alive [MQTT-3.1.2-22]; `None`: not enforced.
+    keep_alive_ms: Option<u64>,
+    /// When the client was last heard of, or not listened to.
+    heard_at: Millis,
+    inflow: Inflow,
+    outflow: Outflow,
+    subscribing: Subscribing,
+    feed: Feed,
+    /// Of enhanced authentication.
+    method: Option<Text>,
+    /// Whether an authentication goes on; other packets go on as well.
+    reauthenticating: bool,
+}
+
+impl Serving {
+    pub(super) fn new(
+        beginning: Beginning,
+        opened: Opened,
+        at: Moment,
+        limits: &Limits,
+    ) -> (Self, Vec<Record>) {
+        let Beginning { identity, recipient, session_expiry_s, keep_alive_ms, .. } = beginning;
+        let durability = match session_expiry_s {
+            0 => Durability::Ephemeral,
+            _ => Durability::Durable,
+        };
+        let serving = Self {
+            identity,
+            session: opened.session,
+            recipient,
+            session_expiry_s,
+            keep_alive_ms,
+            heard_at: at.now,
+            inflow: Inflow::new(recipient, at.now, limits, opened.inbound),
+            outflow: Outflow::new(recipient, durability, beginning.window, beginning.aliases),
+            subscribing: Subscribing::new(recipient),
+            feed: Feed::new(opened.backlog),
+            method: beginning.method,
+            reauthenticating: false,
+        };
+        (serving, opened.records)
+    }
+
+    fn sending<'a>(
+        identity: &'a Identity,
+        at: Moment,
+        around: &'a Surroundings<'a>,
+        out: &'a mut Output,
+    ) -> Sending<'a> {
+        Sending { at, around, who: identity, out }
+    }
+
+    /// Sends again what an earlier connection may have sent [MQTT-4.4.0-1].
+    pub(super) fn resume(
+        &mut self,
+        records: Vec<Record>,
+        at: Moment,
+        around: &Surroundings<'_>,
+        out: &mut Output,
+    ) -> Result<(), End> {
+        for record in records {
+            match record.stage {
+                RecordStage::Received => self.outflow.resume_at_pubrel(record.packet_id, out)?,
+                RecordStage::Sent(queued) => {
+                    let queued = Queued { record: Some(record.packet_id), ..queued };
+                    let waiting = Waiting::queued(queued, self.outflow.durability).again();
+                    let mut to = Self::sending(&self.identity, at, around, out);
+                    self.outflow.offer(waiting, &mut to)?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    pub(super) fn wants_input(&self, at: Moment, around: &Surroundings<'_>, out: &Output) -> bool {
+        self.inflow.wants_input(at.now, around.limits)
+            && self.subscribing.has_room(around)
+            // A client that asks and asks, and reads no answer.
+            && out.bytes.len() <= around.limits.queue_bytes_max.saturating_mul(2)
+    }
+
+    pub(super) fn deadline(&self, at: Moment, around: &Surroundings<'_>) -> Option<Millis> {
+        let silence = self.keep_alive_ms.map(|ms| self.heard_at.plus(ms));
+        let paused = self.inflow.paused(at.now, around.limits);
+        silence.into_iter().chain(paused).min()
+    }
+
+    /// [MQTT-3.1.2-22]
+    pub(super) fn tick(
+        &mut self,
+        at: Moment,
+        around: &Surroundings<'_>,
+        out: &Output,
+    ) -> Result<(), End> {
+        if !self.wants_input(at, around, out) {
+            // What we do not read cannot be held against the client.
+            self.heard_at = at.now;
+        }
+        match self.keep_alive_ms {
+            Some(ms) if at.now >= self.heard_at.plus(ms) => {
+                let why = "nothing was received for one and a half times the keep alive";
+                Err(End::because(Reason::KEEP_ALIVE_TIMEOUT, why))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    pub(super) fn packet(
+        &mut self,
+        packet: FromClient,
+        at: Moment,
+        around: &Surroundings<'_>,
+        out: &mut Output,
+    ) -> Result<(), End> {
+        self.heard_at = at.now;
+        match packet {
+            FromClient::Publish(publish) => {
+                let from = (&self.identity, self.session);
+                self.inflow.publish(publish, from, at, around, out)
+            }
+            FromClient::Puback(ack) => {
+                self.feed.unblock();
+                self.outflow.puback(&ack)
+            }
+            FromClient::Pubrec(ack) => self.outflow.pubrec(&ack, out),
+            FromClient::Pubrel(ack) => self.inflow.pubrel(&ack, self.session, out),
+            FromClient::Pubcomp(ack) => self.outflow.pubcomp(&ack),
+            FromClient::Subscribe(subscribe) => {
+                let from = (&self.identity, self.session);
+                self.subscribing.subscribe(subscribe, from, around, out)
+            }
+            FromClient::Unsubscribe(unsubscribe) => {
+                self.subscribing.unsubscribe(unsubscribe, self.session, out)
+            }
+            FromClient::Pingreq => {
+                FromServer::Pingresp.encode(&self.recipient, &mut out.bytes)?;
+                Ok(())
+            }
+            FromClient::Disconnect(disconnect) => Err(self.disconnected(&disconnect)),
+            FromClient::Auth(auth) => self.reauthenticate(auth, out),
+        }
+    }
+
+    /// [MQTT-3.1.2-10], [MQTT-3.14.4-3]
+    fn disconnected(&self, disconnect: &Disconnect) -> End {
+        if self.session_expiry_s == 0 && disconnect.session_expiry_s.is_some_and(|s| s > 0) {
+            // 5.0 §3.14.2.2.2
+            let why = "DISCONNECT cannot make a session last that ends with its connection";
+            return End::because(Reason::PROTOCOL_ERROR, why);
+        }
+        let cause = match disconnect.reason {
+            Reason::SUCCESS => CloseCause::Disconnect,
+            _ => CloseCause::Failure,
+        };
+        let lifetime = disconnect.session_expiry_s.map(Lifetime::from_expiry_interval);
+        End { lifetime, ..End::silent(cause) }
+    }
+
+    /// [MQTT-4.12.1-1]
+    fn reauthenticate(&mut self, auth: Auth, out: &mut Output) -> Result<(), End> {
+        let Authentication { method, data } = auth.authentication;
+        let is_same = self.method.as_ref() == Some(&method);
+        let attempt = match auth.reason {
+            Reason::REAUTHENTICATE if is_same && !self.reauthenticating => {
+                Attempt::Again { method, data }
+            }
+            Reason::CONTINUE_AUTHENTICATION if is_same && self.reauthenticating => {
+                Attempt::Continue { data }
+            }
+            _ => {
+                let why = "AUTH with another method, or out of order";
+                return Err(End::because(Reason::PROTOCOL_ERROR, why));
+            }
+        };
+        self.reauthenticating = true;
+        let credentials = Credentials { client_id: self.identity.client_id.clone(), attempt };
+        out.requests.push(Request::Authenticate(Box::new(credentials)));
+        Ok(())
+    }
+
+    /// [MQTT-4.12.1-2]: a failure ends the connection.
+    pub(super) fn verdict(&mut self, verdict: Verdict, out: &mut Output) -> Result<(), End> {
+        let Some(method) = self.method.clone().filter(|_| self.reauthenticating) else {
+            return Ok(());
+        };
+        let (reason, data) = match verdict {
+            Verdict::Admitted { identity, data } => {
+                self.identity = identity;
+                self.reauthenticating = false;
+                (Reason::SUCCESS, data)
+            }
+            Verdict::Challenge { data } => (Reason::CONTINUE_AUTHENTICATION, data),
+            Verdict::Busy => {
+                return Err(End::because(Reason::SERVER_BUSY, "too many authentications"));
+            }
+            Verdict::BadCredentials | Verdict::NotAuthorized | Verdict::BadMethod => {
+                return Err(End::because(Reason::NOT_AUTHORIZED, "re-authentication failed"));
+            }
+        };
+        let authentication = Authentication { method, data };
+        let auth = Auth { reason, authentication, remarks: Remarks::default() };
+        FromServer::Auth(auth).encode(&self.recipient, &mut out.bytes)?;
+        Ok(())
+    }
+
+    pub(super) fn deliver(
+        &mut self,
+        delivery: Delivery,
+        at: Moment,
+        around: &Surroundings<'_>,
+        out: &mut Output,
+    ) -> Result<(), End> {
+        let mut to = Self::sending(&self.identity, at, around, out);
+        self.outflow.offer(Waiting::from(delivery), &mut to)
+    }
+
+    pub(super) fn tell(
+        &mut self,
+        tell: Tell,
+        at: Moment,
+        around: &Surroundings<'_>,
+        out: &mut Output,
+    ) -> Result<(), End> {
+        match tell {
+            Tell::Published { session, packet_id, outcome } if session == self.session => {
+                self.inflow.published(packet_id, outcome, out)
+            }
+            Tell::Released { session, packet_id } if session == self.session => {
+                self.inflow.released(packet_id, out)
+            }
+            Tell::Subscribed { session, ticket, granted } if session == self.session => {
+                self.subscribed(ticket, granted, at, around, out)
+            }
+            Tell::Unsubscribed { session, ticket, existed } if session == self.session => {
+                self.subscribing.unsubscribed(ticket, &existed, out)
+            }
+            Tell::Deliver { session, queued } if session == self.session => {
+                self.flow(queued, at, around, out)
+            }
+            Tell::Page { session, page } if session == self.session => {
+                self.page(page, at, around, out)
+            }
+            Tell::Recorded { session, received, completed } if session == self.session => {
+                self.feed.unblock();
+                self.outflow.recorded(&received, &completed, out)
+            }
+            Tell::Evict { session } if session == self.session => {
+                Err(End::taken_over(Some(CloseCause::Handover)))
+            }
+            Tell::Fenced { session } if session == self.session => Err(End::taken_over(None)),
+            // Of an earlier session of this client, or of an open that was answered already.
+            _ => Ok(()),
+        }
+    }
+
+    fn subscribed(
+        &mut self,
+        ticket: Ticket,
+        granted: Vec<Result<Granted, RefuseReason>>,
+        at: Moment,
+        around: &Surroundings<'_>,
+        out: &mut Output,
+    ) -> Result<(), End> {
+        self.subscribing.subscribed(ticket, &granted, out)?;
+        for queued in granted.into_iter().flatten().flat_map(|granted| granted.retained) {
+            self.flow(queued, at, around, out)?;
+        }
+        Ok(())
+    }
+
+    /// A message of the live flow, or a retained one at the end of the queue.
+    fn flow(
+        &mut self,
+        queued: Queued,
+        at: Moment,
+        around: &Surroundings<'_>,
+        out: &mut Output,
+    ) -> Result<(), End> {
+        let durability = self.outflow.durability;
+        if durability == Durability::Durable {
+            let room = self.outflow.room(around);
+            if !self.feed.takes(queued.offset, room) {
+                return Ok(());
+            }
+        }
+        let mut to = Self::sending(&self.identity, at, around, out);
+        self.outflow.offer(Waiting::queued(queued, durability), &mut to)
+    }
+
+    fn page(
+        &mut self,
+        page: Page,
+        at: Moment,
+        around: &Surroundings<'_>,
+        out: &mut Output,
+    ) -> Result<(), End> {
+        let durability = self.outflow.durability;
+        let last = page.messages.last().map(|queued| queued.offset);
+        self.feed.paged(page.end, last);
+        for queued in page.messages {
+            let mut to = Self::sending(&self.identity, at, around, out);
+            self.outflow.offer(Waiting::queued(queued, durability), &mut to)?;
+        }
+        Ok(())
+    }
+
+    /// After a batch of steps: sends what can be sent, reports what was acknowledged, asks for more.
+    pub(super) fn settle(
+        &mut self,
+        at: Moment,
+        around: &Surroundings<'_>,
+        out: &mut Output,
+    ) -> Result<(), End> {
+        let mut to = Self::sending(&self.identity, at, around, out);
+        self.outflow.pump(&mut to)?;
+        let session = self.session;
+        if self.outflow.progress != Progress::default() {
+            let progress = std::mem::take(&mut self.outflow.progress);
+            out.requests.push(Request::Ask(Ask::Progress { session, progress }));
+        }
+        if let Some(after) = self.feed.fetch(self.outflow.waiting(), self.outflow.room(around)) {
+            let bytes = around.limits.queue_bytes_max;
+            out.requests.push(Request::Ask(Ask::Fetch {
+                session,
+                after,
+                messages_max: self.outflow.room(around).max(1),
+                bytes_max: bytes.saturating_sub(self.outflow.waiting_bytes()).max(1),
+            }));
+        }
+        Ok(())
+    }
+
+    /// The last thing that the holder hears from this connection.
+    pub(super) fn close(self, cause: CloseCause, lifetime: Option<Lifetime>, out: &mut Output) {
+        let Self { session, outflow, .. } = self;
+        let close = Ask::Close { session, cause, progress: outflow.progress, lifetime };
+        out.requests.push(Request::Ask(close));
+    }
+}
+
+impl Feed {
+    /// From the end that an open leaves off at.
+    fn new(backlog: PageEnd) -> Self {
+        let mut feed = Self::default();
+        feed.paged(backlog, None);
+        feed
+    }
+}
