@@ -2,6 +2,8 @@
 
 #![expect(clippy::unwrap_used, reason = "all of this runs in tests, where a panic is the report")]
 
+pub mod conformance;
+
 use std::{
     env, fs,
     path::{Path, PathBuf},
