@@ -323,7 +323,7 @@ impl Drop for Client {
     }
 }
 
-/// The reason code of an acknowledgement; absent means success [MQTT-3.4.2.1].
+/// The reason code of an acknowledgement; absent means success (§3.4.2.1).
 fn reason(body: &[u8]) -> u8 {
     body.get(2).copied().unwrap_or(0)
 }

@@ -8,7 +8,7 @@ pub(crate) struct Packet {
 }
 
 impl Packet {
-    /// MQTT control packet type [MQTT-2.1.2].
+    /// MQTT control packet type (§2.1.2).
     pub(crate) fn kind(&self) -> u8 {
         self.header >> 4
     }

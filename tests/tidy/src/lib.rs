@@ -1,6 +1,11 @@
 //! Reads the repository for the checks in `tests/`: what no compiler checks.
 
-#![expect(clippy::unwrap_used, reason = "all of this runs in tests, where a panic is the report")]
+#![expect(
+    clippy::unwrap_used,
+    reason = "all of this runs in tests or by hand, where a panic is the report"
+)]
+
+pub mod conformance;
 
 use std::{
     env, fs,

@@ -16,7 +16,7 @@ fn with_ending(endings: &[&str]) -> Vec<PathBuf> {
 }
 
 fn text_files() -> Vec<PathBuf> {
-    with_ending(&["rs", "toml", "md", "sh", "conf", "cfg", "proto", "yml", "json"])
+    with_ending(&["rs", "toml", "md", "sh", "conf", "cfg", "proto", "yml", "json", "txt"])
 }
 
 /// A path of one machine means nothing on another one.

@@ -103,7 +103,7 @@ fn connack_keeps_what_it_announces_when_remarks_do_not_fit() {
     assert_eq!(written, [0x20, 6, 0, 0, 3, 0x21, 0, 9]);
 }
 
-/// 3.1.1 §3.2.2.3, [MQTT-3.2.2-6]
+/// 3.1.1 [MQTT-3.2.2-6]
 #[test]
 fn connack_before_5_0_has_a_return_code_or_is_not_written() {
     let refusal = |reason| FromServer::Connack(Connack::refusal(reason, remarks()));

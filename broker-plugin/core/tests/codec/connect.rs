@@ -124,7 +124,7 @@ fn nothing_follows_the_last_field() {
     assert_eq!(refusal(v5(0x02, b"\0\0\x01c\0")), (Version::V5, MALFORMED));
 }
 
-/// [MQTT-3.1.3-6], [MQTT-3.1.3-8]; 3.1.1 [MQTT-3.1.3-7]
+/// 3.1.1 [MQTT-3.1.3-7]; 5.0 §3.1.3.1
 #[test]
 fn client_id_may_be_empty_in_5_0_and_for_a_clean_session_of_3_1_1() {
     assert!(v5(0x00, b"\0\0\0").is_ok());
@@ -141,7 +141,7 @@ fn client_id_may_be_long_and_have_any_characters() {
     assert_eq!(v5(2, &body).unwrap().client_id.as_str(), id);
 }
 
-/// [MQTT-3.1.3-4], [MQTT-3.1.3-11]
+/// [MQTT-3.1.3-4], [MQTT-3.1.3-12]
 #[test]
 fn client_id_and_user_name_are_utf_8() {
     assert_eq!(refusal(v5(2, b"\0\0\x01\xFF")), (Version::V5, MALFORMED));

@@ -104,7 +104,7 @@ proptest! {
     }
 }
 
-/// [MQTT-3.3.2-4], [MQTT-3.3.4-3]
+/// [MQTT-3.3.2-4]; 5.0 §3.3.2.3.8
 #[test]
 fn subscriber_of_5_0_gets_the_properties_and_its_subscription_ids() {
     let shared = EncodedPublish::new(Version::V5, Qos::AtLeastOnce, &message(), Some(9));

@@ -77,7 +77,7 @@ fn disconnect_may_leave_out_what_is_success_or_empty() {
     assert_eq!(reason(from_client(Version::V311, 0xE0, &[0])), MALFORMED);
 }
 
-/// [MQTT-3.14.2-1], [MQTT-3.14.2-2]
+/// [MQTT-3.14.2-1]; 5.0 §3.14.2.2.2
 #[test]
 fn disconnect_has_reasons_and_properties_of_its_sender() {
     assert_eq!(reason(from_client(Version::V5, 0xE0, &[0x8E])), PROTOCOL_ERROR);

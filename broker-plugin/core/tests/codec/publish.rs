@@ -49,7 +49,7 @@ fn packet_id_is_there_and_not_0_at_qos_1_and_2_only() {
     assert_eq!((publish.flow, &publish.payload[..]), (Flow::AtMostOnce, &[0, 7][..]));
 }
 
-/// [MQTT-3.3.2-2], [MQTT-4.7.1-1]
+/// [MQTT-3.3.2-2], [MQTT-4.7.0-1]
 #[test]
 fn topic_has_no_wildcards() {
     for topic in ["#", "a/+", "a+b", "a/#"] {

@@ -56,7 +56,7 @@ impl Reader {
         self.0.try_get_u32().map_err(|_| SHORT)
     }
 
-    /// A packet identifier. Zero is refused [MQTT-2.2.1-3], [MQTT-2.3.1-1].
+    /// A packet identifier. Zero is refused [MQTT-2.2.1-3], 3.1.1 [MQTT-2.3.1-1].
     pub(crate) fn packet_id(&mut self) -> Result<u16, DecodeError> {
         match self.two_bytes()? {
             0 => Err(DecodeError::Protocol("packet identifier 0")),

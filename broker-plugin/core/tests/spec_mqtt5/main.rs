@@ -1,0 +1,23 @@
+//! MQTT 5.0, statement by statement. Each test names the one that it is for; the page
+//! `docs/conformance.md` is made from these names.
+//!
+//! Where a packet must end the connection, the codec says so with an error; that every error does
+//! end it is a statement of its own [MQTT-4.13.1-1].
+
+#![expect(clippy::unwrap_used, reason = "a panic is how a test fails")]
+
+mod common;
+#[path = "../spec/mod.rs"]
+mod spec;
+
+mod acknowledgements;
+mod connack;
+mod connect;
+mod data;
+mod ending;
+mod format;
+mod forwarding;
+mod publish;
+mod remarks;
+mod subscribing;
+mod topics;
