@@ -17,6 +17,7 @@ mod backoff;
 pub mod codec;
 mod downstream;
 pub mod engine;
+pub mod holder;
 pub mod host;
 mod interest;
 mod invariants;

@@ -126,6 +126,21 @@ impl Connection {
         matches!(self.state, State::Ended)
     }
 
+    /// Whether the client has its session.
+    #[must_use]
+    pub fn is_serving(&self) -> bool {
+        matches!(self.state, State::Serving(_))
+    }
+
+    /// Deliveries that wait until the client can take them.
+    #[must_use]
+    pub fn waiting(&self) -> usize {
+        match &self.state {
+            State::Serving(serving) => serving.waiting(),
+            _ => 0,
+        }
+    }
+
     /// When [`Input::Tick`] is due, if nothing else happens before.
     #[must_use]
     pub fn deadline(&self, at: Moment, around: &Surroundings<'_>) -> Option<Millis> {

@@ -3,6 +3,7 @@
 //! - [`Connection`]: one client's connection, from its first byte to its last. It decodes, checks,
 //!   acknowledges and paces; what it needs from others it requests, and is told later.
 //! - [`Delivery`]: a message on its way to one connection.
+//! - [`Routes`]: who is connected and gets a message at once.
 //! - [`Limits`]: how much one connection may ask for.
 //!
 //! Sessions that outlive a connection are elsewhere ([`ha_types::session`]). What is *not* here:
@@ -12,8 +13,10 @@ mod connection;
 mod delivery;
 mod limits;
 mod output;
+mod routes;
 
 pub use connection::{Connection, Ending, Input, Moment, Surroundings};
 pub use delivery::{Delivery, Encodings, SubscriptionIds};
 pub use limits::{Limits, SharedSubscriptions};
 pub use output::{Attempt, Counts, Credentials, Output, Request, Verdict};
+pub use routes::{Hit, Route, Routes, Wants};

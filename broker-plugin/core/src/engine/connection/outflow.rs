@@ -165,10 +165,10 @@ impl Outflow {
     /// # Errors
     /// The connection ends when nothing more can be kept.
     pub(super) fn offer(&mut self, waiting: Waiting, to: &mut Sending<'_>) -> Result<(), End> {
-        if waiting.qos == Qos::AtMostOnce {
+        // Those of the holder's queue wait like any other: nobody else has them.
+        if waiting.qos == Qos::AtMostOnce && waiting.offset.is_none() {
             if to.out.bytes.len() > to.around.limits.queue_bytes_max {
                 to.out.counts.dropped += 1;
-                self.done(waiting.offset);
                 return Ok(());
             }
             return self.send(waiting, to);
@@ -203,7 +203,7 @@ impl Outflow {
     }
 
     fn can_send(&self, next: &Waiting, to: &Sending<'_>) -> bool {
-        self.inflight.len() < self.window
+        (self.inflight.len() < self.window || next.qos == Qos::AtMostOnce)
             && to.out.bytes.len() < to.around.limits.queue_bytes_max
             // An earlier exchange with this packet identifier must end first.
             && next.packet_id.is_none_or(|id| !self.inflight.contains_key(&id))

@@ -60,8 +60,9 @@ impl Serving {
         limits: &Limits,
     ) -> (Self, Vec<Record>) {
         let Beginning { identity, recipient, session_expiry_s, keep_alive_ms, .. } = beginning;
-        let durability = match session_expiry_s {
-            0 => Durability::Ephemeral,
+        // A session that was resumed stays durable to its end, also when this connection is its last.
+        let durability = match (session_expiry_s, opened.is_present) {
+            (0, false) => Durability::Ephemeral,
             _ => Durability::Durable,
         };
         let serving = Self {
@@ -117,6 +118,10 @@ impl Serving {
             && self.subscribing.has_room(around)
             // A client that asks and asks, and reads no answer.
             && out.bytes.len() <= around.limits.queue_bytes_max.saturating_mul(2)
+    }
+
+    pub(super) fn waiting(&self) -> usize {
+        self.outflow.waiting()
     }
 
     pub(super) fn deadline(&self, at: Moment, around: &Surroundings<'_>) -> Option<Millis> {

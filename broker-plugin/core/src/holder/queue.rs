@@ -1,0 +1,221 @@
+//! The messages of one session, in order.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+use ha_types::session::{Offset, PacketId, Queued, Record, RecordStage, SubscriptionId};
+use ha_types::{ClusterMillis, Message, Qos, TopicFilter};
+
+/// Offsets with the same packet identifier are this far apart.
+const PACKET_IDS: u64 = 65_535;
+
+/// Messages that an engine is given at least, whatever its client takes at a time.
+const WINDOW_MIN: usize = 32;
+
+/// A share group: name and filter.
+pub(super) type GroupKey = (Arc<str>, TopicFilter);
+
+/// A message for one session.
+#[derive(Clone, Debug)]
+pub(super) struct Item {
+    pub(super) message: Arc<Message>,
+    /// The lower of published and granted.
+    pub(super) qos: Qos,
+    pub(super) retain: bool,
+    pub(super) subscription_ids: Vec<SubscriptionId>,
+    /// The group that it is for, if it is.
+    pub(super) group: Option<GroupKey>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Stage {
+    /// No engine has it.
+    Queued,
+    /// An engine has it, or had: perhaps sent.
+    Given,
+    /// PUBREC came.
+    Received,
+}
+
+#[derive(Debug)]
+struct Entry {
+    offset: Offset,
+    stage: Stage,
+    item: Item,
+}
+
+/// See the module.
+#[derive(Debug, Default)]
+pub(super) struct Queue {
+    /// By offset.
+    entries: VecDeque<Entry>,
+    bytes: usize,
+    next: u64,
+    /// Entries whose stage is not `Queued`: all before the first that is.
+    given: usize,
+    window: usize,
+}
+
+impl Queue {
+    /// For a new connection of a client that takes so many messages at a time.
+    pub(super) fn set_window(&mut self, receive_maximum: u16) {
+        self.window = (usize::from(receive_maximum) * 2).max(WINDOW_MIN);
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.entries.len()
+    }
+
+    /// Whether an engine would be given one more at once.
+    pub(super) fn has_room(&self) -> bool {
+        self.given == self.entries.len() && self.given < self.window
+    }
+
+    /// Whether one more fits into these limits.
+    pub(super) fn fits(&self, messages_max: usize, bytes_max: usize) -> bool {
+        self.entries.len() < messages_max && self.bytes < bytes_max
+    }
+
+    pub(super) fn push(&mut self, item: Item) {
+        self.bytes += item.message.size();
+        let offset = Offset(self.next);
+        self.next += 1;
+        self.entries.push_back(Entry { offset, stage: Stage::Queued, item });
+    }
+
+    /// Where the live flow is.
+    pub(super) fn given_upto(&self) -> Offset {
+        match self.entries.get(self.given) {
+            Some(next) => Offset(next.offset.0.wrapping_sub(1)),
+            None => Offset(self.next.wrapping_sub(1)),
+        }
+    }
+
+    /// The next message for the engine, if it may have one. Expired ones are gone.
+    pub(super) fn give(&mut self, now: ClusterMillis) -> Option<Queued> {
+        loop {
+            let entry = self.entries.get(self.given)?;
+            if entry.item.message.is_expired(now) {
+                self.remove_at(self.given);
+                continue;
+            }
+            let oldest = self.entries.front().map_or(entry.offset, |front| front.offset);
+            if self.given >= self.window || entry.offset.0 - oldest.0 >= PACKET_IDS {
+                return None;
+            }
+            self.given += 1;
+            let entry = &mut self.entries[self.given - 1];
+            entry.stage = Stage::Given;
+            return Some(queued(entry));
+        }
+    }
+
+    /// What an engine has already, or should have, again: it had no room for what came after `after`.
+    pub(super) fn page(&self, after: Option<Offset>, max: (usize, usize)) -> Vec<Queued> {
+        let from = match after {
+            Some(after) => self.entries.partition_point(|entry| entry.offset <= after),
+            None => 0,
+        };
+        let mut bytes = 0;
+        let given = self.entries.range(from.min(self.given)..self.given);
+        given
+            .filter(|entry| entry.stage == Stage::Given)
+            .take(max.0)
+            .take_while(|entry| {
+                let first = bytes == 0;
+                bytes += entry.item.message.size().max(1);
+                first || bytes <= max.1
+            })
+            .map(queued)
+            .collect()
+    }
+
+    /// Exchanges that an earlier connection may have begun.
+    pub(super) fn records(&self) -> Vec<Record> {
+        let given = self.entries.range(..self.given);
+        given
+            .map(|entry| Record {
+                packet_id: entry.offset.packet_id(),
+                stage: match entry.stage {
+                    Stage::Received => RecordStage::Received,
+                    Stage::Queued | Stage::Given => RecordStage::Sent(queued(entry)),
+                },
+            })
+            .collect()
+    }
+
+    /// The client is done with it. One that is unknown was done before.
+    pub(super) fn acknowledge(&mut self, offset: Offset) {
+        if let Ok(at) = self.find(offset) {
+            self.remove_at(at);
+        }
+    }
+
+    /// PUBREC. The message is not needed any more, its packet identifier is.
+    pub(super) fn receive(&mut self, id: PacketId) {
+        if let Some(at) = self.find_id(id) {
+            self.entries[at].stage = Stage::Received;
+        }
+    }
+
+    /// PUBCOMP, or a refusal.
+    pub(super) fn complete(&mut self, id: PacketId) {
+        if let Some(at) = self.find_id(id) {
+            self.remove_at(at);
+        }
+    }
+
+    /// Takes out what another member of its group may have: all that was not begun, and what was
+    /// begun at QoS 1 [MQTT-4.8.2-4].
+    pub(super) fn take_shared(&mut self) -> Vec<Item> {
+        let may_move = |entry: &Entry| {
+            let is_begun_at_2 = entry.item.qos == Qos::ExactlyOnce && entry.stage != Stage::Queued;
+            entry.item.group.is_some() && !is_begun_at_2
+        };
+        if !self.entries.iter().any(may_move) {
+            return Vec::new();
+        }
+        let (moved, kept) = self.entries.drain(..).partition::<Vec<_>, _>(may_move);
+        self.entries = kept.into();
+        self.given = self.entries.iter().filter(|entry| entry.stage != Stage::Queued).count();
+        self.bytes = self.entries.iter().map(|entry| entry.item.message.size()).sum();
+        moved.into_iter().map(|entry| entry.item).collect()
+    }
+
+    fn find(&self, offset: Offset) -> Result<usize, usize> {
+        self.entries.binary_search_by_key(&offset, |entry| entry.offset)
+    }
+
+    /// Among those that were given, which are less than all packet identifiers apart.
+    fn find_id(&self, id: PacketId) -> Option<usize> {
+        let front = self.entries.front()?.offset;
+        let distance =
+            (u64::from(id.get()) + PACKET_IDS - u64::from(front.packet_id().get())) % PACKET_IDS;
+        let at = self.find(Offset(front.0 + distance)).ok()?;
+        (at < self.given && self.entries[at].item.qos == Qos::ExactlyOnce).then_some(at)
+    }
+
+    fn remove_at(&mut self, at: usize) {
+        if at < self.given {
+            self.given -= 1;
+        }
+        if let Some(entry) = self.entries.remove(at) {
+            self.bytes -= entry.item.message.size();
+        }
+        if self.entries.is_empty() && self.entries.capacity() > 64 {
+            self.entries = VecDeque::new();
+        }
+    }
+}
+
+fn queued(entry: &Entry) -> Queued {
+    let item = &entry.item;
+    Queued {
+        offset: entry.offset,
+        message: Arc::clone(&item.message),
+        qos: item.qos,
+        retain: item.retain,
+        subscription_ids: item.subscription_ids.clone(),
+        record: (item.qos == Qos::ExactlyOnce).then(|| entry.offset.packet_id()),
+    }
+}
