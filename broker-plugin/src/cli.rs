@@ -20,7 +20,7 @@ const PROGRAM: Program = Program {
 
 /// MQTT broker that can be one of many.
 ///
-/// Serves MQTT 3.1.1 and 5 clients. With DISTRIBUTION_ENABLED = YES it attaches to ha-server and
+/// Serves MQTT 3.1, 3.1.1 and 5 clients. With DISTRIBUTION_ENABLED = YES it attaches to ha-server and
 /// becomes part of a cluster that clients see as one broker.
 #[derive(Debug, Parser)]
 #[command(name = "ha-broker", version)]

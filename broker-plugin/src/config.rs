@@ -1,117 +1,28 @@
-//! What `broker.conf` may say, and the configuration that follows from it.
+//! The configuration that follows from `broker.conf`.
+
+mod limits;
+mod schema;
 
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
 use ha_shell::layers::Settings;
 use ha_shell::problem::ConfigError;
-use ha_shell::schema::{Endpoint, Key, Kind, Required, Section};
+use ha_shell::schema::Endpoint;
 use ha_types::BrokerName;
-use ha_types::limits::{PACKET_BYTES_DEFAULT, PACKET_BYTES_MAX};
 
-/// The section about the broker itself.
-pub const CONFIG: &str = "CONFIG";
-/// The section about the cluster.
-pub const DISTRIBUTOR: &str = "DISTRIBUTOR";
-
-const KIB: u64 = 1 << 10;
-const MIB: u64 = 1 << 20;
-const TIB: u64 = 1 << 40;
-
-/// Everything that `broker.conf` may contain.
-pub const SCHEMA: &[Section] = &[
-    Section { name: CONFIG, aliases: &[], required: Required::Yes, keys: CONFIG_KEYS },
-    Section {
-        name: DISTRIBUTOR,
-        aliases: &["HASERVER"],
-        required: Required::No,
-        keys: DISTRIBUTOR_KEYS,
-    },
-];
-
-const _: () = assert!(PACKET_BYTES_DEFAULT == 1 << 20, "the default below says 1M");
-
-const CONFIG_KEYS: &[Key] = &[
-    Key::new("PORT_NO", Kind::Port, "TCP port for MQTT clients").default("1883"),
-    Key::new("BIND", Kind::Address, "address to listen on").default("0.0.0.0"),
-    Key::new("HTTP_PORT", Kind::Port, "TCP port of /livez, /readyz and /metrics").default("8080"),
-    Key::new("NAME", Kind::Text, "name in the cluster; default: host name and PORT_NO"),
-    Key::new("DATA_DIR", Kind::Path, "folder for what must survive a restart; unused by rumqttd")
-        .default("data/ha-broker"),
-    Key::new("HOST", Kind::OneOf(&["session", "rumqttd"]), "MQTT engine").default("rumqttd"),
-    Key::new(
-        "MAX_PACKET",
-        Kind::Bytes { min: KIB, max: PACKET_BYTES_MAX as u64 },
-        "bytes of one MQTT packet",
-    )
-    .default("1M"),
-    Key::new("CONNECTIONS_MAX", Kind::Integer { min: 1, max: 1_000_000 }, "clients at a time")
-        .default("10000"),
-    Key::new(
-        "SESSIONS_MAX",
-        Kind::Integer { min: 1, max: 10_000_000 },
-        "sessions that outlive their connections",
-    )
-    .default("10000"),
-    Key::new(
-        "ATTACH_HOLD",
-        Kind::Millis { min: 0, max: 600_000 },
-        "how long a starting broker waits for ha-server before it takes clients",
-    )
-    .default("2s"),
-    Key::new(
-        "OUTBOX_MAX",
-        Kind::Integer { min: 1, max: 100_000_000 },
-        "QoS 1 and 2 publishes that wait for ha-server; more stay local",
-    )
-    .default("100000"),
-    Key::new(
-        "OUTBOX_BYTES",
-        Kind::Bytes { min: MIB, max: TIB },
-        "bytes of publishes that wait for ha-server",
-    )
-    .default("64M"),
-    Key::new(
-        "FILTERS_MAX",
-        Kind::Integer { min: 1, max: 100_000_000 },
-        "distinct topic filters of all sessions",
-    )
-    .default("10000"),
-    Key::new(
-        "RETAINED_MAX",
-        Kind::Integer { min: 0, max: 1_000_000_000 },
-        "retained messages in the broker's copy",
-    )
-    .default("1000000"),
-    Key::new(
-        "RETAINED_BYTES_MAX",
-        Kind::Bytes { min: 0, max: TIB },
-        "bytes of retained messages in the broker's copy",
-    )
-    .default("1G"),
-];
-
-const DISTRIBUTOR_KEYS: &[Key] = &[
-    Key::new("DISTRIBUTION_ENABLED", Kind::Flag, "YES: be part of a cluster")
-        .default("NO")
-        .aliases(&["HASERVER_ENABLED"]),
-    Key::new(
-        "DISTRIBUTION_IP",
-        Kind::AddressList,
-        "where ha-server is: one address or name, or several separated by commas",
-    )
-    .default("127.0.0.1")
-    .aliases(&["HASERVER_IP"]),
-    Key::new("DISTRIBUTION_PORT", Kind::Port, "TCP port of ha-server")
-        .default("2000")
-        .aliases(&["HASERVER_PORT"]),
-];
+pub use self::limits::ConnectionLimits;
+pub use self::schema::{CONFIG, DISTRIBUTOR, SCHEMA};
 
 /// The checked configuration.
 #[derive(Clone, Debug)]
 pub struct BrokerConfig {
+    /// The MQTT engine.
+    pub host: HostKind,
     /// Where MQTT clients connect.
     pub listen: SocketAddr,
+    /// Of each client.
+    pub limits: ConnectionLimits,
     /// Where /livez, /readyz and /metrics are.
     pub http: SocketAddr,
     /// Name in the cluster.
@@ -122,8 +33,12 @@ pub struct BrokerConfig {
     pub packet_bytes_max: usize,
     /// Clients at a time.
     pub connections_max: usize,
-    /// Sessions that outlive their connections.
+    /// Sessions, of clients that are connected or away.
     pub sessions_max: usize,
+    /// Subscriptions of one session.
+    pub subscriptions_max: usize,
+    /// How often `$SYS` is published; zero: never.
+    pub sys_interval: Duration,
     /// How long a starting broker waits for ha-server before it takes clients.
     pub attach_hold: Duration,
     /// Publishes that wait for ha-server.
@@ -138,25 +53,37 @@ pub struct BrokerConfig {
     pub retained_bytes_max: usize,
 }
 
+/// Which MQTT engine.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum HostKind {
+    /// Our own.
+    Session,
+    /// An embedded rumqttd.
+    Rumqttd,
+}
+
 impl BrokerConfig {
     /// Takes the settings of [`SCHEMA`] and checks what concerns several of them.
     ///
     /// # Errors
     /// A sentence with the place of the setting that does not fit.
     pub fn new(settings: &Settings) -> Result<Self, ConfigError> {
-        if settings.one_of(CONFIG, "HOST") != "rumqttd" {
-            let message = "this version has the host rumqttd only";
-            return Err(settings.error_at(CONFIG, "HOST", message));
-        }
         let bind: IpAddr = settings.address(CONFIG, "BIND");
         let config = Self {
+            host: match settings.one_of(CONFIG, "HOST") {
+                "rumqttd" => HostKind::Rumqttd,
+                _ => HostKind::Session,
+            },
             listen: SocketAddr::new(bind, settings.port(CONFIG, "PORT_NO")),
+            limits: ConnectionLimits::new(settings),
             http: SocketAddr::new(bind, settings.port(CONFIG, "HTTP_PORT")),
             name: name(settings)?,
             ha_servers: ha_servers(settings),
             packet_bytes_max: settings.bytes(CONFIG, "MAX_PACKET"),
             connections_max: settings.integer(CONFIG, "CONNECTIONS_MAX"),
             sessions_max: settings.integer(CONFIG, "SESSIONS_MAX"),
+            subscriptions_max: settings.integer(schema::LIMITS, "SUBSCRIPTIONS_MAX"),
+            sys_interval: settings.duration(CONFIG, "SYS_INTERVAL"),
             attach_hold: settings.duration(CONFIG, "ATTACH_HOLD"),
             outbox_max: settings.integer(CONFIG, "OUTBOX_MAX"),
             outbox_bytes_max: settings.bytes(CONFIG, "OUTBOX_BYTES"),
@@ -242,9 +169,9 @@ mod tests {
     }
 
     #[test]
-    fn session_host_is_refused_at_its_line_until_there_is_one() {
-        let error = configured("[CONFIG]\nHOST = session\n").unwrap_err();
-        assert!(error.starts_with("x.conf:2: HOST = session: "), "{error}");
+    fn two_ports_cannot_be_the_same() {
+        let error = configured("[CONFIG]\nHTTP_PORT = 1883\n").unwrap_err();
+        assert!(error.starts_with("x.conf:2: HTTP_PORT = 1883: "), "{error}");
     }
 
     #[test]

@@ -9,6 +9,7 @@
 
 pub mod cli;
 pub mod config;
+mod engine;
 mod metrics;
 mod plugin;
 pub mod run;

@@ -9,8 +9,8 @@ use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::registry::Registry;
 
+use crate::engine::HostStats;
 use crate::plugin::Snapshot;
-use rumqttd_host::HostStats;
 
 type Total = Counter<u64, AtomicU64>;
 

@@ -8,16 +8,16 @@ use broker_core::{Config, Mode, Plugin};
 use ha_shell::bind::{BindError, bind};
 use ha_shell::health::{self, CheckState, Health, Liveness};
 use ha_types::{ClusterMillis, Incarnation};
-use rumqttd_host::{Host, HostConfig, PluginPorts, ProbeError, StartError};
 use tokio::sync::mpsc;
 use tokio::time;
 
 use crate::config::BrokerConfig;
+use crate::engine::{Engine, PluginPorts, StartError};
 use crate::metrics::metrics;
 use crate::plugin::{self, COMMANDS_AT_ONCE, HostEnds};
 
 /// Program and version, as ha-server and operators see it.
-const SOFTWARE: &str = concat!("ha-broker ", env!("CARGO_PKG_VERSION"));
+pub(crate) const SOFTWARE: &str = concat!("ha-broker ", env!("CARGO_PKG_VERSION"));
 
 /// Publishes of all clients that wait for the plugin; then the clients wait.
 const PUBLISHES_MAX: usize = 1_024;
@@ -67,8 +67,7 @@ pub async fn run(
     let http = bind(config.http, "HTTP_PORT").await?;
     let health = Health::new(&["listener", "engine", "cluster"]);
     let (ports, ends) = ports();
-    let host = rumqttd_host::start(listener, host_config(&config), ports).await?;
-    let host = Arc::new(host);
+    let host = Arc::new(Engine::start(&config, listener, unix_time_ms(), ports).await?);
     let plugin = Plugin::new(core_config(&config));
     let mut plugin = plugin::start(plugin, config.ha_servers.clone(), ends, health.clone());
     let counted = Arc::clone(&host);
@@ -84,12 +83,12 @@ pub async fn run(
         health.set_check("listener", CheckState::Passing);
         tokio::select! {
             failed = watch(&host, &health) => failed,
-            () = host.died() => ProbeError::Died,
+            () = host.died() => "it has ended".to_owned(),
         }
     };
     let ended = tokio::select! {
         signal = shutdown => Ok(signal),
-        died = serving => Err(RunError::EngineDied(died.to_string())),
+        died = serving => Err(RunError::EngineDied(died)),
         _ = &mut plugin.task => Err(RunError::Plugin),
     };
     let signal = match ended {
@@ -128,7 +127,7 @@ async fn hold(
 }
 
 /// Probes the engine until it fails.
-async fn watch(host: &Host, health: &Health) -> ProbeError {
+async fn watch(host: &Engine, health: &Health) -> String {
     loop {
         if let Err(error) = host.probe().await {
             return error;
@@ -145,16 +144,6 @@ fn ports() -> (PluginPorts, HostEnds) {
     let (commands, commands_rx) = mpsc::channel(COMMANDS_AT_ONCE * 4);
     let ports = PluginPorts { publishes, events, commands: commands_rx };
     (ports, HostEnds { publishes: publishes_rx, events: events_rx, commands })
-}
-
-fn host_config(config: &BrokerConfig) -> HostConfig {
-    HostConfig {
-        connections_max: config.connections_max,
-        sessions_max: config.sessions_max,
-        packet_bytes_max: config.packet_bytes_max,
-        filters_max: config.filters_max,
-        ..HostConfig::default()
-    }
 }
 
 fn core_config(config: &BrokerConfig) -> Config {

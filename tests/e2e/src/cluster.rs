@@ -11,16 +11,22 @@ pub struct Cluster {
     pub server: Program,
     /// The brokers, named `broker-1`, `broker-2` and so on.
     pub brokers: Vec<Program>,
+    host: &'static str,
     folder: TemporaryFolder,
 }
 
 impl Cluster {
     /// Starts ha-server and this many brokers, and waits until all are ready.
     pub fn start(brokers: usize) -> Self {
+        Self::of_host("session", brokers)
+    }
+
+    /// The same with another MQTT engine in the brokers.
+    pub fn of_host(host: &'static str, brokers: usize) -> Self {
         let folder = TemporaryFolder::new();
         let mut server = Program::server(folder.path());
         server.start_ready();
-        let mut cluster = Self { server, brokers: Vec::new(), folder };
+        let mut cluster = Self { server, brokers: Vec::new(), host, folder };
         for _ in 0..brokers {
             cluster.prepare().start();
         }
@@ -33,7 +39,9 @@ impl Cluster {
     /// Adds a broker that is not started.
     pub fn prepare(&mut self) -> &mut Program {
         let name = format!("broker-{}", self.brokers.len() + 1);
-        self.brokers.push(Program::broker_of(&self.server, &name, self.folder.path()));
+        let mut broker = Program::broker_of(&self.server, &name, self.folder.path());
+        broker.set("CONFIG.HOST", self.host);
+        self.brokers.push(broker);
         self.brokers.last_mut().expect("it was pushed")
     }
 
@@ -72,7 +80,7 @@ impl Cluster {
         });
     }
 
-    /// Waits until ha-server has this many retained messages. The PUBACK of the rumqttd host means
+    /// Waits until ha-server has this many retained messages. The PUBACK of this version means
     /// that its broker has the message, not yet that ha-server has; and a SUBSCRIBE on any broker
     /// sees what ha-server has.
     pub fn wait_retained(&self, messages: u32) {

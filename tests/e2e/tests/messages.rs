@@ -203,7 +203,7 @@ fn a_message_reaches_each_matching_subscription_and_no_other() {
 /// rumqttd 0.20 alone: the router panics, and the process lives on and serves nobody.
 #[test]
 fn a_topic_that_begins_with_a_letter_beyond_ascii_harms_nobody() {
-    let mut cluster = Cluster::start(2);
+    let mut cluster = Cluster::of_host("rumqttd", 2);
     let mut witness = Client::connect(cluster.port(1), Version::V5, "witness");
     witness.subscribe("#", 1);
     for (version, expected) in
@@ -218,6 +218,18 @@ fn a_topic_that_begins_with_a_letter_beyond_ascii_harms_nobody() {
     assert_eq!(witness.receive(LONG).map(|m: Message| m.topic), Some("after".to_owned()));
     assert_eq!(cluster.brokers[0].process().ended(), None);
     assert!(cluster.brokers[0].is_ready());
+}
+
+#[test]
+fn the_session_host_carries_every_topic() {
+    let cluster = Cluster::start(2);
+    let mut witness = Client::connect(cluster.port(1), Version::V5, "witness");
+    witness.subscribe("#", 1);
+    let mut client = Client::connect(cluster.port(0), Version::V311, "writer");
+    for topic in ["é/x", "/", "a//b", " ", "中/文"] {
+        client.publish(topic, "1", 1);
+        assert_eq!(witness.receive(LONG).map(|m: Message| m.topic), Some(topic.to_owned()));
+    }
 }
 
 /// A precise reason with 5: of the PUBACK or of the DISCONNECT. 3.1.1 has none.

@@ -66,8 +66,8 @@ fn binary_garbage_is_told_with_its_line() {
 fn what_does_not_fit_together_is_told_with_its_line() {
     let expected = "x.conf:3: HEARTBEAT = 800ms: expected at most half of LEASE";
     assert_bad("ha-server", "[HA_SERVER]\nLEASE = 1s\nHEARTBEAT = 800ms\n", expected);
-    let expected = "x.conf:2: HOST = session: this version has the host rumqttd only\n";
-    assert_bad("ha-broker", "[CONFIG]\nHOST = session\n", expected);
+    let expected = "x.conf:2: HTTP_PORT = 1883: PORT_NO is the same\n";
+    assert_bad("ha-broker", "[CONFIG]\nHTTP_PORT = 1883\n", expected);
 }
 
 #[test]

@@ -15,8 +15,12 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("ha-core", &["ha-types"]),
     ("broker-core", &["ha-types"]),
     ("rumqttd-host", &["ha-types", "broker-core"]),
+    ("session-host", &["ha-types", "broker-core"]),
     ("ha-server", &["ha-types", "ha-shell", "ha-proto", "ha-core"]),
-    ("broker-plugin", &["ha-types", "ha-shell", "ha-proto", "broker-core", "rumqttd-host"]),
+    (
+        "broker-plugin",
+        &["ha-types", "ha-shell", "ha-proto", "broker-core", "rumqttd-host", "session-host"],
+    ),
 ];
 
 /// Crates that run or measure the product, and that nothing may depend on.

@@ -20,6 +20,7 @@ mod outflow;
 mod serving;
 mod subscribing;
 mod throttle;
+mod waiting;
 
 use ha_types::session::{Ask, CloseCause, ConnectionId, Progress, Tell};
 use ha_types::{ClusterMillis, Millis};

@@ -1,6 +1,6 @@
 //! Live subscriptions of the connected sessions of this broker: who gets a message at once.
 //!
-//! A session gets each message once, however many of its filters match [MQTT-3.3.5-1 of 3.1.1]: at
+//! A session gets each message once, however many of its filters match (3.1.1 [MQTT-3.3.5-1]): at
 //! the highest QoS of these filters, with the identifiers of all. Shared subscriptions are not here:
 //! the holder of sessions chooses a member.
 
@@ -309,7 +309,9 @@ mod tests {
         };
         routes.remove_all(ConnectionId(2));
         assert_eq!(recipients(&routes), [1, 3]);
-        ["a", "a/#", "+", "+"].map(|text| routes.remove(ConnectionId(1), &filter(text)));
+        for text in ["a", "a/#", "+", "+"] {
+            routes.remove(ConnectionId(1), &filter(text));
+        }
         assert_eq!(recipients(&routes), [3]);
         routes.remove_all(ConnectionId(3));
         assert!(routes.is_empty() && routes.by_connection.is_empty());

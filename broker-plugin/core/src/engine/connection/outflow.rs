@@ -6,17 +6,16 @@
 //! packet waits for the record.
 
 use std::collections::{BTreeMap, VecDeque};
-use std::sync::Arc;
 
-use ha_types::session::{Offset, PacketId, Progress, Queued, Refused};
-use ha_types::{Message, Qos};
+use ha_types::Qos;
+use ha_types::session::{Offset, PacketId, Progress, Refused};
 
 use super::aliases::OutboundAliases;
 use super::ending::End;
+use super::waiting::Waiting;
 use super::{Moment, Surroundings};
 use crate::access::{Action, Identity};
 use crate::codec::{Ack, Envelope, Flow, FromServer, Reason, Recipient};
-use crate::engine::delivery::{Delivery, Encodings, SubscriptionIds};
 use crate::engine::output::Output;
 
 /// Whether the session outlives its connection.
@@ -58,59 +57,6 @@ enum Awaits {
     Pubcomp,
     /// PUBCOMP came, the packet identifier is free with the record.
     RecordOfPubcomp,
-}
-
-/// A delivery that has not been sent.
-#[derive(Debug)]
-pub(super) struct Waiting {
-    message: Arc<Message>,
-    encodings: Option<Arc<Encodings>>,
-    qos: Qos,
-    retain: bool,
-    dup: bool,
-    subscription_ids: SubscriptionIds,
-    offset: Option<Offset>,
-    /// Of the holder's; an ephemeral session gets one when it is sent.
-    packet_id: Option<PacketId>,
-}
-
-impl From<Delivery> for Waiting {
-    fn from(delivery: Delivery) -> Self {
-        Self {
-            message: delivery.message,
-            encodings: delivery.encodings,
-            qos: delivery.qos,
-            retain: delivery.retain,
-            dup: false,
-            subscription_ids: delivery.subscription_ids,
-            offset: None,
-            packet_id: None,
-        }
-    }
-}
-
-impl Waiting {
-    /// Of the holder's queue.
-    pub(super) fn queued(queued: Queued, durability: Durability) -> Self {
-        let id = || queued.record.unwrap_or_else(|| queued.offset.packet_id());
-        let is_ours = durability == Durability::Ephemeral || queued.qos == Qos::AtMostOnce;
-        Self {
-            packet_id: (!is_ours).then(id),
-            encodings: None,
-            qos: queued.qos,
-            retain: queued.retain,
-            dup: false,
-            subscription_ids: queued.subscription_ids.as_slice().into(),
-            offset: Some(queued.offset),
-            message: queued.message,
-        }
-    }
-
-    /// Perhaps sent on an earlier connection [MQTT-3.3.1-1].
-    pub(super) fn again(mut self) -> Self {
-        self.dup = self.qos != Qos::AtMostOnce;
-        self
-    }
 }
 
 /// What a delivery needs to know.

@@ -9,8 +9,9 @@ use ha_types::{Millis, Ticket};
 use super::ending::End;
 use super::feed::Feed;
 use super::inflow::Inflow;
-use super::outflow::{Durability, Outflow, Sending, Waiting};
+use super::outflow::{Durability, Outflow, Sending};
 use super::subscribing::Subscribing;
+use super::waiting::Waiting;
 use super::{Moment, Surroundings};
 use crate::access::Identity;
 use crate::codec::{

@@ -1,0 +1,379 @@
+//! The task of one client: waits for everything that can happen to its connection, and steps it.
+
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use broker_core::access::Access;
+use broker_core::codec::{Reason, frame};
+use broker_core::engine::{Connection, Ending, Input, Limits, Moment, Output, Surroundings};
+use bytes::BytesMut;
+use ha_types::session::ConnectionId;
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::time::{Instant, Sleep, sleep_until};
+
+use crate::admission::{Admission, Judging};
+use crate::exchange::Exchange;
+use crate::host::Origin;
+use crate::mailbox::{Letter, Mailbox};
+use crate::perform::{Own, Performer};
+use crate::socket::Socket;
+
+/// Packets that are taken before others have their turn.
+const FRAMES_AT_ONCE: usize = 256;
+
+/// Bytes that wait to be written, from and to which publishers wait for this client.
+const BEHIND_BYTES: (usize, usize) = (64 << 10, 512 << 10);
+
+/// Deliveries that wait, from and to which publishers wait for this client.
+const BEHIND_MESSAGES: (usize, usize) = (512, 4_096);
+
+/// How long publishers wait for a client that is behind. One that catches up needs less; one that
+/// does not read costs all publishers together this much, once.
+const PAUSE: Duration = Duration::from_millis(50);
+
+/// How long a client may take nothing of what is written to it.
+const WRITE_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// How long the last words may take.
+const FAREWELL: Duration = Duration::from_secs(2);
+
+/// Serves one socket until its end.
+///
+/// Not an `async fn`: that would keep room for what it was called with beside what it makes of it.
+pub(crate) fn serve<S>(
+    exchange: Arc<Exchange>,
+    stream: S,
+    entry: Entry,
+) -> impl Future<Output = ()> + Send
+where
+    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+{
+    let mut task = Task::new(exchange, stream, entry);
+    async move {
+        task.run().await;
+        task.leave();
+        task.farewell().await;
+    }
+}
+
+/// What a socket comes with.
+pub(crate) struct Entry {
+    pub(crate) id: ConnectionId,
+    pub(crate) random: u128,
+    pub(crate) origin: Origin,
+    pub(crate) limits: Arc<Limits>,
+    pub(crate) admission: Arc<dyn Admission>,
+    pub(crate) refusal: Option<Reason>,
+}
+
+struct Task<S> {
+    exchange: Arc<Exchange>,
+    socket: Socket<S>,
+    limits: Arc<Limits>,
+    admission: Arc<dyn Admission>,
+    access: Option<Arc<dyn Access>>,
+    origin: Origin,
+    connection: Connection,
+    mailbox: Arc<Mailbox>,
+    out: Output,
+    letters: Vec<Letter>,
+    own: Vec<Own>,
+    performer: Performer,
+    verdict: Option<Judging>,
+    pause: Option<Pause>,
+    /// Since when nothing could be written.
+    stalled_since: Option<Instant>,
+    alarm: Option<Pin<Box<Sleep>>>,
+    /// Packets were left for the next turn.
+    more: bool,
+    is_counted: bool,
+}
+
+/// A recipient that is behind, and until when it is waited for.
+struct Pause {
+    recipient: Arc<Mailbox>,
+    until: Instant,
+}
+
+impl<S: AsyncRead + AsyncWrite + Unpin> Task<S> {
+    fn new(exchange: Arc<Exchange>, stream: S, entry: Entry) -> Self {
+        let Entry { id, random, origin, limits, admission, refusal } = entry;
+        let mailbox = Arc::new(Mailbox::new(id));
+        exchange.enter(&mailbox);
+        let at = exchange.clock.moment();
+        let connection = Connection::new(id, at.now, &limits, random, refusal);
+        let access = admission.access();
+        Self {
+            socket: Socket::new(stream),
+            exchange,
+            limits,
+            admission,
+            access,
+            origin,
+            connection,
+            mailbox,
+            out: Output::default(),
+            letters: Vec::new(),
+            own: Vec::new(),
+            performer: Performer::default(),
+            verdict: None,
+            pause: None,
+            stalled_since: None,
+            alarm: None,
+            more: false,
+            is_counted: false,
+        }
+    }
+
+    fn leave(&self) {
+        self.exchange.leave(self.mailbox.id);
+        self.mailbox.close();
+        if self.is_counted {
+            self.exchange.counters.disconnected();
+        }
+    }
+
+    async fn run(&mut self) {
+        loop {
+            let at = self.exchange.clock.moment();
+            self.read_letters(at);
+            self.take_frames(at);
+            self.work(at);
+            self.count();
+            if self.connection.is_ended() && !self.performer.is_blocked() {
+                return;
+            }
+            self.wait().await;
+        }
+    }
+
+    fn count(&mut self) {
+        self.exchange.counters.add(&mut self.out.counts);
+        if !self.is_counted && self.connection.is_serving() {
+            self.is_counted = true;
+            self.exchange.counters.connected();
+        }
+    }
+
+    fn step(&mut self, at: Moment, input: Input) {
+        let around = Surroundings { limits: &self.limits, access: self.access.as_deref() };
+        self.connection.step(at, &around, input, &mut self.out);
+    }
+
+    fn read_letters(&mut self, at: Moment) {
+        let mut letters = std::mem::take(&mut self.letters);
+        self.mailbox.take(&mut letters);
+        for letter in letters.drain(..) {
+            self.step(
+                at,
+                match letter {
+                    Letter::Deliver(delivery) => Input::Deliver(delivery),
+                    Letter::Tell(tell) => Input::Tell(tell),
+                    Letter::End(ending) => Input::End(ending),
+                },
+            );
+        }
+        self.letters = letters;
+    }
+
+    fn listens(&self, at: Moment) -> bool {
+        let around = Surroundings { limits: &self.limits, access: self.access.as_deref() };
+        !self.performer.is_blocked()
+            && self.pause.is_none()
+            && self.connection.wants_input(at, &around, &self.out)
+    }
+
+    fn take_frames(&mut self, at: Moment) {
+        let bytes_max = usize::try_from(self.limits.packet_bytes_max).unwrap_or(usize::MAX);
+        for _ in 0..FRAMES_AT_ONCE {
+            if !self.listens(at) {
+                return;
+            }
+            match frame::split(&mut self.socket.input, bytes_max) {
+                Ok(Some(frame)) => self.step(at, Input::Frame(frame)),
+                Ok(None) => return,
+                Err(error) => self.step(at, Input::BadFrame(error)),
+            }
+            if !self.out.requests.is_empty() {
+                self.perform(at);
+            }
+        }
+        self.more = true;
+    }
+
+    /// Settles until nothing is left to do.
+    fn work(&mut self, at: Moment) {
+        loop {
+            self.perform(at);
+            let around = Surroundings { limits: &self.limits, access: self.access.as_deref() };
+            self.connection.settle(at, &around, &mut self.out);
+            if self.out.requests.is_empty() {
+                break;
+            }
+        }
+        let (bytes, messages) = (self.out.bytes.len(), self.connection.waiting());
+        if bytes > BEHIND_BYTES.1 || messages > BEHIND_MESSAGES.1 {
+            self.mailbox.set_behind(true);
+        } else if bytes < BEHIND_BYTES.0 && messages < BEHIND_MESSAGES.0 {
+            self.mailbox.set_behind(false);
+        }
+    }
+
+    fn perform(&mut self, at: Moment) {
+        while !self.out.requests.is_empty() {
+            let mut requests = std::mem::take(&mut self.out.requests);
+            self.performer.perform(&self.exchange, &mut requests, &mut self.own);
+            self.out.requests = requests;
+            self.do_own(at);
+        }
+        if let Some(recipient) = self.performer.behind.pop() {
+            self.performer.behind.clear();
+            if self.pause.is_none() && !Arc::ptr_eq(&recipient, &self.mailbox) {
+                self.pause = Some(Pause { recipient, until: Instant::now() + PAUSE });
+            }
+        }
+    }
+
+    fn do_own(&mut self, at: Moment) {
+        let mut own = std::mem::take(&mut self.own);
+        for own in own.drain(..) {
+            match own {
+                Own::Tell(tell) => self.step(at, Input::Tell(tell)),
+                // It has ended, or waits for a session that it will close at once.
+                Own::Close => (),
+                Own::Authenticate(credentials) => {
+                    self.verdict = Some(self.admission.judge(&self.origin, *credentials));
+                }
+            }
+        }
+        self.own = own;
+    }
+
+    /// Waits for anything at all.
+    async fn wait(&mut self) {
+        let at = self.exchange.clock.moment();
+        self.set_alarm(at);
+        std::future::poll_fn(|context| self.poll(context)).await;
+    }
+
+    /// Ready when there is something to do.
+    fn poll(&mut self, context: &mut Context<'_>) -> Poll<()> {
+        let at = self.exchange.clock.moment();
+        let mut happened = self.poll_socket(at, context);
+        happened |= self.mailbox.poll_letters(context).is_ready();
+        if let Some(verdict) = &mut self.verdict
+            && let Poll::Ready(verdict) = verdict.as_mut().poll(context)
+        {
+            self.verdict = None;
+            self.access = self.admission.access();
+            self.step(at, Input::Verdict(verdict));
+            happened = true;
+        }
+        if self.performer.is_blocked() {
+            let polled = self.performer.poll(context, &self.exchange, &mut self.own);
+            if polled.is_ready() {
+                self.do_own(at);
+                happened = true;
+            }
+        }
+        if let Some(pause) = &self.pause
+            && pause.recipient.poll_room(context).is_ready()
+        {
+            self.pause = None;
+            happened = true;
+        }
+        if let Some(alarm) = &mut self.alarm
+            && alarm.as_mut().poll(context).is_ready()
+        {
+            self.alarm = None;
+            self.ring(at);
+            happened = true;
+        }
+        if happened || std::mem::take(&mut self.more) {
+            return Poll::Ready(());
+        }
+        self.rest();
+        Poll::Pending
+    }
+
+    /// An idle client keeps no buffer.
+    fn rest(&mut self) {
+        if self.out.bytes.is_empty() {
+            self.out.bytes = BytesMut::new();
+        }
+        self.out.requests = Vec::new();
+        self.letters = Vec::new();
+        self.own = Vec::new();
+    }
+
+    fn poll_socket(&mut self, at: Moment, context: &mut Context<'_>) -> bool {
+        let mut happened = false;
+        match self.socket.poll_write(context, &mut self.out.bytes) {
+            Poll::Ready(Ok(0)) => (),
+            Poll::Ready(Ok(written)) => {
+                self.exchange.counters.bytes_sent.fetch_add(written as u64, Ordering::Relaxed);
+                self.stalled_since = None;
+                happened = true;
+            }
+            Poll::Ready(Err(_)) => {
+                self.step(at, Input::End(Ending::Lost));
+                happened = true;
+            }
+            Poll::Pending => {
+                self.stalled_since.get_or_insert_with(Instant::now);
+            }
+        }
+        if !self.listens(at) {
+            return happened;
+        }
+        match self.socket.poll_read(context) {
+            Poll::Pending => (),
+            Poll::Ready(Ok(read @ 1..)) => {
+                let read = read as u64;
+                self.exchange.counters.bytes_received.fetch_add(read, Ordering::Relaxed);
+                happened = true;
+            }
+            Poll::Ready(Ok(0) | Err(_)) => {
+                self.step(at, Input::End(Ending::Lost));
+                happened = true;
+            }
+        }
+        happened
+    }
+
+    /// The next moment at which something is due.
+    fn set_alarm(&mut self, at: Moment) {
+        let around = Surroundings { limits: &self.limits, access: self.access.as_deref() };
+        let deadline = self.connection.deadline(at, &around);
+        let deadline = deadline.map(|at| self.exchange.clock.instant(at));
+        let stalled = self.stalled_since.map(|since| since + WRITE_TIMEOUT);
+        let pause = self.pause.as_ref().map(|pause| pause.until);
+        let Some(due) = [deadline, stalled, pause].into_iter().flatten().min() else { return };
+        match &mut self.alarm {
+            // It rings too early at most; deadlines mostly move away.
+            Some(alarm) if alarm.deadline() <= due => (),
+            Some(alarm) => alarm.as_mut().reset(due),
+            None => self.alarm = Some(Box::pin(sleep_until(due))),
+        }
+    }
+
+    fn ring(&mut self, at: Moment) {
+        let now = Instant::now();
+        if let Some(pause) = self.pause.take_if(|pause| pause.until <= now) {
+            pause.recipient.give_up();
+        }
+        if self.stalled_since.is_some_and(|since| since + WRITE_TIMEOUT <= now) {
+            return self.step(at, Input::End(Ending::NotReading));
+        }
+        self.step(at, Input::Tick);
+    }
+
+    /// Writes the last words, and waits a little until the client has them.
+    async fn farewell(&mut self) {
+        let _ = tokio::time::timeout(FAREWELL, self.socket.finish(&mut self.out.bytes)).await;
+    }
+}

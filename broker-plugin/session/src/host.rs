@@ -1,0 +1,249 @@
+//! The host's handle: how the broker's shell starts, feeds, probes and stops it.
+
+use std::collections::hash_map::RandomState;
+use std::hash::{BuildHasher, Hasher};
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::time::Duration;
+
+use broker_core::codec::Reason;
+use broker_core::engine::{Ending, Limits};
+use broker_core::host::{HostCommand, HostEvent, HostPublish};
+use ha_types::session::ConnectionId;
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::sync::{Notify, mpsc};
+use tokio::task::JoinHandle;
+use tokio::time::timeout;
+
+use crate::admission::Admission;
+use crate::client::{self, Entry};
+use crate::clock::Clock;
+use crate::config::{HostConfig, InvalidConfig};
+use crate::counters::HostStats;
+use crate::exchange::Exchange;
+use crate::mailbox::Letter;
+use crate::{link, sys};
+
+/// Sockets beyond `connections_max` that may be in their CONNECT, or told that the host is busy.
+const HANDSHAKES_MAX: usize = 1_024;
+
+/// The channels between host and plugin. All are bounded by whoever makes them.
+///
+/// The plugin must take publishes that are waiting before it answers an event: a publish may have
+/// been acknowledged before the SUBSCRIBE that must see it was sent.
+#[derive(Debug)]
+pub struct PluginPorts {
+    /// Full: publishing clients wait, and deliveries to them go on.
+    pub publishes: mpsc::Sender<HostPublish>,
+    /// Full: subscribing clients wait for SUBACK.
+    pub events: mpsc::Sender<HostEvent>,
+    /// Taken at once, in order.
+    pub commands: mpsc::Receiver<HostCommand>,
+}
+
+/// Where a socket came from.
+#[derive(Clone, Debug)]
+pub struct Origin {
+    /// Which of [`HostConfig::listeners`].
+    pub listener: usize,
+    /// Address of the client, not of a load balancer if that can be known.
+    pub peer: SocketAddr,
+    /// What its verified certificate says about the client.
+    pub certificate: Option<Arc<Certificate>>,
+}
+
+/// Whom a certificate is for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Certificate {
+    /// Common name, if the subject has one.
+    pub common_name: Option<String>,
+    /// The whole subject as text.
+    pub subject: String,
+}
+
+/// The host does not work any more: end the process.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("a task that must not end has ended")]
+pub struct Died;
+
+/// A running host. Dropping it stops what is not a client's task.
+#[derive(Debug)]
+pub struct Host {
+    exchange: Arc<Exchange>,
+    admission: Arc<dyn Admission>,
+    listeners: Vec<Door>,
+    sockets: Arc<Sockets>,
+    next_connection: AtomicU64,
+    random: RandomState,
+    is_stopping: AtomicBool,
+    tasks: Vec<JoinHandle<()>>,
+}
+
+/// One listener's side of the host.
+#[derive(Debug)]
+struct Door {
+    limits: Arc<Limits>,
+    connections_max: usize,
+    sockets: Arc<AtomicUsize>,
+}
+
+/// Sockets of all listeners.
+#[derive(Debug, Default)]
+struct Sockets {
+    open: AtomicUsize,
+    closed: Notify,
+}
+
+/// Starts the host on the current tokio runtime.
+///
+/// # Errors
+/// [`InvalidConfig`]; nothing is left running.
+pub fn start(
+    config: HostConfig,
+    admission: Arc<dyn Admission>,
+    plugin: PluginPorts,
+) -> Result<Host, InvalidConfig> {
+    config.check()?;
+    let listeners = config.listeners.iter().map(|listener| Door {
+        limits: Arc::new(listener.connection.clone()),
+        connections_max: listener.connections_max,
+        sockets: Arc::default(),
+    });
+    let listeners = listeners.collect();
+    let PluginPorts { publishes, events, commands } = plugin;
+    let clock = Clock::starting_at(config.unix_ms);
+    let exchange = Arc::new(Exchange::new(config, clock, publishes));
+    let tasks = vec![
+        tokio::spawn(link::take_commands(Arc::clone(&exchange), commands)),
+        tokio::spawn(link::run_errands(Arc::clone(&exchange), events)),
+        tokio::spawn(sys::run(Arc::clone(&exchange))),
+    ];
+    Ok(Host {
+        exchange,
+        admission,
+        listeners,
+        sockets: Arc::default(),
+        next_connection: AtomicU64::new(1),
+        random: RandomState::new(),
+        is_stopping: AtomicBool::new(false),
+        tasks,
+    })
+}
+
+impl Host {
+    /// Serves a socket in a task of its own. One too many is told so by CONNACK, or closed at once
+    /// when too many are being told.
+    pub fn serve<S>(&self, stream: S, origin: Origin)
+    where
+        S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    {
+        let Some(door) = self.listeners.get(origin.listener) else { return };
+        let all = self.sockets.open.fetch_add(1, Ordering::Relaxed);
+        let here = door.sockets.fetch_add(1, Ordering::Relaxed);
+        let guard = Guard { all: Arc::clone(&self.sockets), here: Arc::clone(&door.sockets) };
+        let all_max = self.exchange.config.connections_max;
+        let is_full = all >= all_max || here >= door.connections_max;
+        let is_flooded = all >= all_max.saturating_add(HANDSHAKES_MAX)
+            || here >= door.connections_max.saturating_add(HANDSHAKES_MAX);
+        let is_stopping = self.is_stopping.load(Ordering::Acquire);
+        if is_flooded || is_stopping {
+            return;
+        }
+        let number = self.next_connection.fetch_add(1, Ordering::Relaxed);
+        let entry = Entry {
+            id: ConnectionId(number),
+            random: self.random(number),
+            origin,
+            limits: Arc::clone(&door.limits),
+            admission: Arc::clone(&self.admission),
+            refusal: is_full.then_some(Reason::SERVER_BUSY),
+        };
+        let exchange = Arc::clone(&self.exchange);
+        let serving = client::serve(exchange, stream, entry);
+        tokio::spawn(async move {
+            serving.await;
+            drop(guard);
+        });
+    }
+
+    /// The keys of the hasher are random: 128 bits that nobody guesses and nobody gets twice.
+    fn random(&self, number: u64) -> u128 {
+        let half = |of: u64| {
+            let mut hasher = self.random.build_hasher();
+            hasher.write_u64(number);
+            hasher.write_u64(of);
+            u128::from(hasher.finish())
+        };
+        half(0) << 64 | half(1)
+    }
+
+    /// Whether the host works.
+    ///
+    /// # Errors
+    /// [`Died`]
+    pub fn probe(&self) -> Result<(), Died> {
+        // The last one ends by itself when `$SYS` is off.
+        let mut needed = self.tasks.iter().take(2);
+        if needed.any(JoinHandle::is_finished) { Err(Died) } else { Ok(()) }
+    }
+
+    /// Numbers for metrics.
+    #[must_use]
+    pub fn stats(&self) -> HostStats {
+        self.exchange.stats()
+    }
+
+    /// Stops: takes no more sockets, tells every client (5.0: 0x8B), publishes the wills of those
+    /// that did not disconnect, and gives up after `patience`.
+    ///
+    /// The plugin must still take publishes and events.
+    pub async fn shutdown(&self, patience: Duration) {
+        self.is_stopping.store(true, Ordering::Release);
+        if timeout(patience, self.say_goodbye()).await.is_err() {
+            tracing::warn!("some connections did not end in time");
+        }
+    }
+
+    async fn say_goodbye(&self) {
+        loop {
+            let closed = self.sockets.closed.notified();
+            tokio::pin!(closed);
+            closed.as_mut().enable();
+            if self.sockets.open.load(Ordering::Acquire) == 0 {
+                break;
+            }
+            for mailbox in self.exchange.connections() {
+                mailbox.post(Letter::End(Ending::ShuttingDown));
+            }
+            closed.await;
+        }
+        self.exchange.finish_errands().await;
+    }
+}
+
+impl Drop for Host {
+    fn drop(&mut self) {
+        self.is_stopping.store(true, Ordering::Release);
+        for mailbox in self.exchange.connections() {
+            mailbox.post(Letter::End(Ending::ShuttingDown));
+        }
+        self.tasks.iter().for_each(JoinHandle::abort);
+    }
+}
+
+/// Counts a socket until it is closed.
+#[derive(Debug)]
+struct Guard {
+    all: Arc<Sockets>,
+    here: Arc<AtomicUsize>,
+}
+
+impl Drop for Guard {
+    fn drop(&mut self) {
+        self.here.fetch_sub(1, Ordering::AcqRel);
+        if self.all.open.fetch_sub(1, Ordering::AcqRel) == 1 {
+            self.all.closed.notify_waiters();
+        }
+    }
+}

@@ -1,0 +1,37 @@
+//! The session host: sockets and tasks round the MQTT engine of `broker-core`.
+//!
+//! ```text
+//!            ┌ client task ── Connection ┐            routes: who is connected and subscribes
+//! sockets ───┤     (one per socket)      ├── Exchange ─┤
+//!            └ client task ── Connection ┘      │     holder: sessions that outlive connections
+//!                                               │
+//!                                          link task ── plugin (other brokers, retained messages)
+//! ```
+//!
+//! A client's task owns its [`Connection`](broker_core::engine::Connection) and steps it. What it
+//! publishes it puts itself into the mailboxes of those who subscribe; the task of each takes it from
+//! there. So there is no central loop that every message passes, and a message between two clients
+//! costs one lock of a mailbox.
+//!
+//! Locks, none across an await, taken in this order: holder, routes, mailboxes. Absent on purpose:
+//! - No task waits for a client that does not read: mailboxes are always emptied, and what does not
+//!   fit its connection's limits is dropped or ends the connection.
+//! - No decision is made here that a test would need a socket for.
+
+mod admission;
+mod client;
+mod clock;
+mod config;
+mod counters;
+mod exchange;
+mod host;
+mod link;
+mod mailbox;
+mod perform;
+mod socket;
+mod sys;
+
+pub use admission::{Admission, AdmitAll, Judging};
+pub use config::{HostConfig, InvalidConfig, ListenerLimits};
+pub use counters::HostStats;
+pub use host::{Certificate, Died, Host, Origin, PluginPorts, start};

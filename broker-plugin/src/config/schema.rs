@@ -1,0 +1,187 @@
+//! Everything that `broker.conf` may contain, with its defaults.
+
+use ha_shell::schema::{Key, Kind, Required, Section};
+use ha_types::limits::{PACKET_BYTES_DEFAULT, PACKET_BYTES_MAX, TOPIC_BYTES_MAX, TOPIC_LEVELS_MAX};
+
+/// The section about the broker itself.
+pub const CONFIG: &str = "CONFIG";
+/// The section about what a client may ask for.
+pub(super) const LIMITS: &str = "LIMITS";
+/// The section about the cluster.
+pub const DISTRIBUTOR: &str = "DISTRIBUTOR";
+
+const KIB: u64 = 1 << 10;
+const MIB: u64 = 1 << 20;
+const TIB: u64 = 1 << 40;
+
+/// Everything that `broker.conf` may contain.
+pub const SCHEMA: &[Section] = &[
+    Section { name: CONFIG, aliases: &[], required: Required::Yes, keys: CONFIG_KEYS },
+    Section {
+        name: DISTRIBUTOR,
+        aliases: &["HASERVER"],
+        required: Required::No,
+        keys: DISTRIBUTOR_KEYS,
+    },
+    Section { name: LIMITS, aliases: &[], required: Required::No, keys: LIMITS_KEYS },
+];
+
+const _: () = assert!(PACKET_BYTES_DEFAULT == 1 << 20, "the default below says 1M");
+const _: () = assert!(TOPIC_LEVELS_MAX == 128 && TOPIC_BYTES_MAX == 65_535, "as the defaults say");
+
+const CONFIG_KEYS: &[Key] = &[
+    Key::new("PORT_NO", Kind::Port, "TCP port for MQTT clients").default("1883"),
+    Key::new("BIND", Kind::Address, "address to listen on").default("0.0.0.0"),
+    Key::new("HTTP_PORT", Kind::Port, "TCP port of /livez, /readyz and /metrics").default("8080"),
+    Key::new("NAME", Kind::Text, "name in the cluster; default: host name and PORT_NO"),
+    Key::new("DATA_DIR", Kind::Path, "folder for what must survive a restart; unused so far")
+        .default("data/ha-broker"),
+    Key::new("HOST", Kind::OneOf(&["session", "rumqttd"]), "MQTT engine").default("session"),
+    Key::new(
+        "MAX_PACKET",
+        Kind::Bytes { min: KIB, max: PACKET_BYTES_MAX as u64 },
+        "bytes of one MQTT packet",
+    )
+    .default("1M"),
+    Key::new("CONNECTIONS_MAX", Kind::Integer { min: 1, max: 1_000_000 }, "clients at a time")
+        .default("10000"),
+    Key::new(
+        "SESSIONS_MAX",
+        Kind::Integer { min: 1, max: 10_000_000 },
+        "sessions, of clients that are connected or away",
+    )
+    .default("100000"),
+    Key::new(
+        "SYS_INTERVAL",
+        Kind::Millis { min: 0, max: 3_600_000 },
+        "how often $SYS/broker is published; 0: never",
+    )
+    .default("10s"),
+    Key::new(
+        "ATTACH_HOLD",
+        Kind::Millis { min: 0, max: 600_000 },
+        "how long a starting broker waits for ha-server before it takes clients",
+    )
+    .default("2s"),
+    Key::new(
+        "OUTBOX_MAX",
+        Kind::Integer { min: 1, max: 100_000_000 },
+        "QoS 1 and 2 publishes that wait for ha-server; more stay local",
+    )
+    .default("100000"),
+    Key::new(
+        "OUTBOX_BYTES",
+        Kind::Bytes { min: MIB, max: TIB },
+        "bytes of publishes that wait for ha-server",
+    )
+    .default("64M"),
+    Key::new(
+        "FILTERS_MAX",
+        Kind::Integer { min: 1, max: 100_000_000 },
+        "distinct topic filters of all sessions",
+    )
+    .default("1000000"),
+    Key::new(
+        "RETAINED_MAX",
+        Kind::Integer { min: 0, max: 1_000_000_000 },
+        "retained messages in the broker's copy",
+    )
+    .default("1000000"),
+    Key::new(
+        "RETAINED_BYTES_MAX",
+        Kind::Bytes { min: 0, max: TIB },
+        "bytes of retained messages in the broker's copy",
+    )
+    .default("1G"),
+];
+
+const DISTRIBUTOR_KEYS: &[Key] = &[
+    Key::new("DISTRIBUTION_ENABLED", Kind::Flag, "YES: be part of a cluster")
+        .default("NO")
+        .aliases(&["HASERVER_ENABLED"]),
+    Key::new(
+        "DISTRIBUTION_IP",
+        Kind::AddressList,
+        "where ha-server is: one address or name, or several separated by commas",
+    )
+    .default("127.0.0.1")
+    .aliases(&["HASERVER_IP"]),
+    Key::new("DISTRIBUTION_PORT", Kind::Port, "TCP port of ha-server")
+        .default("2000")
+        .aliases(&["HASERVER_PORT"]),
+];
+
+const LIMITS_KEYS: &[Key] = &[
+    Key::new(
+        "CONNECT_TIMEOUT",
+        Kind::Millis { min: 100, max: 600_000 },
+        "how long a connection may take to its CONNECT",
+    )
+    .default("10s"),
+    Key::new(
+        "RECEIVE_MAXIMUM",
+        Kind::Integer { min: 1, max: 65_535 },
+        "QoS 1 and 2 publishes of a client that are not answered",
+    )
+    .default("1024"),
+    Key::new(
+        "INFLIGHT_MAX",
+        Kind::Integer { min: 1, max: 65_535 },
+        "QoS 1 and 2 deliveries to a client that it has not acknowledged",
+    )
+    .default("1024"),
+    Key::new(
+        "QUEUE_MESSAGES_MAX",
+        Kind::Integer { min: 1, max: 100_000_000 },
+        "QoS 1 and 2 deliveries that wait for a client, connected or away",
+    )
+    .default("100000"),
+    Key::new(
+        "QUEUE_BYTES_MAX",
+        Kind::Bytes { min: 64 * KIB, max: TIB },
+        "bytes that wait for a client, connected or away",
+    )
+    .default("16M"),
+    Key::new(
+        "PUBLISH_RATE_MAX",
+        Kind::Integer { min: 0, max: 10_000_000 },
+        "messages per second of a client; 0: any",
+    )
+    .default("0"),
+    Key::new(
+        "SUBSCRIPTIONS_MAX",
+        Kind::Integer { min: 1, max: 10_000_000 },
+        "subscriptions of one session",
+    )
+    .default("10000"),
+    Key::new(
+        "TOPIC_ALIAS_MAX",
+        Kind::Integer { min: 0, max: 65_535 },
+        "topic aliases of a connection, in each direction",
+    )
+    .default("64"),
+    Key::new(
+        "TOPIC_LEVELS_MAX",
+        Kind::Integer { min: 1, max: TOPIC_LEVELS_MAX as u64 },
+        "levels of a topic name or filter",
+    )
+    .default("128"),
+    Key::new(
+        "TOPIC_BYTES_MAX",
+        Kind::Integer { min: 1, max: TOPIC_BYTES_MAX as u64 },
+        "bytes of a topic name or filter",
+    )
+    .default("65535"),
+    Key::new(
+        "KEEP_ALIVE_MAX",
+        Kind::Integer { min: 0, max: 65_535 },
+        "longest keep alive of a client of 5.0, in seconds; 0: any",
+    )
+    .default("0"),
+    Key::new(
+        "SESSION_EXPIRY_MAX",
+        Kind::Integer { min: 0, max: u32::MAX as u64 },
+        "longest session expiry interval, in seconds; 4294967295: for ever",
+    )
+    .default("4294967295"),
+];
