@@ -90,6 +90,7 @@ launch_broker() {
         --set "CONFIG.PORT_NO=$2" \
         --set "CONFIG.HTTP_PORT=$3" \
         --set "CONFIG.DATA_DIR=$data/$1" \
+        --set "AUTHENTICATION.ALLOW_ANONYMOUS=YES" \
         --set "DISTRIBUTOR.DISTRIBUTION_ENABLED=YES" \
         --set "DISTRIBUTOR.DISTRIBUTION_IP=$host" \
         --set "DISTRIBUTOR.DISTRIBUTION_PORT=$ha_port"

@@ -6,12 +6,14 @@ mod schema;
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
+use broker_auth::{AuthConfig, CertificateUser};
 use ha_shell::layers::Settings;
 use ha_shell::problem::ConfigError;
 use ha_shell::schema::Endpoint;
 use ha_types::BrokerName;
 
 pub use self::limits::ConnectionLimits;
+use self::schema::AUTHENTICATION;
 pub use self::schema::{CONFIG, DISTRIBUTOR, SCHEMA};
 
 /// The checked configuration.
@@ -21,6 +23,8 @@ pub struct BrokerConfig {
     pub host: HostKind,
     /// Where MQTT clients connect.
     pub listen: SocketAddr,
+    /// Who may come in, and what they may do.
+    pub authentication: AuthConfig,
     /// Of each client.
     pub limits: ConnectionLimits,
     /// Where /livez, /readyz and /metrics are.
@@ -75,6 +79,7 @@ impl BrokerConfig {
                 _ => HostKind::Session,
             },
             listen: SocketAddr::new(bind, settings.port(CONFIG, "PORT_NO")),
+            authentication: authentication(settings),
             limits: ConnectionLimits::new(settings),
             http: SocketAddr::new(bind, settings.port(CONFIG, "HTTP_PORT")),
             name: name(settings)?,
@@ -94,7 +99,32 @@ impl BrokerConfig {
         if config.listen.port() == config.http.port() {
             return Err(settings.error_at(CONFIG, "HTTP_PORT", "PORT_NO is the same"));
         }
+        config.check_rumqttd(settings)?;
         Ok(config)
+    }
+
+    /// What the rumqttd host would silently do without.
+    fn check_rumqttd(&self, settings: &Settings) -> Result<(), ConfigError> {
+        let of = &self.authentication;
+        let is_checked = !of.allow_anonymous || of.password_file.is_some() || of.acl_file.is_some();
+        if self.host == HostKind::Rumqttd && is_checked {
+            let message = "it checks neither passwords nor access; \
+                           without PASSWORD_FILE and ACL_FILE, and with ALLOW_ANONYMOUS = YES, it may run";
+            return Err(settings.error_at(CONFIG, "HOST", message));
+        }
+        Ok(())
+    }
+}
+
+fn authentication(settings: &Settings) -> AuthConfig {
+    let path = |key| settings.if_set(AUTHENTICATION, key).map(|value| value.path().to_owned());
+    AuthConfig {
+        allow_anonymous: settings.flag(AUTHENTICATION, "ALLOW_ANONYMOUS"),
+        password_file: path("PASSWORD_FILE"),
+        acl_file: path("ACL_FILE"),
+        certificate_user: CertificateUser::None,
+        hash_threads: settings.integer(AUTHENTICATION, "HASH_THREADS"),
+        hash_queue_max: settings.integer(AUTHENTICATION, "HASH_QUEUE_MAX"),
     }
 }
 
@@ -166,6 +196,16 @@ mod tests {
     fn older_spelling_is_accepted() {
         let text = "[CONFIG]\n[HASERVER]\nHASERVER_ENABLED=1\nHASERVER_IP=ha\nHASERVER_PORT=2009\n";
         assert_eq!(configured(text).unwrap().ha_servers, ["ha:2009"]);
+    }
+
+    #[test]
+    fn rumqttd_is_refused_where_it_would_let_everybody_in() {
+        let error = configured("[CONFIG]\nHOST = rumqttd\n").unwrap_err();
+        assert!(error.starts_with("x.conf:2: HOST = rumqttd: it checks neither"), "{error}");
+        let text = "[CONFIG]\nHOST = rumqttd\n[AUTHENTICATION]\nALLOW_ANONYMOUS = YES\n";
+        assert_eq!(configured(text).unwrap().host, HostKind::Rumqttd);
+        assert!(configured(&format!("{text}ACL_FILE = a\n")).is_err());
+        assert!(configured(&format!("{text}PASSWORD_FILE = p\n")).is_err());
     }
 
     #[test]

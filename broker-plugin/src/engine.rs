@@ -5,12 +5,15 @@ use std::time::Duration;
 
 use broker_core::engine::{Limits, SharedSubscriptions};
 use broker_core::holder::HolderConfig;
-use session_host::{AdmitAll, ListenerLimits, Origin};
+use session_host::{ListenerLimits, Origin};
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 
+use broker_auth::Gate;
+
+use crate::admission::Doorkeeper;
 use crate::config::{BrokerConfig, HostKind};
-use crate::run::SOFTWARE;
+use crate::run::{SOFTWARE, unix_time_ms};
 
 /// How long to wait when the process is out of file descriptors.
 const ACCEPT_RETRY: Duration = Duration::from_millis(100);
@@ -61,7 +64,7 @@ impl Engine {
     pub(crate) async fn start(
         config: &BrokerConfig,
         listener: TcpListener,
-        unix_ms: u64,
+        gate: Gate,
         ports: PluginPorts,
     ) -> Result<Self, StartError> {
         if config.host == HostKind::Rumqttd {
@@ -70,7 +73,7 @@ impl Engine {
             let host = rumqttd_host::start(listener, rumqttd_config(config), ports).await?;
             return Ok(Self::Rumqttd(Box::new(host)));
         }
-        let host = session_host::start(session_config(config, unix_ms), Arc::new(AdmitAll), ports)?;
+        let host = session_host::start(session_config(config), Arc::new(Doorkeeper(gate)), ports)?;
         let listener = std::sync::Mutex::new(Listening::NotYet(listener));
         Ok(Self::Session(Session { host: Arc::new(host), listener }))
     }
@@ -173,7 +176,7 @@ fn rumqttd_config(config: &BrokerConfig) -> rumqttd_host::HostConfig {
     }
 }
 
-fn session_config(config: &BrokerConfig, unix_ms: u64) -> session_host::HostConfig {
+fn session_config(config: &BrokerConfig) -> session_host::HostConfig {
     let connection = limits(config);
     session_host::HostConfig {
         connections_max: config.connections_max,
@@ -186,7 +189,7 @@ fn session_config(config: &BrokerConfig, unix_ms: u64) -> session_host::HostConf
             shared_subscriptions: shared_subscriptions(config),
         },
         is_clustered: !config.ha_servers.is_empty(),
-        unix_ms,
+        unix_ms: unix_time_ms(),
         sys_interval: config.sys_interval,
         software: SOFTWARE.to_owned(),
     }

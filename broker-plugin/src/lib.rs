@@ -7,6 +7,7 @@
 //!
 //! Start reading at [`run::run`].
 
+mod admission;
 pub mod cli;
 pub mod config;
 mod engine;

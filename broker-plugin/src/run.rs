@@ -4,6 +4,7 @@ use std::future::Future;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+use broker_auth::{AuthError, Gate};
 use broker_core::{Config, Mode, Plugin};
 use ha_shell::bind::{BindError, bind};
 use ha_shell::health::{self, CheckState, Health, Liveness};
@@ -44,6 +45,9 @@ pub enum RunError {
     /// A port cannot be listened on.
     #[error(transparent)]
     Bind(#[from] BindError),
+    /// A file of `[AUTHENTICATION]` is wrong.
+    #[error(transparent)]
+    Authentication(#[from] AuthError),
     /// The engine cannot start.
     #[error("start the MQTT engine")]
     Engine(#[from] StartError),
@@ -67,7 +71,10 @@ pub async fn run(
     let http = bind(config.http, "HTTP_PORT").await?;
     let health = Health::new(&["listener", "engine", "cluster"]);
     let (ports, ends) = ports();
-    let host = Arc::new(Engine::start(&config, listener, unix_time_ms(), ports).await?);
+    warn_if_nobody_may_come_in(&config);
+    let gate = Gate::open(config.authentication.clone())?;
+    let host = Arc::new(Engine::start(&config, listener, gate.clone(), ports).await?);
+    let reloading = tokio::spawn(reload_on_hangup(gate));
     let plugin = Plugin::new(core_config(&config));
     let mut plugin = plugin::start(plugin, config.ha_servers.clone(), ends, health.clone());
     let counted = Arc::clone(&host);
@@ -99,6 +106,7 @@ pub async fn run(
             return Err(error);
         }
     };
+    reloading.abort();
     tracing::info!(signal, "stopping");
     health.set_check("listener", CheckState::Failing("stopping".into()));
     host.shutdown(CLIENTS_GOODBYE_MAX).await;
@@ -124,6 +132,37 @@ async fn hold(
         );
     }
     health.set_check("cluster", CheckState::Passing);
+}
+
+fn warn_if_nobody_may_come_in(config: &BrokerConfig) {
+    let of = &config.authentication;
+    if !of.allow_anonymous && of.password_file.is_none() {
+        tracing::warn!(
+            "every client will be refused: [AUTHENTICATION] has neither PASSWORD_FILE nor \
+             ALLOW_ANONYMOUS = YES"
+        );
+    }
+}
+
+/// Reads the files of `[AUTHENTICATION]` again at each SIGHUP.
+#[cfg(unix)]
+async fn reload_on_hangup(gate: Gate) {
+    use tokio::signal::unix::{SignalKind, signal};
+    let Ok(mut hangups) = signal(SignalKind::hangup()) else {
+        return tracing::warn!("SIGHUP cannot be awaited: files are read at the start only");
+    };
+    while hangups.recv().await.is_some() {
+        match gate.reload() {
+            Ok(()) => tracing::info!("files of [AUTHENTICATION] are read again"),
+            Err(error) => tracing::error!("the files before stay in force: {error}"),
+        }
+    }
+}
+
+/// There is no such signal.
+#[cfg(not(unix))]
+async fn reload_on_hangup(_: Gate) {
+    std::future::pending().await
 }
 
 /// Probes the engine until it fails.
@@ -170,7 +209,7 @@ fn core_config(config: &BrokerConfig) -> Config {
 }
 
 /// Wall time; zero when the clock says it is before 1970.
-fn unix_time_ms() -> u64 {
+pub(crate) fn unix_time_ms() -> u64 {
     let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     u64::try_from(since.as_millis()).expect("fits for 500 million years")
 }

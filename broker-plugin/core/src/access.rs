@@ -3,8 +3,12 @@
 //! The engine asks at each PUBLISH, at each topic filter of a SUBSCRIBE and at each delivery, the
 //! retained and will messages included. What answers is chosen by the shell.
 
+mod acl;
+
 use std::fmt::Debug;
 use std::sync::Arc;
+
+pub use acl::{Acl, AclError};
 
 /// A client that was let in.
 #[derive(Clone, Debug, PartialEq, Eq)]

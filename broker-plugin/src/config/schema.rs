@@ -5,6 +5,8 @@ use ha_types::limits::{PACKET_BYTES_DEFAULT, PACKET_BYTES_MAX, TOPIC_BYTES_MAX, 
 
 /// The section about the broker itself.
 pub const CONFIG: &str = "CONFIG";
+/// The section about who may come in.
+pub(super) const AUTHENTICATION: &str = "AUTHENTICATION";
 /// The section about what a client may ask for.
 pub(super) const LIMITS: &str = "LIMITS";
 /// The section about the cluster.
@@ -22,6 +24,12 @@ pub const SCHEMA: &[Section] = &[
         aliases: &["HASERVER"],
         required: Required::No,
         keys: DISTRIBUTOR_KEYS,
+    },
+    Section {
+        name: AUTHENTICATION,
+        aliases: &[],
+        required: Required::No,
+        keys: AUTHENTICATION_KEYS,
     },
     Section { name: LIMITS, aliases: &[], required: Required::No, keys: LIMITS_KEYS },
 ];
@@ -109,6 +117,24 @@ const DISTRIBUTOR_KEYS: &[Key] = &[
     Key::new("DISTRIBUTION_PORT", Kind::Port, "TCP port of ha-server")
         .default("2000")
         .aliases(&["HASERVER_PORT"]),
+];
+
+const AUTHENTICATION_KEYS: &[Key] = &[
+    Key::new("ALLOW_ANONYMOUS", Kind::Flag, "YES: clients need no user name").default("NO"),
+    Key::new("PASSWORD_FILE", Kind::Path, "users and hashes, as mosquitto_passwd writes them"),
+    Key::new("ACL_FILE", Kind::Path, "who may publish and receive what; unset: all may everything"),
+    Key::new(
+        "HASH_THREADS",
+        Kind::Integer { min: 1, max: 64 },
+        "threads that verify passwords, apart from those that serve clients",
+    )
+    .default("2"),
+    Key::new(
+        "HASH_QUEUE_MAX",
+        Kind::Integer { min: 1, max: 1_000_000 },
+        "clients whose password waits to be verified; more are told that the broker is busy",
+    )
+    .default("1024"),
 ];
 
 const LIMITS_KEYS: &[Key] = &[

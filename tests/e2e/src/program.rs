@@ -43,6 +43,7 @@ impl Program {
         program.set("CONFIG.BIND", "127.0.0.1");
         program.set("CONFIG.PORT_NO", &program.port.to_string());
         program.set("CONFIG.HTTP_PORT", &program.http.to_string());
+        program.set("AUTHENTICATION.ALLOW_ANONYMOUS", "YES");
         let data = folder.join(format!("{name}-data"));
         program.set("CONFIG.DATA_DIR", &data.display().to_string());
         program

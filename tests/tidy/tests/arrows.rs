@@ -15,11 +15,20 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("ha-core", &["ha-types"]),
     ("broker-core", &["ha-types"]),
     ("rumqttd-host", &["ha-types", "broker-core"]),
+    ("broker-auth", &["ha-types", "broker-core"]),
     ("session-host", &["ha-types", "broker-core"]),
     ("ha-server", &["ha-types", "ha-shell", "ha-proto", "ha-core"]),
     (
         "broker-plugin",
-        &["ha-types", "ha-shell", "ha-proto", "broker-core", "rumqttd-host", "session-host"],
+        &[
+            "ha-types",
+            "ha-shell",
+            "ha-proto",
+            "broker-core",
+            "broker-auth",
+            "rumqttd-host",
+            "session-host",
+        ],
     ),
 ];
 
