@@ -56,7 +56,8 @@ impl TopicName {
         Ok(Self(bytes))
     }
 
-    /// The name as text.
+    /// The name as text. Checks it again; where every publish comes along, take the
+    /// [bytes](Self::as_bytes).
     #[must_use]
     pub fn as_str(&self) -> &str {
         std::str::from_utf8(&self.0).expect("checked by parse")
@@ -115,23 +116,33 @@ impl TopicFilter {
         &self.0
     }
 
+    /// Whether it has a level `+` or `#`, so that it can match more than one topic.
+    #[must_use]
+    pub fn has_wildcards(&self) -> bool {
+        self.0.bytes().any(|byte| byte == b'+' || byte == b'#')
+    }
+
     /// Whether this filter matches `topic` (§4.7.2: leading wildcards do not match `$` topics).
     #[must_use]
     pub fn matches(&self, topic: &TopicName) -> bool {
-        self.matches_text(topic.as_str())
+        self.matches_bytes(&topic.0)
     }
 
     /// The same of a text that is a topic name.
     #[must_use]
     pub fn matches_text(&self, topic: &str) -> bool {
-        if topic.starts_with('$') && self.0.starts_with(['+', '#']) {
+        self.matches_bytes(topic.as_bytes())
+    }
+
+    fn matches_bytes(&self, topic: &[u8]) -> bool {
+        if topic.starts_with(b"$") && self.0.starts_with(['+', '#']) {
             return false;
         }
-        let mut names = topic.split('/');
-        for level in self.0.split('/') {
+        let mut names = topic.split(|&byte| byte == b'/');
+        for level in self.0.as_bytes().split(|&byte| byte == b'/') {
             match (level, names.next()) {
-                ("#", _) => return true,
-                ("+", Some(_)) => (),
+                (b"#", _) => return true,
+                (b"+", Some(_)) => (),
                 (exact, Some(name)) if exact == name => (),
                 _ => return false,
             }
