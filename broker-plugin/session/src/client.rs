@@ -17,9 +17,10 @@ use tokio::time::{Instant, Sleep, sleep_until};
 
 use crate::admission::{Admission, Judging};
 use crate::exchange::Exchange;
-use crate::host::Origin;
+use crate::host::{Door, Origin};
 use crate::mailbox::{Letter, Mailbox};
 use crate::perform::{Own, Performer};
+use crate::seat::Seat;
 use crate::socket::Socket;
 
 /// Packets that are taken before others have their turn.
@@ -65,9 +66,8 @@ pub(crate) struct Entry {
     pub(crate) id: ConnectionId,
     pub(crate) random: u128,
     pub(crate) origin: Origin,
-    pub(crate) limits: Arc<Limits>,
+    pub(crate) door: Arc<Door>,
     pub(crate) admission: Arc<dyn Admission>,
-    pub(crate) refusal: Option<Reason>,
 }
 
 struct Task<S> {
@@ -90,7 +90,10 @@ struct Task<S> {
     alarm: Option<Pin<Box<Sleep>>>,
     /// Packets were left for the next turn.
     more: bool,
+    seat: Seat,
     is_counted: bool,
+    /// Something was written: it is worth waiting until the client has it.
+    has_spoken: bool,
 }
 
 /// A recipient that is behind, and until when it is waited for.
@@ -101,16 +104,18 @@ struct Pause {
 
 impl<S: AsyncRead + AsyncWrite + Unpin> Task<S> {
     fn new(exchange: Arc<Exchange>, stream: S, entry: Entry) -> Self {
-        let Entry { id, random, origin, limits, admission, refusal } = entry;
+        let Entry { id, random, origin, door, admission } = entry;
         let mailbox = Arc::new(Mailbox::new(id));
         exchange.enter(&mailbox);
+        let seat = Seat::new(&exchange, &door, &mailbox);
         let at = exchange.clock.moment();
-        let connection = Connection::new(id, at.now, &limits, random, refusal);
+        let connection = Connection::new(id, at.now, &door.limits, random);
         let access = admission.access();
         Self {
             socket: Socket::new(stream),
             exchange,
-            limits,
+            limits: Arc::clone(&door.limits),
+            seat,
             admission,
             access,
             origin,
@@ -126,12 +131,14 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Task<S> {
             alarm: None,
             more: false,
             is_counted: false,
+            has_spoken: false,
         }
     }
 
-    fn leave(&self) {
+    fn leave(&mut self) {
         self.exchange.leave(self.mailbox.id);
         self.mailbox.close();
+        self.seat.leave();
         if self.is_counted {
             self.exchange.counters.disconnected();
         }
@@ -194,7 +201,12 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Task<S> {
                 return;
             }
             match frame::split(&mut self.socket.input, bytes_max) {
-                Ok(Some(frame)) => self.step(at, Input::Frame(frame)),
+                Ok(Some(frame)) => {
+                    if self.seat.is_half_open() && !self.seat.take() {
+                        self.connection.refuse_connect(Reason::SERVER_BUSY);
+                    }
+                    self.step(at, Input::Frame(frame));
+                }
                 Ok(None) => return,
                 Err(error) => self.step(at, Input::BadFrame(error)),
             }
@@ -317,6 +329,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Task<S> {
             Poll::Ready(Ok(written)) => {
                 self.exchange.counters.bytes_sent.fetch_add(written as u64, Ordering::Relaxed);
                 self.stalled_since = None;
+                self.has_spoken = true;
                 happened = true;
             }
             Poll::Ready(Err(_)) => {
@@ -374,6 +387,11 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Task<S> {
 
     /// Writes the last words, and waits a little until the client has them.
     async fn farewell(&mut self) {
+        let has_said_nothing = !self.has_spoken && self.out.bytes.is_empty();
+        if self.socket.is_gone || has_said_nothing {
+            return;
+        }
+        // A client that takes nothing has been told enough.
         let _ = tokio::time::timeout(FAREWELL, self.socket.finish(&mut self.out.bytes)).await;
     }
 }

@@ -15,6 +15,7 @@ use crate::clock::Clock;
 use crate::config::HostConfig;
 use crate::counters::{Counters, HostStats};
 use crate::mailbox::{Congestion, Letter, Mailbox};
+use crate::slots::{HalfOpen, Slots};
 use crate::sys::SysTree;
 
 /// See the module.
@@ -27,6 +28,9 @@ pub(crate) struct Exchange {
     holding: Mutex<Holding>,
     /// Whether the holder must see messages of QoS 0, and of QoS 1.
     wants: [AtomicBool; 2],
+    /// Places of all listeners together.
+    pub(crate) clients: Slots,
+    pub(crate) half_open: HalfOpen,
     connections: Mutex<HashMap<ConnectionId, Arc<Mailbox>>>,
     pub(crate) publishes: mpsc::Sender<HostPublish>,
     errands: Mutex<VecDeque<Errand>>,
@@ -72,6 +76,8 @@ impl Exchange {
             routes: RwLock::default(),
             holding: Mutex::new(Holding { holder, outputs: Vec::new() }),
             wants: [AtomicBool::new(false), AtomicBool::new(false)],
+            clients: Slots::new(config.connections_max),
+            half_open: HalfOpen::default(),
             connections: Mutex::default(),
             publishes,
             errands: Mutex::default(),

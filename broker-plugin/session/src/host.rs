@@ -7,7 +7,6 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::time::Duration;
 
-use broker_core::codec::Reason;
 use broker_core::engine::{Ending, Limits};
 use broker_core::host::{HostCommand, HostEvent, HostPublish};
 use ha_types::session::ConnectionId;
@@ -23,10 +22,8 @@ use crate::config::{HostConfig, InvalidConfig};
 use crate::counters::HostStats;
 use crate::exchange::Exchange;
 use crate::mailbox::Letter;
+use crate::slots::Slots;
 use crate::{link, sys};
-
-/// Sockets beyond `connections_max` that may be in their CONNECT, or told that the host is busy.
-const HANDSHAKES_MAX: usize = 1_024;
 
 /// The channels between host and plugin. All are bounded by whoever makes them.
 ///
@@ -72,7 +69,7 @@ pub struct Died;
 pub struct Host {
     exchange: Arc<Exchange>,
     admission: Arc<dyn Admission>,
-    listeners: Vec<Door>,
+    doors: Vec<Arc<Door>>,
     sockets: Arc<Sockets>,
     next_connection: AtomicU64,
     random: RandomState,
@@ -82,10 +79,10 @@ pub struct Host {
 
 /// One listener's side of the host.
 #[derive(Debug)]
-struct Door {
-    limits: Arc<Limits>,
-    connections_max: usize,
-    sockets: Arc<AtomicUsize>,
+pub(crate) struct Door {
+    pub(crate) limits: Arc<Limits>,
+    /// Clients that have sent their CONNECT.
+    pub(crate) clients: Slots,
 }
 
 /// Sockets of all listeners.
@@ -93,6 +90,25 @@ struct Door {
 struct Sockets {
     open: AtomicUsize,
     closed: Notify,
+}
+
+/// Counts a socket until it is closed.
+#[derive(Debug)]
+struct Guard(Arc<Sockets>);
+
+impl Sockets {
+    fn enter(self: &Arc<Self>) -> Guard {
+        self.open.fetch_add(1, Ordering::AcqRel);
+        Guard(Arc::clone(self))
+    }
+}
+
+impl Drop for Guard {
+    fn drop(&mut self) {
+        if self.0.open.fetch_sub(1, Ordering::AcqRel) == 1 {
+            self.0.closed.notify_waiters();
+        }
+    }
 }
 
 /// Starts the host on the current tokio runtime.
@@ -105,12 +121,11 @@ pub fn start(
     plugin: PluginPorts,
 ) -> Result<Host, InvalidConfig> {
     config.check()?;
-    let listeners = config.listeners.iter().map(|listener| Door {
-        limits: Arc::new(listener.connection.clone()),
-        connections_max: listener.connections_max,
-        sockets: Arc::default(),
+    let doors = config.listeners.iter().map(|listener| {
+        let limits = Arc::new(listener.connection.clone());
+        Arc::new(Door { limits, clients: Slots::new(listener.connections_max) })
     });
-    let listeners = listeners.collect();
+    let doors = doors.collect();
     let PluginPorts { publishes, events, commands } = plugin;
     let clock = Clock::starting_at(config.unix_ms);
     let exchange = Arc::new(Exchange::new(config, clock, publishes));
@@ -122,7 +137,7 @@ pub fn start(
     Ok(Host {
         exchange,
         admission,
-        listeners,
+        doors,
         sockets: Arc::default(),
         next_connection: AtomicU64::new(1),
         random: RandomState::new(),
@@ -132,39 +147,33 @@ pub fn start(
 }
 
 impl Host {
-    /// Serves a socket in a task of its own. One too many is told so by CONNACK, or closed at once
-    /// when too many are being told.
+    /// Serves a socket in a task of its own. One client too many is told so by CONNACK; one socket too
+    /// many without a CONNECT takes the place of the oldest of these.
     pub fn serve<S>(&self, stream: S, origin: Origin)
     where
         S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     {
-        let Some(door) = self.listeners.get(origin.listener) else { return };
-        let all = self.sockets.open.fetch_add(1, Ordering::Relaxed);
-        let here = door.sockets.fetch_add(1, Ordering::Relaxed);
-        let guard = Guard { all: Arc::clone(&self.sockets), here: Arc::clone(&door.sockets) };
-        let all_max = self.exchange.config.connections_max;
-        let is_full = all >= all_max || here >= door.connections_max;
-        let is_flooded = all >= all_max.saturating_add(HANDSHAKES_MAX)
-            || here >= door.connections_max.saturating_add(HANDSHAKES_MAX);
-        let is_stopping = self.is_stopping.load(Ordering::Acquire);
-        if is_flooded || is_stopping {
+        let Some(door) = self.doors.get(origin.listener).filter(|_| !self.is_stopping()) else {
             return;
-        }
+        };
+        let guard = self.sockets.enter();
         let number = self.next_connection.fetch_add(1, Ordering::Relaxed);
         let entry = Entry {
             id: ConnectionId(number),
             random: self.random(number),
             origin,
-            limits: Arc::clone(&door.limits),
+            door: Arc::clone(door),
             admission: Arc::clone(&self.admission),
-            refusal: is_full.then_some(Reason::SERVER_BUSY),
         };
-        let exchange = Arc::clone(&self.exchange);
-        let serving = client::serve(exchange, stream, entry);
+        let serving = client::serve(Arc::clone(&self.exchange), stream, entry);
         tokio::spawn(async move {
             serving.await;
             drop(guard);
         });
+    }
+
+    fn is_stopping(&self) -> bool {
+        self.is_stopping.load(Ordering::Acquire)
     }
 
     /// The keys of the hasher are random: 128 bits that nobody guesses and nobody gets twice.
@@ -229,21 +238,5 @@ impl Drop for Host {
             mailbox.post(Letter::End(Ending::ShuttingDown));
         }
         self.tasks.iter().for_each(JoinHandle::abort);
-    }
-}
-
-/// Counts a socket until it is closed.
-#[derive(Debug)]
-struct Guard {
-    all: Arc<Sockets>,
-    here: Arc<AtomicUsize>,
-}
-
-impl Drop for Guard {
-    fn drop(&mut self) {
-        self.here.fetch_sub(1, Ordering::AcqRel);
-        if self.all.open.fetch_sub(1, Ordering::AcqRel) == 1 {
-            self.all.closed.notify_waiters();
-        }
     }
 }

@@ -28,6 +28,8 @@ mod host;
 mod link;
 mod mailbox;
 mod perform;
+mod seat;
+mod slots;
 mod socket;
 mod sys;
 

@@ -17,6 +17,8 @@ pub(crate) struct Socket<S> {
     pub(crate) input: BytesMut,
     read_bytes: usize,
     state: Flow,
+    /// The client has closed its side, or the connection is broken: it hears nothing more.
+    pub(crate) is_gone: bool,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -28,7 +30,13 @@ enum Flow {
 
 impl<S: AsyncRead + AsyncWrite + Unpin> Socket<S> {
     pub(crate) fn new(stream: S) -> Self {
-        Self { stream, input: BytesMut::new(), read_bytes: READ_BYTES.0, state: Flow::Open }
+        Self {
+            stream,
+            input: BytesMut::new(),
+            read_bytes: READ_BYTES.0,
+            state: Flow::Open,
+            is_gone: false,
+        }
     }
 
     /// Bytes written; zero: nothing was to be written.
@@ -65,6 +73,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Socket<S> {
         self.input.reserve(self.read_bytes);
         let polled = pin!(self.stream.read_buf(&mut self.input)).poll(context);
         match polled {
+            Poll::Ready(Ok(0) | Err(_)) => self.is_gone = true,
             Poll::Ready(Ok(read)) if read == self.read_bytes => {
                 self.read_bytes = (self.read_bytes * 2).min(READ_BYTES.1);
             }

@@ -95,20 +95,24 @@ enum State {
 }
 
 impl Connection {
-    /// A connection whose first byte has not come.
-    ///
-    /// `random` becomes the client identifier of a client that has none. With a `refusal` CONNECT is
-    /// answered with this reason: the client hears why instead of finding a closed port.
+    /// A connection whose first byte has not come. `random` becomes the client identifier of a client
+    /// that has none.
     #[must_use]
-    pub fn new(
-        id: ConnectionId,
-        now: Millis,
-        limits: &Limits,
-        random: u128,
-        refusal: Option<Reason>,
-    ) -> Self {
+    pub fn new(id: ConnectionId, now: Millis, limits: &Limits, random: u128) -> Self {
         let state = State::Greeting(now.plus(limits.connect_timeout_ms));
-        Self { id, refusal, random, state }
+        Self { id, refusal: None, random, state }
+    }
+
+    /// CONNECT will be answered with this reason: the client hears why instead of finding a closed
+    /// port.
+    pub fn refuse_connect(&mut self, reason: Reason) {
+        self.refusal = Some(reason);
+    }
+
+    /// Whether the client has not sent its CONNECT.
+    #[must_use]
+    pub fn is_half_open(&self) -> bool {
+        matches!(self.state, State::Greeting(_))
     }
 
     /// Whether the client's packets are taken. While not, the shell does not read from it.
