@@ -1,7 +1,8 @@
 #!/bin/sh
 # One ha-server and two brokers on this machine: builds them, starts them, says what to try.
 #
-# Ctrl-C stops all of them. One that dies, or that you kill, is started again. They listen on 127.0.0.1 only; data and logs are under quickstart-data/.
+# Ctrl-C stops all of them. One that dies, or that you kill, is started again. They listen on
+# 127.0.0.1 only; data and logs are under quickstart-data/.
 # The environment may choose other ports and more:
 #   HA_PORT=2000 HA_HTTP_PORT=2001
 #   BROKER_1_PORT=1883 BROKER_1_HTTP_PORT=8080
@@ -13,7 +14,7 @@
 #   QUICKSTART_SECONDS_MIN=3            one that lives shorter is not started again
 #   QUICKSTART_PROBE=curl|wget|status   how to ask whether they are; the first that is there
 #
-# POSIX sh; needs cargo, nothing else. Without curl and wget the brokers are asked for through
+# POSIX sh; needs cargo, a C compiler and make, nothing else. Without curl and wget the brokers are asked for through
 # "ha-server status".
 set -eu
 cd "$(dirname -- "$0")/.."
@@ -50,6 +51,12 @@ build() {
         say "cargo is missing. Install Rust (https://rustup.rs), then run this again."
         exit 1
     fi
+    for tool in cc make; do
+        if ! command -v $tool >/dev/null; then
+            say "$tool is missing. Install a C compiler and make (Debian: gcc make), then run this again."
+            exit 1
+        fi
+    done
     echo "Building; the first time takes some minutes."
     cargo build --release --locked -p ha-server -p broker-plugin
     bin=${CARGO_TARGET_DIR:-target}/release

@@ -23,12 +23,14 @@ has_stream_module() {
 
 # The Debian packages of what is missing, one a line.
 missing_packages() {
-    command -v mosquitto_pub >/dev/null && command -v mosquitto_sub >/dev/null \
+    command -v mosquitto_pub >/dev/null && command -v mosquitto_rr >/dev/null \
         || echo mosquitto-clients
     command -v haproxy >/dev/null || echo haproxy
     command -v nginx >/dev/null || echo nginx-light
     has_stream_module || echo libnginx-mod-stream
     command -v cc >/dev/null || printf '%s\n' gcc libc6-dev
+    command -v make >/dev/null || echo make
+    python3 -c 'import venv, ensurepip' 2>/dev/null || printf '%s\n' python3 python3-venv
 }
 
 as_root() {
@@ -79,6 +81,7 @@ if ! command -v cargo >/dev/null; then
 fi
 prepare
 step check_scripts
+step sh scripts/clients.sh
 step cargo fmt --all --check
 step cargo clippy --locked --workspace --all-targets -- -D warnings
 # Builds the programs as well, which `cargo test` alone does not.

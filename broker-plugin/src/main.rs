@@ -5,6 +5,7 @@ use std::process::ExitCode;
 use clap::Parser;
 
 /// Gives freed memory back, and does not give back what is needed again at once.
+#[cfg(unix)]
 #[global_allocator]
 static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
 

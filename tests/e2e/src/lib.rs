@@ -33,6 +33,6 @@ pub use cluster::Cluster;
 pub use http::get;
 pub use load_balancer::{haproxy, nginx, with_ports};
 pub use ports::Port;
-pub use process::{Process, run};
+pub use process::{Process, run, run_within};
 pub use program::Program;
 pub use temporary::TemporaryFolder;

@@ -6,6 +6,7 @@ use std::{
     path::{Path, PathBuf},
     process::{Child, Command, ExitStatus, Output, Stdio},
     thread,
+    time::Duration,
 };
 
 use crate::wait;
@@ -15,17 +16,22 @@ const SHOWN_BYTES_MAX: u64 = 16 * 1024;
 
 /// Runs a command to its end, which must come soon. It reads nothing.
 pub fn run(command: &mut Command) -> Output {
+    run_within(wait::LONG, command)
+}
+
+/// The same of one that may take longer.
+pub fn run_within(limit: Duration, command: &mut Command) -> Output {
     let named = format!("{command:?}");
     let child = command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn();
     let child = child.unwrap_or_else(|error| panic!("{named}: {error}"));
     let pid = child.id();
     let (ended, end) = std::sync::mpsc::channel();
     thread::spawn(move || ended.send(child.wait_with_output()));
-    match end.recv_timeout(wait::LONG) {
+    match end.recv_timeout(limit) {
         Ok(output) => output.unwrap(),
         Err(_) => {
             signal(pid, "KILL");
-            panic!("{named} did not end within {:?}", wait::LONG);
+            panic!("{named} did not end within {limit:?}");
         }
     }
 }
