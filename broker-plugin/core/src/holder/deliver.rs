@@ -7,7 +7,7 @@ use ha_types::session::{SubscribeOptions, SubscriptionId};
 use ha_types::{BrokerEpoch, Message, Qos, SessionId};
 
 use super::queue::{GroupKey, Item};
-use super::session::Durability;
+use super::session::{Durability, Session};
 use super::{Holder, Output};
 
 /// What the matching subscriptions of one session say together.
@@ -30,6 +30,22 @@ impl Merged {
 /// their own, under their broker's epoch.
 pub(super) fn is_own(message: &Message, id: SessionId) -> bool {
     message.publisher.session == id && message.publisher.epoch == BrokerEpoch(0)
+}
+
+/// A message for several sessions.
+struct Shared<'a> {
+    message: &'a Arc<Message>,
+    /// The copy for all queues in which it may stay for long: not in the buffer that it came in.
+    own: Option<Arc<Message>>,
+}
+
+impl Shared<'_> {
+    fn for_session(&mut self, session: Option<&Session>) -> Arc<Message> {
+        if session.is_some_and(|session| session.owner.is_some() && session.queue.has_room()) {
+            return Arc::clone(self.message);
+        }
+        Arc::clone(self.own.get_or_insert_with(|| Arc::new(self.message.detached())))
+    }
 }
 
 impl Holder {
@@ -55,13 +71,14 @@ impl Holder {
             let named = interested.groups.iter();
             groups.extend(named.filter_map(|(name, of)| Some((Arc::clone(name), filter(of)?))));
         });
+        let mut shared = Shared { message, own: None };
         for (id, merged) in sessions {
             let qos = message.qos.min(merged.qos);
             if qos == Qos::AtMostOnce {
                 continue;
             }
             let item = Item {
-                message: Arc::clone(message),
+                message: shared.for_session(self.sessions.get(&id)),
                 qos,
                 retain: message.retain && merged.retain_as_published,
                 subscription_ids: merged.subscription_ids,
@@ -74,18 +91,19 @@ impl Holder {
         }
     }
 
+    /// The message for one session alone.
+    pub(super) fn message_for(&self, id: SessionId, message: &Arc<Message>) -> Arc<Message> {
+        Shared { message, own: None }.for_session(self.sessions.get(&id))
+    }
+
     /// Puts it at the end of a session's queue, or drops it when that is full.
-    pub(super) fn enqueue(&mut self, id: SessionId, mut item: Item, out: &mut Vec<Output>) {
+    pub(super) fn enqueue(&mut self, id: SessionId, item: Item, out: &mut Vec<Output>) {
         let (messages_max, bytes_max) =
             (self.config.queue_messages_max, self.config.queue_bytes_max);
         let Some(session) = self.sessions.get_mut(&id) else { return };
         if !session.queue.fits(messages_max, bytes_max) {
             self.counts.dropped += 1;
             return;
-        }
-        if session.owner.is_none() {
-            // It may stay for long: not in the buffer that it came in.
-            item.message = Arc::new(item.message.detached());
         }
         debug_assert!(
             session.durability == Durability::Durable || session.owner.is_some(),

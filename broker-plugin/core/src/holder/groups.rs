@@ -1,14 +1,14 @@
 //! Who is interested in a filter: durable sessions, each for itself, and share groups, one member of
 //! which gets each message [MQTT-4.8.2-4].
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use ha_types::session::SubscribeOptions;
-use ha_types::{Message, Qos, SessionId};
+use ha_types::{Message, Qos, SessionId, Subscription};
 
 use super::queue::{GroupKey, Item};
-use super::{Holder, Output};
+use super::{Holder, HolderConfig, Output};
 
 /// What one filter is there for.
 #[derive(Debug, Default)]
@@ -46,25 +46,33 @@ enum Readiness {
     Free,
     Busy,
     Away,
+    /// What it gets is dropped.
+    Full,
 }
 
 impl Holder {
     fn readiness(&self, id: SessionId) -> Option<Readiness> {
         let session = self.sessions.get(&id)?;
+        let HolderConfig { queue_messages_max, queue_bytes_max, .. } = self.config;
         Some(match session.owner {
+            _ if !session.queue.fits(queue_messages_max, queue_bytes_max) => Readiness::Full,
             Some(_) if session.queue.has_room() => Readiness::Free,
             Some(_) => Readiness::Busy,
             None => Readiness::Away,
         })
     }
 
+    fn is_connected(&self, id: SessionId) -> bool {
+        self.sessions.get(&id).is_some_and(|session| session.owner.is_some())
+    }
+
     /// Chooses the member that gets a message: the next one that is free, or else connected, or else
-    /// away. At QoS 0 one that is away gets nothing.
+    /// away with room in its queue. At QoS 0 one that is away gets nothing.
     fn choose(&self, group: &Group, qos: Qos) -> Option<(SessionId, SubscribeOptions)> {
         let mut best: Option<(Readiness, SessionId, &SubscribeOptions)> = None;
         for (id, options) in group.turns() {
             let Some(readiness) = self.readiness(id) else { continue };
-            if readiness == Readiness::Away && qos.min(options.qos) == Qos::AtMostOnce {
+            if qos.min(options.qos) == Qos::AtMostOnce && !self.is_connected(id) {
                 continue;
             }
             if best.is_none_or(|(known, ..)| readiness < known) {
@@ -91,7 +99,7 @@ impl Holder {
             group.last = id;
         }
         let item = Item {
-            message: Arc::clone(message),
+            message: self.message_for(id, message),
             qos: message.qos.min(options.qos),
             retain: message.retain && options.retain_as_published,
             subscription_ids: options.subscription_id.into_iter().collect(),
@@ -111,12 +119,29 @@ impl Holder {
         }
     }
 
-    /// A member is away: if others are connected they get what it did not acknowledge.
+    /// A member is away: if others are connected they get what it did not acknowledge. If not, it
+    /// finds that again under the packet identifiers that it knows [MQTT-4.4.0-1].
     pub(super) fn share_what_is_left(&mut self, id: SessionId, out: &mut Vec<Output>) {
-        let Some(session) = self.sessions.get_mut(&id) else { return };
+        let Some(session) = self.sessions.get(&id) else { return };
+        let keys = session.subscriptions.keys().filter_map(|subscription| match subscription {
+            Subscription::Shared(shared) => {
+                Some((shared.share_name.clone(), shared.filter.clone()))
+            }
+            Subscription::Plain(_) => None,
+        });
+        let served: BTreeSet<GroupKey> = keys.filter(|key| self.is_served(key)).collect();
+        let Some(session) = self.sessions.get_mut(&id).filter(|_| !served.is_empty()) else {
+            return;
+        };
         let before = session.queue.len();
-        let items = session.queue.take_shared();
+        let items = session.queue.take_shared(|key| served.contains(key));
         self.counts.queued -= before - session.queue.len();
         self.share_again(items, out);
+    }
+
+    /// Whether a member of the group is connected.
+    fn is_served(&self, key: &GroupKey) -> bool {
+        let group = self.interested.get(&key.1).and_then(|of| of.groups.get(&key.0));
+        group.is_some_and(|group| group.members.keys().any(|&id| self.is_connected(id)))
     }
 }

@@ -13,6 +13,7 @@
 
 mod deliver;
 mod groups;
+mod invariants;
 mod open;
 mod progress;
 mod queue;
@@ -129,6 +130,8 @@ pub enum RouteChange {
 pub struct HolderCounts {
     /// Connected or not.
     pub sessions: usize,
+    /// Of these, the connected ones.
+    pub connected: usize,
     /// Of all sessions.
     pub subscriptions: usize,
     /// Messages that are not acknowledged.

@@ -21,7 +21,7 @@ const TAKEOVER_MS: u64 = 100;
 /// A CONNECT that waits for the end of an older connection.
 #[derive(Debug)]
 pub(super) struct Waiting {
-    open: Open,
+    pub(super) open: Open,
     until: Millis,
 }
 
@@ -114,6 +114,7 @@ impl Holder {
         let session = self.sessions.get_mut(&id).expect("found or resumed just before");
         session.epoch.0 += 1;
         session.owner = Some(open.connection);
+        self.counts.connected += 1;
         session.lifetime = open.lifetime;
         session.will = open.will;
         session.queue.set_window(open.receive_maximum);
@@ -142,16 +143,31 @@ impl Holder {
         lifetime: Option<Lifetime>,
         out: &mut Vec<Output>,
     ) {
-        let now = self.at.now;
-        let Some(session) = self.owned(key) else { return };
-        session.apply(&progress);
-        session.lifetime = lifetime.unwrap_or(session.lifetime);
-        let client = Arc::clone(&session.client_id);
-        let connection = session.owner.take().expect("it is owned");
+        let Some(connection) = self.take_progress(key, &progress) else { return };
         out.push(Output::Route(RouteChange::RemoveAll { connection }));
+        self.forget_qos_0(key.id);
+        let Some(session) = self.sessions.get_mut(&key.id) else { return };
+        session.owner = None;
+        self.counts.connected -= 1;
+        // 5.0 §3.14.2.2.2: what is ephemeral stays so.
+        if let (Durability::Durable, Some(lifetime)) = (session.durability, lifetime) {
+            session.lifetime = lifetime;
+        }
         if cause == CloseCause::Disconnect {
             session.will = None;
         }
+        let client = Arc::clone(&session.client_id);
+        self.plan_end(key.id, out);
+        if cause != CloseCause::Handover {
+            self.share_what_is_left(key.id, out);
+        }
+        self.admit_waiting(&client, out);
+    }
+
+    /// Sets when the will and the session of a client that is away are due, or does it at once.
+    fn plan_end(&mut self, id: SessionId, out: &mut Vec<Output>) {
+        let now = self.at.now;
+        let Some(session) = self.sessions.get_mut(&id) else { return };
         let ends_at = match session.lifetime {
             Lifetime::Connection => Some(now),
             Lifetime::Seconds(seconds) => Some(now.plus(u64::from(seconds) * 1_000)),
@@ -161,7 +177,6 @@ impl Holder {
         // [MQTT-3.1.3-9]: whichever comes first; the end publishes it as well.
         let will_at = will_at.filter(|at| ends_at.is_none_or(|ends| *at < ends));
         (session.will_at, session.expires_at) = (will_at, ends_at);
-        let id = key.id;
         for (at, due) in [(will_at, Due::Will(id)), (ends_at, Due::End(id))] {
             match at {
                 Some(at) if at <= now => self.at_once(&due, out),
@@ -169,8 +184,6 @@ impl Holder {
                 None => (),
             }
         }
-        self.share_what_is_left(id, out);
-        self.admit_waiting(&client, out);
     }
 
     fn at_once(&mut self, due: &Due, out: &mut Vec<Output>) {
@@ -206,7 +219,7 @@ impl Holder {
         }
         self.asked.retain(|_, asked| asked.session.id != id);
         self.counts.queued -= session.queue.len();
-        let shared = session.queue.take_shared();
+        let shared = session.queue.take_shared(|_| true);
         if session.is_announced {
             out.push(Output::Plugin(HostEvent::SessionEnded { session: id }));
         }

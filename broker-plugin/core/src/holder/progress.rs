@@ -2,8 +2,10 @@
 
 use std::sync::Arc;
 
-use ha_types::session::{Offset, PacketId, Page, PageEnd, Progress, Refused, SessionKey, Tell};
-use ha_types::{Message, Qos};
+use ha_types::session::{
+    ConnectionId, Offset, PacketId, Page, PageEnd, Progress, Refused, SessionKey, Tell,
+};
+use ha_types::{Message, Qos, SessionId};
 
 use super::session::Session;
 use super::{Holder, Output};
@@ -24,18 +26,34 @@ impl Session {
 
 impl Holder {
     pub(super) fn progress(&mut self, key: SessionKey, progress: Progress, out: &mut Vec<Output>) {
-        let Some(session) = self.owned(key) else { return };
-        let before = session.queue.len();
-        session.apply(&progress);
-        let (owner, gone) = (session.owner, before - session.queue.len());
+        let Some(owner) = self.take_progress(key, &progress) else { return };
         let Progress { received, completed, .. } = progress;
-        if let Some(owner) = owner
-            && !(received.is_empty() && completed.is_empty())
-        {
+        if !(received.is_empty() && completed.is_empty()) {
             out.push(Output::Tell(owner, Tell::Recorded { session: key, received, completed }));
         }
-        self.counts.queued -= gone;
         self.pump(key.id, out);
+    }
+
+    /// Returns whose progress it is, if it is the owner's.
+    pub(super) fn take_progress(
+        &mut self,
+        key: SessionKey,
+        progress: &Progress,
+    ) -> Option<ConnectionId> {
+        let session = self.owned(key)?;
+        let before = session.queue.len();
+        session.apply(progress);
+        let (owner, gone) = (session.owner, before - session.queue.len());
+        self.counts.queued -= gone;
+        owner
+    }
+
+    /// At most once: what an engine was given at QoS 0 was perhaps sent.
+    pub(super) fn forget_qos_0(&mut self, id: SessionId) {
+        let Some(session) = self.sessions.get_mut(&id) else { return };
+        let before = session.queue.len();
+        session.queue.forget_given_qos_0();
+        self.counts.queued -= before - session.queue.len();
     }
 
     /// An engine lost what came after `after`, for want of room.

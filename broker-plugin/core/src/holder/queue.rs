@@ -9,6 +9,9 @@ use ha_types::{ClusterMillis, Message, Qos, TopicFilter};
 /// Offsets with the same packet identifier are this far apart.
 const PACKET_IDS: u64 = 65_535;
 
+/// Of the first message of a session: its packet identifier is 1, and there are offsets before it.
+const FIRST_OFFSET: u64 = PACKET_IDS;
+
 /// Messages that an engine is given at least, whatever its client takes at a time.
 const WINDOW_MIN: usize = 32;
 
@@ -45,7 +48,7 @@ struct Entry {
 }
 
 /// See the module.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Queue {
     /// By offset.
     entries: VecDeque<Entry>,
@@ -54,6 +57,12 @@ pub(super) struct Queue {
     /// Entries whose stage is not `Queued`: all before the first that is.
     given: usize,
     window: usize,
+}
+
+impl Default for Queue {
+    fn default() -> Self {
+        Self { entries: VecDeque::new(), bytes: 0, next: FIRST_OFFSET, given: 0, window: 0 }
+    }
 }
 
 impl Queue {
@@ -86,8 +95,8 @@ impl Queue {
     /// Where the live flow is.
     pub(super) fn given_upto(&self) -> Offset {
         match self.entries.get(self.given) {
-            Some(next) => Offset(next.offset.0.wrapping_sub(1)),
-            None => Offset(self.next.wrapping_sub(1)),
+            Some(next) => Offset(next.offset.0 - 1),
+            None => Offset(self.next - 1),
         }
     }
 
@@ -165,21 +174,43 @@ impl Queue {
         }
     }
 
-    /// Takes out what another member of its group may have: all that was not begun, and what was
+    /// Takes out what another member of these groups may have: all that was not begun, and what was
     /// begun at QoS 1 [MQTT-4.8.2-4].
-    pub(super) fn take_shared(&mut self) -> Vec<Item> {
-        let may_move = |entry: &Entry| {
+    pub(super) fn take_shared(&mut self, of: impl Fn(&GroupKey) -> bool) -> Vec<Item> {
+        let taken = self.take_if(|entry| {
             let is_begun_at_2 = entry.item.qos == Qos::ExactlyOnce && entry.stage != Stage::Queued;
-            entry.item.group.is_some() && !is_begun_at_2
-        };
-        if !self.entries.iter().any(may_move) {
+            !is_begun_at_2 && entry.item.group.as_ref().is_some_and(&of)
+        });
+        taken.into_iter().map(|entry| entry.item).collect()
+    }
+
+    pub(super) fn forget_given_qos_0(&mut self) {
+        self.take_if(|entry| entry.item.qos == Qos::AtMostOnce && entry.stage == Stage::Given);
+    }
+
+    fn take_if(&mut self, chosen: impl Fn(&Entry) -> bool) -> Vec<Entry> {
+        if !self.entries.iter().any(&chosen) {
             return Vec::new();
         }
-        let (moved, kept) = self.entries.drain(..).partition::<Vec<_>, _>(may_move);
+        let (taken, kept) = self.entries.drain(..).partition::<Vec<_>, _>(chosen);
         self.entries = kept.into();
         self.given = self.entries.iter().filter(|entry| entry.stage != Stage::Queued).count();
         self.bytes = self.entries.iter().map(|entry| entry.item.message.size()).sum();
-        moved.into_iter().map(|entry| entry.item).collect()
+        taken
+    }
+
+    /// Panics when an invariant is broken.
+    pub(super) fn check_invariants(&self) {
+        let given = self.entries.iter().filter(|entry| entry.stage != Stage::Queued).count();
+        assert_eq!(self.given, given);
+        assert!(self.entries.range(given..).all(|entry| entry.stage == Stage::Queued), "in order");
+        assert!(self.entries.iter().is_sorted_by(|a, b| a.offset < b.offset), "offsets grow");
+        let bytes = self.entries.iter().map(|entry| entry.item.message.size()).sum::<usize>();
+        assert_eq!(self.bytes, bytes);
+        if let (Some(first), Some(last)) = (self.entries.front(), self.given.checked_sub(1)) {
+            let apart = self.entries[last].offset.0 - first.offset.0;
+            assert!(apart < PACKET_IDS, "packet identifiers in use are distinct");
+        }
     }
 
     fn find(&self, offset: Offset) -> Result<usize, usize> {

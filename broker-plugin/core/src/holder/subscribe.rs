@@ -1,10 +1,10 @@
 //! SUBSCRIBE and UNSUBSCRIBE.
 
+use std::sync::Arc;
+
 use ha_types::session::{
     ConnectionId, Granted, RefuseReason, RetainHandling, SessionKey, SubscribeOptions, Tell,
 };
-use std::sync::Arc;
-
 use ha_types::{ClusterMillis, Message, Qos, SessionId, Subscription, Ticket};
 
 use super::deliver::is_own;
@@ -24,6 +24,12 @@ pub(super) struct Asked {
     answers: Vec<Result<SubscribeOptions, RefuseReason>>,
     /// Those that the session did not have before.
     new: Vec<Subscription>,
+}
+
+impl Asked {
+    fn asks_for(&self, subscription: &Subscription) -> bool {
+        self.answers.iter().flatten().any(|options| options.subscription == *subscription)
+    }
 }
 
 impl Session {
@@ -190,6 +196,10 @@ impl Holder {
         let granted: Vec<_> = asked.answers.iter().flatten().cloned().collect();
         self.answer(owner, asked, out);
         for (options, found) in granted.iter().zip(retained) {
+            if !self.has(key.id, &options.subscription) {
+                // An UNSUBSCRIBE came meanwhile [MQTT-3.10.4-2].
+                continue;
+            }
             for delivery in found {
                 self.enqueue_retained(key.id, options, delivery, out);
             }
@@ -229,18 +239,34 @@ impl Holder {
     /// The plugin has no room: what the session did not have before it does not have now.
     pub(super) fn subscribe_refused(&mut self, ticket: Ticket, out: &mut Vec<Output>) {
         let Some(mut asked) = self.asked.remove(&ticket) else { return };
+        for subscription in std::mem::take(&mut asked.new) {
+            self.undo(asked.session.id, subscription, out);
+        }
         let Some(owner) = self.owned(asked.session).and_then(|session| session.owner) else {
             return;
         };
-        for subscription in std::mem::take(&mut asked.new) {
-            self.drop_subscription(asked.session.id, &subscription, out);
-        }
         for answer in &mut asked.answers {
             if answer.is_ok() {
                 *answer = Err(RefuseReason::QuotaExceeded);
             }
         }
         self.answer(owner, asked, out);
+    }
+
+    /// Unless another SUBSCRIBE waits for the same: then its answer decides.
+    fn undo(&mut self, id: SessionId, subscription: Subscription, out: &mut Vec<Output>) {
+        let mut others = self.asked.values_mut().filter(|other| other.session.id == id);
+        match others.find(|other| other.asks_for(&subscription)) {
+            Some(other) => other.new.push(subscription),
+            None => {
+                self.drop_subscription(id, &subscription, out);
+            }
+        }
+    }
+
+    fn has(&self, id: SessionId, subscription: &Subscription) -> bool {
+        let session = self.sessions.get(&id);
+        session.is_some_and(|session| session.subscriptions.contains_key(subscription))
     }
 
     fn answer(&mut self, owner: ConnectionId, asked: Asked, out: &mut Vec<Output>) {

@@ -25,6 +25,10 @@ impl Timers {
         self.0.first().map(|(at, _)| *at)
     }
 
+    pub(super) fn len(&self) -> usize {
+        self.0.len()
+    }
+
     pub(super) fn set(&mut self, at: Millis, due: Due) {
         self.0.insert((at, due));
     }

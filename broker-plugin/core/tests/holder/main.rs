@@ -1,0 +1,15 @@
+//! What [`broker_core::holder::Holder`] promises, as sentences.
+//!
+//! One binary, so that the harness is compiled once.
+
+#![expect(clippy::unwrap_used, reason = "a panic is how a test fails")]
+
+mod common;
+
+mod expiry;
+mod groups;
+mod ownership;
+mod publishing;
+mod queue;
+mod subscribing;
+mod wills;
