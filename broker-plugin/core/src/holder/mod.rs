@@ -96,6 +96,7 @@ pub enum Output {
     /// For the plugin.
     Plugin(HostEvent),
     /// A will is due. It is published like a client's message and comes back as [`Input::Message`].
+    /// Last in its step: what it causes must not overtake the answer to a CONNECT.
     Publish(Arc<Message>),
 }
 
@@ -154,6 +155,8 @@ pub struct Holder {
     /// SUBSCRIBEs that wait for the plugin.
     asked: BTreeMap<Ticket, Asked>,
     timers: Timers,
+    /// Of this step.
+    due_wills: Vec<Arc<Message>>,
     next_session: u64,
     next_ticket: u64,
     /// Filters of durable sessions with QoS 1 or 2, and memberships in groups.
@@ -175,6 +178,7 @@ impl Holder {
             interested: FilterTree::new(),
             asked: BTreeMap::new(),
             timers: Timers::default(),
+            due_wills: Vec::new(),
             next_session: 1,
             next_ticket: 1,
             durable_filters: 0,
@@ -212,6 +216,7 @@ impl Holder {
             Input::SubscribeRefused { ticket } => self.subscribe_refused(ticket, out),
             Input::Tick => (),
         }
+        out.extend(self.due_wills.drain(..).map(Output::Publish));
     }
 
     fn ask(&mut self, ask: Ask, out: &mut Vec<Output>) {

@@ -188,13 +188,13 @@ impl Holder {
 
     fn at_once(&mut self, due: &Due, out: &mut Vec<Output>) {
         match due {
-            Due::Will(id) => self.fire_will(*id, out),
+            Due::Will(id) => self.fire_will(*id),
             Due::End(id) => self.end(*id, out),
             Due::Takeover(_) => (),
         }
     }
 
-    pub(super) fn fire_will(&mut self, id: SessionId, out: &mut Vec<Output>) {
+    pub(super) fn fire_will(&mut self, id: SessionId) {
         let now = self.at.cluster;
         let Some(session) = self.sessions.get_mut(&id) else { return };
         session.will_at = None;
@@ -204,13 +204,13 @@ impl Holder {
             .map(|seconds| ClusterMillis(now.0.saturating_add(u64::from(seconds) * 1_000)));
         let publisher = Publisher { session: id, epoch: BrokerEpoch(0) };
         let message = Message { expires_at, publisher, ..Message::clone(&will.message) };
-        out.push(Output::Publish(Arc::new(message)));
+        self.due_wills.push(Arc::new(message));
     }
 
     /// The session and all that is kept of it. A will that waited is published now [MQTT-3.1.2-8].
     pub(super) fn end(&mut self, id: SessionId, out: &mut Vec<Output>) {
         self.forget_timers(id);
-        self.fire_will(id, out);
+        self.fire_will(id);
         let Some(mut session) = self.sessions.remove(&id) else { return };
         self.by_client.remove(&session.client_id);
         let subscriptions = std::mem::take(&mut session.subscriptions);
