@@ -42,9 +42,11 @@ pub struct HolderConfig {
     pub sessions_max: usize,
     /// Subscriptions of one session. More are refused.
     pub subscriptions_max: usize,
-    /// Messages that wait for one session. More are dropped, the newest first.
+    /// Messages of one session that are not acknowledged, retained ones at SUBSCRIBE included. When
+    /// there are so many, what comes next is dropped and counted.
     pub queue_messages_max: usize,
-    /// Bytes of these.
+    /// Bytes of these: when there are so many, what comes next is dropped. So the last one may be
+    /// beyond.
     pub queue_bytes_max: usize,
     /// Whether `$share` is served.
     pub shared_subscriptions: SharedSubscriptions,
@@ -242,8 +244,8 @@ impl Holder {
         }
     }
 
-    /// The session, if the key is its owner's. A stale owner changes nothing; its connection has been
-    /// told so when it was replaced.
+    /// The session, if the key is its owner's. A stale owner changes nothing; its connection was told
+    /// [`Tell::Fenced`] when it was replaced, unless it had closed.
     fn owned(&mut self, key: SessionKey) -> Option<&mut Session> {
         let session = self.sessions.get_mut(&key.id)?;
         (session.epoch == key.epoch && session.owner.is_some()).then_some(session)

@@ -26,7 +26,8 @@ pub(super) struct Waiting {
 }
 
 impl Holder {
-    /// [MQTT-3.1.4-3]: the newest connection of a client identifier gets it.
+    /// [MQTT-3.1.4-3]: the newest connection of a client identifier gets it. One that is newer than
+    /// the owner and older than another that waits is refused.
     pub(super) fn open(&mut self, open: Open, out: &mut Vec<Output>) {
         let client = Arc::clone(&open.client_id);
         let older = self.by_client.get(&client).and_then(|id| self.sessions.get(id));
@@ -35,7 +36,6 @@ impl Holder {
         };
         let until = self.at.now.plus(TAKEOVER_MS);
         if let Some(between) = self.waiting.get_mut(&client) {
-            // One that is newer than the owner and older than this one never gets its turn.
             let between = std::mem::replace(&mut between.open, open).connection;
             return out.push(Output::Tell(between, refused(between, RefuseReason::Unavailable)));
         }
@@ -174,8 +174,7 @@ impl Holder {
             Lifetime::Unlimited => None,
         };
         let will_at = session.will.as_ref().map(|will| now.plus(u64::from(will.delay_s) * 1_000));
-        // [MQTT-3.1.3-9]: whichever comes first; the end publishes it as well.
-        let will_at = will_at.filter(|at| ends_at.is_none_or(|ends| *at < ends));
+        // [MQTT-3.1.3-9]: whichever comes first, for the end publishes it as well.
         (session.will_at, session.expires_at) = (will_at, ends_at);
         for (at, due) in [(will_at, Due::Will(id)), (ends_at, Due::End(id))] {
             match at {
