@@ -42,9 +42,11 @@ pub struct HolderConfig {
     pub sessions_max: usize,
     /// Subscriptions of one session. More are refused.
     pub subscriptions_max: usize,
-    /// Messages that wait for one session. More are dropped, the newest first.
+    /// Messages of one session that are not acknowledged, retained ones at SUBSCRIBE included. When
+    /// there are so many, what comes next is dropped and counted.
     pub queue_messages_max: usize,
-    /// Bytes of these.
+    /// Bytes of these: when there are so many, what comes next is dropped. So the last one may be
+    /// beyond.
     pub queue_bytes_max: usize,
     /// Whether `$share` is served.
     pub shared_subscriptions: SharedSubscriptions,
@@ -96,6 +98,7 @@ pub enum Output {
     /// For the plugin.
     Plugin(HostEvent),
     /// A will is due. It is published like a client's message and comes back as [`Input::Message`].
+    /// Last in its step: what it causes must not overtake the answer to a CONNECT.
     Publish(Arc<Message>),
 }
 
@@ -154,6 +157,8 @@ pub struct Holder {
     /// SUBSCRIBEs that wait for the plugin.
     asked: BTreeMap<Ticket, Asked>,
     timers: Timers,
+    /// Of this step.
+    due_wills: Vec<Arc<Message>>,
     next_session: u64,
     next_ticket: u64,
     /// Filters of durable sessions with QoS 1 or 2, and memberships in groups.
@@ -175,6 +180,7 @@ impl Holder {
             interested: FilterTree::new(),
             asked: BTreeMap::new(),
             timers: Timers::default(),
+            due_wills: Vec::new(),
             next_session: 1,
             next_ticket: 1,
             durable_filters: 0,
@@ -212,6 +218,7 @@ impl Holder {
             Input::SubscribeRefused { ticket } => self.subscribe_refused(ticket, out),
             Input::Tick => (),
         }
+        out.extend(self.due_wills.drain(..).map(Output::Publish));
     }
 
     fn ask(&mut self, ask: Ask, out: &mut Vec<Output>) {
@@ -237,8 +244,8 @@ impl Holder {
         }
     }
 
-    /// The session, if the key is its owner's. A stale owner changes nothing; its connection has been
-    /// told so when it was replaced.
+    /// The session, if the key is its owner's. A stale owner changes nothing; its connection was told
+    /// [`Tell::Fenced`] when it was replaced, unless it had closed.
     fn owned(&mut self, key: SessionKey) -> Option<&mut Session> {
         let session = self.sessions.get_mut(&key.id)?;
         (session.epoch == key.epoch && session.owner.is_some()).then_some(session)

@@ -26,7 +26,8 @@ pub(super) struct Waiting {
 }
 
 impl Holder {
-    /// [MQTT-3.1.4-3]: the newest connection of a client identifier gets it.
+    /// [MQTT-3.1.4-3]: the newest connection of a client identifier gets it. One that is newer than
+    /// the owner and older than another that waits is refused.
     pub(super) fn open(&mut self, open: Open, out: &mut Vec<Output>) {
         let client = Arc::clone(&open.client_id);
         let older = self.by_client.get(&client).and_then(|id| self.sessions.get(id));
@@ -35,7 +36,6 @@ impl Holder {
         };
         let until = self.at.now.plus(TAKEOVER_MS);
         if let Some(between) = self.waiting.get_mut(&client) {
-            // One that is newer than the owner and older than this one never gets its turn.
             let between = std::mem::replace(&mut between.open, open).connection;
             return out.push(Output::Tell(between, refused(between, RefuseReason::Unavailable)));
         }
@@ -174,8 +174,7 @@ impl Holder {
             Lifetime::Unlimited => None,
         };
         let will_at = session.will.as_ref().map(|will| now.plus(u64::from(will.delay_s) * 1_000));
-        // [MQTT-3.1.3-9]: whichever comes first; the end publishes it as well.
-        let will_at = will_at.filter(|at| ends_at.is_none_or(|ends| *at < ends));
+        // [MQTT-3.1.3-9]: whichever comes first, for the end publishes it as well.
         (session.will_at, session.expires_at) = (will_at, ends_at);
         for (at, due) in [(will_at, Due::Will(id)), (ends_at, Due::End(id))] {
             match at {
@@ -188,13 +187,13 @@ impl Holder {
 
     fn at_once(&mut self, due: &Due, out: &mut Vec<Output>) {
         match due {
-            Due::Will(id) => self.fire_will(*id, out),
+            Due::Will(id) => self.fire_will(*id),
             Due::End(id) => self.end(*id, out),
             Due::Takeover(_) => (),
         }
     }
 
-    pub(super) fn fire_will(&mut self, id: SessionId, out: &mut Vec<Output>) {
+    pub(super) fn fire_will(&mut self, id: SessionId) {
         let now = self.at.cluster;
         let Some(session) = self.sessions.get_mut(&id) else { return };
         session.will_at = None;
@@ -204,13 +203,13 @@ impl Holder {
             .map(|seconds| ClusterMillis(now.0.saturating_add(u64::from(seconds) * 1_000)));
         let publisher = Publisher { session: id, epoch: BrokerEpoch(0) };
         let message = Message { expires_at, publisher, ..Message::clone(&will.message) };
-        out.push(Output::Publish(Arc::new(message)));
+        self.due_wills.push(Arc::new(message));
     }
 
     /// The session and all that is kept of it. A will that waited is published now [MQTT-3.1.2-8].
     pub(super) fn end(&mut self, id: SessionId, out: &mut Vec<Output>) {
         self.forget_timers(id);
-        self.fire_will(id, out);
+        self.fire_will(id);
         let Some(mut session) = self.sessions.remove(&id) else { return };
         self.by_client.remove(&session.client_id);
         let subscriptions = std::mem::take(&mut session.subscriptions);

@@ -49,7 +49,7 @@ impl Holder {
         while let Some(due) = self.timers.take_due(self.at.now) {
             match due {
                 Due::Takeover(client) => self.take_over_by_force(&client, out),
-                Due::Will(session) => self.fire_will(session, out),
+                Due::Will(session) => self.fire_will(session),
                 Due::End(session) => self.end(session, out),
             }
         }

@@ -8,8 +8,10 @@ mod common;
 
 mod expiry;
 mod groups;
+mod model;
 mod ownership;
 mod publishing;
 mod queue;
+mod random;
 mod subscribing;
 mod wills;

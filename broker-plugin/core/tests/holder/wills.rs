@@ -87,6 +87,23 @@ fn takeover_publishes_a_will_that_has_no_delay() {
     assert_eq!(bench.close(old, CloseCause::Handover).wills(), ["bye"]);
 }
 
+/// The shell publishes it at once; what is delivered then must not overtake the CONNACK.
+#[test]
+fn will_is_the_last_thing_of_its_step() {
+    let mut bench = Bench::new();
+    let old = bench.connect(with_will(0, durable("a")));
+    bench.open(durable("a"));
+    let outputs = bench.close(old, CloseCause::Handover);
+    assert!(matches!(
+        outputs.0[..],
+        [
+            broker_core::holder::Output::Route(_),
+            broker_core::holder::Output::Tell(..),
+            broker_core::holder::Output::Publish(_)
+        ]
+    ));
+}
+
 #[test]
 fn takeover_by_force_publishes_the_will_as_well() {
     let mut bench = Bench::new();

@@ -53,7 +53,8 @@ pub enum Tell {
         /// Of the release.
         packet_id: PacketId,
     },
-    /// A message of the live flow.
+    /// A message of the live flow. A holder keeps it back while the engine has twice as many that are
+    /// not acknowledged as the client takes at a time (Receive Maximum), and at least 32.
     Deliver {
         /// Whose.
         session: SessionKey,
@@ -168,7 +169,8 @@ pub enum PageEnd {
 pub struct Granted {
     /// The highest QoS of its deliveries.
     pub qos: Qos,
-    /// Retained messages that match, in queue order, under offsets of this session.
+    /// Retained messages that match, in queue order, under offsets of this session. Those that are
+    /// not here come unasked, right after.
     pub retained: Vec<Queued>,
 }
 

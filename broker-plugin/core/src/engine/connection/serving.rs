@@ -182,13 +182,15 @@ impl Serving {
                 FromServer::Pingresp.encode(&self.recipient, &mut out.bytes)?;
                 Ok(())
             }
-            FromClient::Disconnect(disconnect) => Err(self.disconnected(&disconnect)),
+            FromClient::Disconnect(disconnect) => {
+                Err(self.disconnected(&disconnect, around.limits))
+            }
             FromClient::Auth(auth) => self.reauthenticate(auth, out),
         }
     }
 
     /// [MQTT-3.1.2-10], [MQTT-3.14.4-3]
-    fn disconnected(&self, disconnect: &Disconnect) -> End {
+    fn disconnected(&self, disconnect: &Disconnect, limits: &Limits) -> End {
         if self.session_expiry_s == 0 && disconnect.session_expiry_s.is_some_and(|s| s > 0) {
             // 5.0 §3.14.2.2.2
             let why = "DISCONNECT cannot make a session last that ends with its connection";
@@ -198,8 +200,7 @@ impl Serving {
             Reason::SUCCESS => CloseCause::Disconnect,
             _ => CloseCause::Failure,
         };
-        let lifetime = disconnect.session_expiry_s.map(Lifetime::from_expiry_interval);
-        End { lifetime, ..End::silent(cause) }
+        End { lifetime: last_lifetime(disconnect, limits), ..End::silent(cause) }
     }
 
     /// [MQTT-4.12.1-1]
@@ -384,11 +385,42 @@ impl Serving {
     }
 }
 
+/// What DISCONNECT makes of how long the session lasts: no longer than a CONNECT could.
+fn last_lifetime(disconnect: &Disconnect, limits: &Limits) -> Option<Lifetime> {
+    let asked = disconnect.session_expiry_s?;
+    Some(Lifetime::from_expiry_interval(asked.min(limits.session_expiry_max_s)))
+}
+
 impl Feed {
     /// From the end that an open leaves off at.
     fn new(backlog: PageEnd) -> Self {
         let mut feed = Self::default();
         feed.paged(backlog, None);
         feed
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn disconnect_cannot_make_a_session_last_longer_than_the_limit() {
+        let limits = Limits { session_expiry_max_s: 60, ..Limits::default() };
+        for (asked, lifetime) in [
+            (None, None),
+            (Some(0), Some(Lifetime::Connection)),
+            (Some(60), Some(Lifetime::Seconds(60))),
+            (Some(61), Some(Lifetime::Seconds(60))),
+            (Some(u32::MAX), Some(Lifetime::Seconds(60))),
+        ] {
+            let disconnect = Disconnect {
+                reason: Reason::SUCCESS,
+                session_expiry_s: asked,
+                server_reference: None,
+                remarks: Remarks::default(),
+            };
+            assert_eq!(last_lifetime(&disconnect, &limits), lifetime);
+        }
     }
 }

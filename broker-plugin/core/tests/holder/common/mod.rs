@@ -62,6 +62,11 @@ impl Bench {
         self.step(Input::Tick)
     }
 
+    /// Of the next CONNECT.
+    pub(crate) fn next_connection(&self) -> ConnectionId {
+        ConnectionId(self.next_connection)
+    }
+
     /// Sends a CONNECT on a new connection.
     pub(crate) fn open(&mut self, open: Open) -> (ConnectionId, Outputs) {
         let connection = ConnectionId(self.next_connection);
