@@ -1,5 +1,8 @@
 //! Bytes, for the tests of both specifications.
 
+pub(crate) mod broker;
+pub(crate) mod packets;
+
 use broker_core::codec::{Frame, PacketId, frame};
 use bytes::BytesMut;
 
