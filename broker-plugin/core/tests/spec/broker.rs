@@ -13,17 +13,20 @@ use std::sync::Arc;
 
 use broker_core::access::{Access, Identity};
 use broker_core::codec::{
-    Connack, Connect, Frame, FromClient, FromServer, Reason, Recipient, Text, Version, frame,
+    Connack, Connect, Frame, FromClient, FromServer, Reason, Recipient, Version, frame,
 };
 use broker_core::engine::{
-    Attempt, Connection, Delivery, Ending, Input, Limits, Moment, Output, Request, Routes,
-    Surroundings, Verdict,
+    Attempt, Connection, Delivery, Encodings, Ending, Input, Limits, Moment, Output, Request,
+    Routes, Surroundings, Verdict,
 };
 use broker_core::holder::{self, Holder, HolderConfig, RouteChange};
 use broker_core::host::{self, HostEvent, RetainedWanted};
-use bytes::{Bytes, BytesMut};
+use bytes::BytesMut;
 use ha_types::session::{Ask, ConnectionId};
 use ha_types::{ClusterMillis, Message, Millis, TopicName};
+
+use super::packets::{name, text};
+use super::watch::Watch;
 
 /// A client's end of a connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -53,6 +56,7 @@ pub(crate) struct Broker {
 struct Link {
     connection: Connection,
     version: Version,
+    watch: Watch,
     out: Output,
     /// What the client sent and the broker has not taken.
     sent: BytesMut,
@@ -97,6 +101,7 @@ impl Broker {
         let link = Link {
             connection,
             version,
+            watch: Watch::new(version),
             out: Output::default(),
             sent: BytesMut::new(),
             got: BytesMut::new(),
@@ -274,10 +279,10 @@ impl Broker {
         link.connection.step(at, &around, input, &mut link.out);
         link.connection.settle(at, &around, &mut link.out);
         if link.reads {
-            link.got.extend_from_slice(&link.out.bytes.split());
+            link.write();
             // The shell settles again when bytes were written.
             link.connection.settle(at, &around, &mut link.out);
-            link.got.extend_from_slice(&link.out.bytes.split());
+            link.write();
         }
         let requests = std::mem::take(&mut link.out.requests);
         for request in requests {
@@ -315,10 +320,11 @@ impl Broker {
         } else if message.retain {
             self.retained.insert(message.topic.clone(), Arc::clone(message));
         }
+        let encodings = Arc::new(Encodings::default());
         self.routes.for_each_recipient(message, |&connection, hit| {
             let delivery = Delivery {
                 message: Arc::clone(message),
-                encodings: None,
+                encodings: Some(Arc::clone(&encodings)),
                 qos: hit.qos,
                 retain: hit.retain,
                 subscription_ids: hit.subscription_ids.into(),
@@ -372,6 +378,15 @@ impl Broker {
     }
 }
 
+impl Link {
+    /// What is in the broker's buffer reaches the client.
+    fn write(&mut self) {
+        let bytes = self.out.bytes.split();
+        self.watch.look(&bytes);
+        self.got.extend_from_slice(&bytes);
+    }
+}
+
 fn admitted(client_id: &Arc<str>, attempt: &Attempt) -> Verdict {
     let user_name = match attempt {
         Attempt::Plain { user_name, .. } => user_name.as_ref().map(|name| name.as_str().into()),
@@ -381,12 +396,4 @@ fn admitted(client_id: &Arc<str>, attempt: &Attempt) -> Verdict {
     };
     let identity = Identity { client_id: Arc::clone(client_id), user_name };
     Verdict::Admitted { identity, data: None }
-}
-
-pub(crate) fn text(text: &str) -> Text {
-    Text::parse(Bytes::copy_from_slice(text.as_bytes())).unwrap()
-}
-
-pub(crate) fn name(topic: &str) -> TopicName {
-    TopicName::parse(Bytes::copy_from_slice(topic.as_bytes())).unwrap()
 }

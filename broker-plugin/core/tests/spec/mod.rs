@@ -2,6 +2,7 @@
 
 pub(crate) mod broker;
 pub(crate) mod packets;
+mod watch;
 
 use broker_core::codec::{Frame, PacketId, frame};
 use bytes::BytesMut;

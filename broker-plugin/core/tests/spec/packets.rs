@@ -2,12 +2,11 @@
 
 use broker_core::codec::{
     Ack, Disconnect, FilterRequest, Flow, FromClient, FromServer, Publish, Reason, Remarks, Suback,
-    Subscribe, SubscriptionOptions, Topic, Unsubscribe, UserProperties,
+    Subscribe, SubscriptionOptions, Text, Topic, Unsubscribe, UserProperties,
 };
 use bytes::Bytes;
-use ha_types::{Qos, Subscription};
+use ha_types::{Qos, Subscription, TopicName};
 
-use super::broker::name;
 use super::id;
 
 /// A PUBLISH of QoS 0.
@@ -95,4 +94,12 @@ pub(crate) fn publishes(packets: &[FromServer]) -> Vec<Publish> {
 pub(crate) fn payloads(packets: &[FromServer]) -> Vec<String> {
     let payload = |publish: &Publish| String::from_utf8(publish.payload.to_vec()).unwrap();
     publishes(packets).iter().map(payload).collect()
+}
+
+pub(crate) fn text(text: &str) -> Text {
+    Text::parse(Bytes::copy_from_slice(text.as_bytes())).unwrap()
+}
+
+pub(crate) fn name(topic: &str) -> TopicName {
+    TopicName::parse(Bytes::copy_from_slice(topic.as_bytes())).unwrap()
 }

@@ -13,6 +13,7 @@ mod spec;
 mod acknowledgements;
 mod connack;
 mod connect;
+mod connecting;
 mod data;
 mod ending;
 mod format;
