@@ -20,12 +20,13 @@ use broker_core::engine::{
     Routes, Surroundings, Verdict,
 };
 use broker_core::holder::{self, Holder, HolderConfig, RouteChange};
-use broker_core::host::{self, HostEvent, RetainedWanted};
+use broker_core::host::{HostCommand, HostEvent};
 use bytes::BytesMut;
 use ha_types::session::{Ask, ConnectionId};
-use ha_types::{ClusterMillis, Message, Millis, TopicName};
+use ha_types::{ClusterMillis, Message, Millis};
 
-use super::packets::{name, text};
+use super::alone::{Alone, BEGINNING};
+use super::packets::text;
 use super::watch::Watch;
 
 /// A client's end of a connection.
@@ -45,7 +46,7 @@ pub(crate) struct Broker {
     now: u64,
     holder: Holder,
     routes: Routes<ConnectionId>,
-    retained: BTreeMap<TopicName, Arc<Message>>,
+    plugin: Alone,
     links: BTreeMap<u64, Link>,
     next: u64,
     work: VecDeque<(ConnectionId, Input)>,
@@ -80,7 +81,7 @@ impl Broker {
             now: 0,
             holder: Holder::new(config),
             routes: Routes::default(),
-            retained: BTreeMap::new(),
+            plugin: Alone::new(),
             links: BTreeMap::new(),
             next: 1,
             work: VecDeque::new(),
@@ -89,7 +90,7 @@ impl Broker {
     }
 
     fn moment(&self) -> Moment {
-        Moment { now: Millis(self.now), cluster: ClusterMillis(1_000_000 + self.now) }
+        Moment { now: Millis(self.now), cluster: ClusterMillis(BEGINNING.0 + self.now) }
     }
 
     /// A socket that has sent nothing.
@@ -211,8 +212,8 @@ impl Broker {
     }
 
     /// What a topic retains.
-    pub(crate) fn retained(&self, topic: &str) -> Option<&Arc<Message>> {
-        self.retained.get(&name(topic))
+    pub(crate) fn retained(&mut self, topic: &str) -> Option<Message> {
+        self.plugin.retained(Millis(self.now), topic)
     }
 
     fn link(&mut self, client: Client) -> &mut Link {
@@ -315,11 +316,7 @@ impl Broker {
     /// To the retained messages and to live subscribers.
     fn publish(&mut self, message: &Arc<Message>) {
         self.published.push(Arc::clone(message));
-        if message.retain && message.payload.is_empty() {
-            self.retained.remove(&message.topic);
-        } else if message.retain {
-            self.retained.insert(message.topic.clone(), Arc::clone(message));
-        }
+        self.plugin.publish(Millis(self.now), message);
         let encodings = Arc::new(Encodings::default());
         self.routes.for_each_recipient(message, |&connection, hit| {
             let delivery = Delivery {
@@ -358,23 +355,17 @@ impl Broker {
     }
 
     fn plugin(&mut self, event: HostEvent) {
-        let HostEvent::Subscribe { ticket, subscriptions, .. } = event else { return };
-        let now = self.moment().cluster;
-        let find = |new: &host::NewSubscription| {
-            let filter = new.subscription.filter();
-            let wanted = new.retained != RetainedWanted::Never;
-            let all = self.retained.values().filter(|_| wanted);
-            all.filter(|message| filter.matches(&message.topic) && !message.is_expired(now))
-                .map(|message| host::Delivery {
-                    message: Arc::clone(message),
-                    expires_in_s: message
-                        .expires_at
-                        .map(|at| u32::try_from((at.0 - now.0).div_ceil(1_000)).unwrap()),
-                })
-                .collect()
-        };
-        let retained = subscriptions.iter().map(find).collect();
-        self.hold(holder::Input::Retained { ticket, retained });
+        for command in self.plugin.event(Millis(self.now), event) {
+            match command {
+                HostCommand::Subscribed { ticket, retained } => {
+                    self.hold(holder::Input::Retained { ticket, retained });
+                }
+                HostCommand::SubscribeRefused { ticket } => {
+                    self.hold(holder::Input::SubscribeRefused { ticket });
+                }
+                HostCommand::Deliver(delivery) => panic!("from another broker: {delivery:?}"),
+            }
+        }
     }
 }
 

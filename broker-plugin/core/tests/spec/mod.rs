@@ -1,5 +1,6 @@
 //! Bytes, for the tests of both specifications.
 
+mod alone;
 pub(crate) mod broker;
 pub(crate) mod packets;
 mod watch;

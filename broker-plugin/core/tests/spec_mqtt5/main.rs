@@ -22,3 +22,4 @@ mod publish;
 mod remarks;
 mod subscribing;
 mod topics;
+mod wills;
