@@ -49,6 +49,9 @@ impl Holder {
         let older = self.by_client.get(client).and_then(|id| self.sessions.get(id));
         if let Some((owner, key)) = older.and_then(|older| Some((older.owner?, older.key()))) {
             out.push(Output::Tell(owner, Tell::Fenced { session: key }));
+            if let Some(session) = self.owned(key) {
+                session.queue.leave_as_sent();
+            }
             self.close(key, CloseCause::Handover, Progress::default(), None, out);
         }
     }
@@ -145,6 +148,7 @@ impl Holder {
         let now = self.at.now;
         let Some(session) = self.owned(key) else { return };
         session.apply(&progress);
+        session.queue.take_back();
         session.lifetime = lifetime.unwrap_or(session.lifetime);
         let client = Arc::clone(&session.client_id);
         let connection = session.owner.take().expect("it is owned");
