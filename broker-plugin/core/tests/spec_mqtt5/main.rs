@@ -11,15 +11,18 @@ mod common;
 mod spec;
 
 mod acknowledgements;
+mod aliases;
 mod connack;
 mod connect;
 mod connecting;
 mod data;
 mod ending;
+mod expiry;
 mod format;
 mod forwarding;
 mod publish;
 mod remarks;
+mod retained;
 mod subscribing;
 mod topics;
 mod wills;
