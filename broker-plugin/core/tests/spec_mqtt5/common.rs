@@ -116,3 +116,5 @@ pub(crate) fn farewell(broker: &mut Broker, client: Client) -> Option<Reason> {
 pub(crate) fn got(broker: &mut Broker, client: Client) -> Vec<String> {
     payloads(&broker.received(client))
 }
+
+pub(crate) const QOS: [Qos; 3] = [Qos::AtMostOnce, Qos::AtLeastOnce, Qos::ExactlyOnce];

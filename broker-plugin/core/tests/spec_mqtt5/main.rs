@@ -24,5 +24,7 @@ mod publish;
 mod remarks;
 mod retained;
 mod subscribing;
+mod subscriptions;
 mod topics;
+mod unsubscribing;
 mod wills;
