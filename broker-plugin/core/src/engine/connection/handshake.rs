@@ -234,7 +234,10 @@ impl Connection {
         around: &Surroundings<'_>,
         out: &mut Output,
     ) {
-        let reason = refused(reason);
+        let reason = match reason {
+            RefuseReason::Unavailable => Reason::SERVER_UNAVAILABLE,
+            reason => refused(reason),
+        };
         let farewell = Farewell { reason, why: Why::Text(reason.as_str()) };
         self.refuse(greeted.recipient(), farewell, around, out);
     }
