@@ -22,7 +22,7 @@ use broker_core::engine::{
 use broker_core::holder::{self, Holder, HolderConfig, RouteChange};
 use broker_core::host::{HostCommand, HostEvent};
 use bytes::BytesMut;
-use ha_types::session::{Ask, ConnectionId};
+use ha_types::session::{Ask, ConnectionId, RefuseReason, Tell};
 use ha_types::{ClusterMillis, Message, Millis};
 
 use super::alone::{Alone, BEGINNING};
@@ -43,6 +43,8 @@ pub(crate) struct Broker {
     pub(crate) access: Option<Arc<dyn Access>>,
     /// `None`: everybody is let in, under the user name that it gives.
     pub(crate) judge: Option<Judge>,
+    /// The holder takes no message above QoS 0, and says this.
+    pub(crate) refusal: Option<RefuseReason>,
     now: u64,
     holder: Holder,
     routes: Routes<ConnectionId>,
@@ -78,6 +80,7 @@ impl Broker {
             limits,
             access: None,
             judge: None,
+            refusal: None,
             now: 0,
             holder: Holder::new(config),
             routes: Routes::default(),
@@ -306,6 +309,10 @@ impl Broker {
                 self.hold(holder::Input::Message(message));
             }
             Request::Ask(Ask::Publish { session, packet_id, message }) => {
+                if let Some(reason) = self.refusal {
+                    let tell = Tell::Published { session, packet_id, outcome: Err(reason) };
+                    return self.work.push_back((id, Input::Tell(tell)));
+                }
                 self.publish(&message);
                 self.hold(holder::Input::Ask(Ask::Publish { session, packet_id, message }));
             }

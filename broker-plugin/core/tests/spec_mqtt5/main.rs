@@ -20,6 +20,7 @@ mod ending;
 mod expiry;
 mod format;
 mod forwarding;
+mod incoming;
 mod publish;
 mod remarks;
 mod retained;
