@@ -49,6 +49,9 @@ impl Holder {
         let older = self.by_client.get(client).and_then(|id| self.sessions.get(id));
         if let Some((owner, key)) = older.and_then(|older| Some((older.owner?, older.key()))) {
             out.push(Output::Tell(owner, Tell::Fenced { session: key }));
+            if let Some(session) = self.owned(key) {
+                session.queue.leave_as_sent();
+            }
             self.close(key, CloseCause::Handover, Progress::default(), None, out);
         }
     }
@@ -147,6 +150,7 @@ impl Holder {
         out.push(Output::Route(RouteChange::RemoveAll { connection }));
         self.forget_qos_0(key.id);
         let Some(session) = self.sessions.get_mut(&key.id) else { return };
+        session.queue.take_back();
         session.owner = None;
         self.counts.connected -= 1;
         // 5.0 §3.14.2.2.2: what is ephemeral stays so.

@@ -57,18 +57,55 @@ pub(super) struct Queue {
     /// Entries whose stage is not `Queued`: all before the first that is.
     given: usize,
     window: usize,
+    /// What the client takes at a time.
+    receive_maximum: usize,
+    /// The first offset that no connection can have sent.
+    unsent_from: u64,
 }
 
 impl Default for Queue {
     fn default() -> Self {
-        Self { entries: VecDeque::new(), bytes: 0, next: FIRST_OFFSET, given: 0, window: 0 }
+        Self {
+            entries: VecDeque::new(),
+            bytes: 0,
+            next: FIRST_OFFSET,
+            given: 0,
+            window: 0,
+            receive_maximum: 0,
+            unsent_from: FIRST_OFFSET,
+        }
     }
 }
 
 impl Queue {
     /// For a new connection of a client that takes so many messages at a time.
     pub(super) fn set_window(&mut self, receive_maximum: u16) {
-        self.window = (usize::from(receive_maximum) * 2).max(WINDOW_MIN);
+        self.receive_maximum = usize::from(receive_maximum);
+        self.window = (self.receive_maximum * 2).max(WINDOW_MIN);
+    }
+
+    /// The connection ended, and this queue knows all that was acknowledged. An engine sends in order
+    /// and never more than its client takes: what it was given beyond is as if it had not been
+    /// [MQTT-3.3.2-5].
+    pub(super) fn take_back(&mut self) {
+        let exchanges = self.entries.range(..self.given);
+        let mut exchanges = exchanges.filter(|entry| entry.item.qos > Qos::AtMostOnce);
+        let beyond = exchanges.nth(self.receive_maximum).map(|entry| entry.offset.0);
+        self.sent_before(beyond.unwrap_or(self.given_upto().0.wrapping_add(1)));
+        let sent = self.entries.partition_point(|entry| entry.offset.0 < self.unsent_from);
+        for entry in self.entries.range_mut(sent.min(self.given)..self.given) {
+            entry.stage = Stage::Queued;
+        }
+        self.given = self.given.min(sent);
+    }
+
+    /// The connection ended without a word: it may have sent all that it was given.
+    pub(super) fn leave_as_sent(&mut self) {
+        self.sent_before(self.given_upto().0.wrapping_add(1));
+    }
+
+    fn sent_before(&mut self, offset: u64) {
+        self.unsent_from = self.unsent_from.max(offset);
     }
 
     pub(super) fn len(&self) -> usize {

@@ -1,5 +1,10 @@
 //! Bytes, for the tests of both specifications.
 
+mod alone;
+pub(crate) mod broker;
+pub(crate) mod packets;
+mod watch;
+
 use broker_core::codec::{Frame, PacketId, frame};
 use bytes::BytesMut;
 

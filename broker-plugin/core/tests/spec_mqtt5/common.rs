@@ -5,8 +5,11 @@ use broker_core::codec::{
     Sender, TooLarge, Version,
 };
 use bytes::BytesMut;
+use ha_types::Qos;
 
+use crate::spec::broker::{Broker, Client};
 use crate::spec::packet;
+use crate::spec::packets::{payloads, suback, subscribe, text};
 
 pub(crate) const MALFORMED: Reason = Reason::MALFORMED_PACKET;
 pub(crate) const PROTOCOL_ERROR: Reason = Reason::PROTOCOL_ERROR;
@@ -65,3 +68,53 @@ pub(crate) fn sent_to(client: &Recipient, answer: &FromServer) -> Result<Vec<u8>
 pub(crate) fn server_reasons(packet: PacketType) -> Vec<u8> {
     (0..=0xFF).filter(|&code| Reason(code).is_allowed_in(packet, Sender::Server)).collect()
 }
+
+/// A CONNECT of a client whose session stays for an hour, and which goes on with it.
+pub(crate) fn staying(client_id: &str) -> Connect {
+    Connect {
+        clean_start: false,
+        session_expiry_s: 3_600,
+        ..Connect::new(Version::V5, text(client_id))
+    }
+}
+
+/// A client of 5.0 with a clean start.
+pub(crate) fn client(broker: &mut Broker, client_id: &str) -> Client {
+    broker.connect(Version::V5, client_id)
+}
+
+/// A client of 5.0 with one subscription.
+pub(crate) fn subscriber(broker: &mut Broker, client_id: &str, filter: &str, qos: Qos) -> Client {
+    let subscriber = client(broker, client_id);
+    subscribed(broker, subscriber, filter, qos);
+    subscriber
+}
+
+/// Subscribes, and takes what follows SUBACK.
+pub(crate) fn subscribed(
+    broker: &mut Broker,
+    client: Client,
+    filter: &str,
+    qos: Qos,
+) -> Vec<FromServer> {
+    broker.send(client, &subscribe(900, filter, qos));
+    let mut packets = broker.received(client);
+    assert_eq!(packets.remove(0), suback(900, &[Reason(qos.level())]));
+    packets
+}
+
+/// What the broker said at the end of a connection; `None`: nothing. The connection must have ended.
+pub(crate) fn farewell(broker: &mut Broker, client: Client) -> Option<Reason> {
+    assert!(!broker.is_open(client), "the connection goes on");
+    match broker.received(client).pop() {
+        Some(FromServer::Disconnect(disconnect)) => Some(disconnect.reason),
+        _ => None,
+    }
+}
+
+/// The payloads that a client got.
+pub(crate) fn got(broker: &mut Broker, client: Client) -> Vec<String> {
+    payloads(&broker.received(client))
+}
+
+pub(crate) const QOS: [Qos; 3] = [Qos::AtMostOnce, Qos::AtLeastOnce, Qos::ExactlyOnce];

@@ -12,7 +12,7 @@ use super::{Connection, Moment, State, Surroundings};
 use crate::access::{Action, Identity};
 use crate::codec::{
     Announcement, Auth, Authentication, Binary, Connack, Connect, ConnectError, Disconnect, Frame,
-    FromClient, FromServer, Reason, Recipient, Remarks, Text, Version,
+    FromClient, FromServer, PacketType, Reason, Recipient, Remarks, Sender, Text, Version,
 };
 use crate::engine::limits::{Limits, SharedSubscriptions};
 use crate::engine::output::{Attempt, Credentials, Output, Request, Verdict};
@@ -168,8 +168,10 @@ impl Connection {
                 );
             }
             Err(error) => {
-                let why = Why::Packet(error);
-                self.refuse(recipient, Farewell { reason: error.reason(), why }, around, out);
+                // CONNACK has no reasons for topics and the like, which must not come here at all.
+                let fits = error.reason().is_allowed_in(PacketType::Connack, Sender::Server);
+                let reason = if fits { error.reason() } else { Reason::PROTOCOL_ERROR };
+                self.refuse(recipient, Farewell { reason, why: Why::Packet(error) }, around, out);
             }
         }
     }
@@ -232,7 +234,10 @@ impl Connection {
         around: &Surroundings<'_>,
         out: &mut Output,
     ) {
-        let reason = refused(reason);
+        let reason = match reason {
+            RefuseReason::Unavailable => Reason::SERVER_UNAVAILABLE,
+            reason => refused(reason),
+        };
         let farewell = Farewell { reason, why: Why::Text(reason.as_str()) };
         self.refuse(greeted.recipient(), farewell, around, out);
     }

@@ -271,11 +271,11 @@ fn expiry(now: ClusterMillis, seconds: u32) -> ClusterMillis {
     ClusterMillis(now.0.saturating_add(u64::from(seconds) * 1_000))
 }
 
-/// What 5.0 says of it.
+/// What the acknowledgements of 5.0 say of it: they have no word for a server that is unavailable.
 pub(super) fn refused(reason: RefuseReason) -> Reason {
     match reason {
         RefuseReason::QuotaExceeded => Reason::QUOTA_EXCEEDED,
-        RefuseReason::Unavailable => Reason::SERVER_UNAVAILABLE,
+        RefuseReason::Unavailable => Reason::IMPLEMENTATION_SPECIFIC,
         RefuseReason::NotAuthorized => Reason::NOT_AUTHORIZED,
         RefuseReason::SharedNotSupported => Reason::SHARED_SUBSCRIPTIONS_NOT_SUPPORTED,
     }

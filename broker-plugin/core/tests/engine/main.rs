@@ -1,0 +1,9 @@
+//! The engine: connections, routes and the in-memory holder, together as a broker without sockets.
+
+#![expect(clippy::unwrap_used, reason = "a panic is how a test fails")]
+
+#[path = "../spec/mod.rs"]
+#[expect(dead_code, reason = "other tests need the rest")]
+mod spec;
+
+mod delivery;
