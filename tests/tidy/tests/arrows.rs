@@ -20,7 +20,7 @@ const ARROWS: &[(&str, &[&str])] = &[
 ];
 
 /// Crates that run or measure the product, and that nothing may depend on.
-const OBSERVERS: &[&str] = &["bench-load", "bench-wire", "e2e", "sim", "tidy"];
+const OBSERVERS: &[&str] = &["bench-core", "bench-load", "bench-wire", "e2e", "sim", "tidy"];
 
 /// What decides has no other dependency: no runtime, no network, no clock, no log.
 const PURE: &[(&str, &[&str])] = &[
