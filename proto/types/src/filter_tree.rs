@@ -1,74 +1,86 @@
-//! A tree over the levels of topic filters: which filters match a topic name?
+//! Which topic filters match a topic name?
 //!
-//! One node per distinct prefix of filters. A match visits only nodes whose path matches, so its
-//! cost follows the matching filters, not all filters. Empty branches are removed, so memory
-//! returns when filters leave.
+//! Filters without wildcards are in one hash table: a match is one lookup, however many there are.
+//! Filters with wildcards are in a tree with one node per distinct prefix, which is walked only
+//! where it has nodes. Tables and branches that empty give their memory back.
+//!
+//! The walk visits each prefix of a filter that matches the beginning of the topic, once. So a match
+//! costs at most as many steps as there are prefixes of filters with wildcards: only a client that
+//! may hold many overlapping filters (2^k of them combine `+` and a name over k levels) can make it
+//! expensive, and the limit of filters per client bounds it. 128 levels of `+` alone are 128 steps.
 
-use std::collections::BTreeMap;
+mod node;
+mod table;
 
 use crate::topic::{TopicFilter, TopicName};
+use node::Node;
+use table::{Seed, Table};
 
 /// A map from topic filters to `T` that can be asked for all filters matching a topic name.
+///
+/// Holds as many filters as its owner lets in.
 #[derive(Clone, Debug)]
 pub struct FilterTree<T> {
-    root: Node<T>,
-    len: usize,
+    seed: Seed,
+    exact: Table<Exact<T>>,
+    wild: Node<T>,
+    wild_len: usize,
 }
 
+/// A filter without wildcards.
 #[derive(Clone, Debug)]
-struct Node<T> {
-    /// Value of the filter that ends here.
-    value: Option<T>,
-    /// Value of the filter that continues with `#` and so ends there.
-    rest: Option<T>,
-    /// Child for `+`.
-    any: Option<Box<Node<T>>>,
-    children: BTreeMap<Box<str>, Node<T>>,
+struct Exact<T> {
+    filter: TopicFilter,
+    value: T,
 }
 
-impl<T> Default for Node<T> {
-    fn default() -> Self {
-        Self { value: None, rest: None, any: None, children: BTreeMap::new() }
+impl<T> Exact<T> {
+    fn is(name: &[u8]) -> impl Fn(&Self) -> bool {
+        move |exact| exact.filter.as_str().as_bytes() == name
     }
 }
 
 impl<T> Default for FilterTree<T> {
     fn default() -> Self {
-        Self { root: Node::default(), len: 0 }
+        Self::with_seed(0)
     }
 }
 
 impl<T> FilterTree<T> {
-    /// An empty tree.
+    /// An empty tree whose hashes anybody can compute: for filters from those who are trusted.
     #[must_use]
     pub fn new() -> Self {
         Self::default()
     }
 
+    /// An empty tree whose hashes cannot be computed without `seed`, so that nobody can choose
+    /// filters that are slow to find. The seed changes nothing that can be observed.
+    #[must_use]
+    pub fn with_seed(seed: u64) -> Self {
+        let (exact, wild) = (Table::default(), Node::default());
+        Self { seed: Seed::new(seed), exact, wild, wild_len: 0 }
+    }
+
     /// Number of filters that have a value.
     #[must_use]
     pub fn len(&self) -> usize {
-        self.len
+        self.exact.len() + self.wild_len
     }
 
     /// Whether no filter has a value.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.len == 0
+        self.len() == 0
     }
 
     /// The value of exactly this filter.
     #[must_use]
     pub fn get(&self, filter: &TopicFilter) -> Option<&T> {
-        let mut node = &self.root;
-        for level in filter.as_str().split('/') {
-            node = match level {
-                "#" => return node.rest.as_ref(),
-                "+" => node.any.as_deref()?,
-                name => node.children.get(name)?,
-            };
+        let path = filter.as_str().as_bytes();
+        if filter.has_wildcards() {
+            return self.wild.find(&self.seed, path);
         }
-        node.value.as_ref()
+        self.exact.find(self.seed.hash(path), Exact::is(path)).map(|exact| &exact.value)
     }
 
     /// The value of exactly this filter, made with `T::default()` when there is none.
@@ -76,137 +88,59 @@ impl<T> FilterTree<T> {
     where
         T: Default,
     {
-        let slot = self.root.slot(filter.as_str());
-        self.len += usize::from(slot.is_none());
-        slot.get_or_insert_default()
+        let path = filter.as_str().as_bytes();
+        if filter.has_wildcards() {
+            let slot = self.wild.slot(&self.seed, path);
+            self.wild_len += usize::from(slot.is_none());
+            return slot.get_or_insert_default();
+        }
+        let new = || Exact { filter: filter.clone(), value: T::default() };
+        &mut self.exact.find_or_insert(self.seed.hash(path), Exact::is(path), new).value
     }
 
     /// Changes the value of exactly this filter, and removes the filter when `keep` says no.
     /// Does nothing for a filter that has no value.
     pub fn retain(&mut self, filter: &TopicFilter, keep: impl FnOnce(&mut T) -> bool) {
-        self.len -= usize::from(self.root.retain(Some(filter.as_str()), keep));
+        let path = filter.as_str().as_bytes();
+        if filter.has_wildcards() {
+            self.wild_len -= usize::from(self.wild.retain(&self.seed, Some(path), keep));
+            return;
+        }
+        let hash = self.seed.hash(path);
+        let found = self.exact.find_mut(hash, Exact::is(path));
+        if found.is_some_and(|exact| !keep(&mut exact.value)) {
+            self.exact.remove(hash, Exact::is(path));
+        }
     }
 
-    /// Changes every value, and removes each filter for which `keep` says no.
-    pub fn retain_all(&mut self, mut keep: impl FnMut(&mut T) -> bool) {
-        self.len -= self.root.retain_all(&mut keep);
+    /// Changes every value, and removes each filter for which `keep` says no. It is asked in no
+    /// particular order.
+    pub fn retain_all(&mut self, keep: impl Fn(&mut T) -> bool) {
+        self.exact.retain(|exact| keep(&mut exact.value));
+        self.wild_len -= self.wild.retain_all(&keep);
     }
 
     /// Calls `found` once for each filter that matches `topic`.
     ///
+    /// The order follows from the filters alone: first the one that is the topic itself, then those
+    /// with wildcards, of which one that has `#` where another goes on comes before it, and one that
+    /// has the topic's level before one that has `+`.
+    ///
     /// Filters that begin with a wildcard do not match topics that begin with `$`
     /// [MQTT-4.7.2-1].
     pub fn for_each_match<'a>(&'a self, topic: &TopicName, mut found: impl FnMut(&'a T)) {
-        let topic = topic.as_str();
-        if !topic.starts_with('$') {
-            return self.root.visit(Some(topic), &mut found);
+        let topic = topic.as_bytes();
+        if !self.exact.is_empty()
+            && let Some(exact) = self.exact.find(self.seed.hash(topic), Exact::is(topic))
+        {
+            found(&exact.value);
         }
-        let (level, rest) = split_level(topic);
-        if let Some(child) = self.root.children.get(level) {
-            child.visit(rest, &mut found);
-        }
-    }
-}
-
-/// The first level of `path`, and what follows its `/`.
-fn split_level(path: &str) -> (&str, Option<&str>) {
-    match path.split_once('/') {
-        Some((level, rest)) => (level, Some(rest)),
-        None => (path, None),
-    }
-}
-
-impl<T> Node<T> {
-    fn is_empty(&self) -> bool {
-        self.value.is_none()
-            && self.rest.is_none()
-            && self.any.is_none()
-            && self.children.is_empty()
-    }
-
-    fn slot(&mut self, filter: &str) -> &mut Option<T> {
-        let mut node = self;
-        for level in filter.split('/') {
-            node = match level {
-                "#" => return &mut node.rest,
-                "+" => node.any.get_or_insert_default(),
-                // `entry` would allocate the key even where the child exists.
-                name if node.children.contains_key(name) => {
-                    node.children.get_mut(name).expect("just found")
-                }
-                name => node.children.entry(name.into()).or_default(),
-            };
-        }
-        &mut node.value
-    }
-
-    /// Returns whether a value was removed. Recurses once per level, of which there are at most
-    /// [`TOPIC_LEVELS_MAX`](crate::limits::TOPIC_LEVELS_MAX).
-    fn retain(&mut self, filter: Option<&str>, keep: impl FnOnce(&mut T) -> bool) -> bool {
-        let Some(path) = filter else { return drop_unless(&mut self.value, keep) };
-        let (level, rest) = split_level(path);
-        match level {
-            "#" => drop_unless(&mut self.rest, keep),
-            "+" => {
-                let Some(child) = &mut self.any else { return false };
-                let removed = child.retain(rest, keep);
-                if child.is_empty() {
-                    self.any = None;
-                }
-                removed
-            }
-            name => {
-                let Some(child) = self.children.get_mut(name) else { return false };
-                let removed = child.retain(rest, keep);
-                if child.is_empty() {
-                    self.children.remove(name);
-                }
-                removed
-            }
+        if topic.starts_with(b"$") {
+            self.wild.visit_named(&self.seed, topic, &mut found);
+        } else {
+            self.wild.visit(&self.seed, Some(topic), &mut found);
         }
     }
-
-    fn retain_all(&mut self, keep: &mut impl FnMut(&mut T) -> bool) -> usize {
-        let mut removed = usize::from(drop_unless(&mut self.value, &mut *keep));
-        removed += usize::from(drop_unless(&mut self.rest, &mut *keep));
-        if let Some(child) = &mut self.any {
-            removed += child.retain_all(keep);
-            if child.is_empty() {
-                self.any = None;
-            }
-        }
-        self.children.retain(|_, child| {
-            removed += child.retain_all(keep);
-            !child.is_empty()
-        });
-        removed
-    }
-
-    fn visit<'a>(&'a self, topic: Option<&str>, found: &mut impl FnMut(&'a T)) {
-        // `#` matches its parent level too [MQTT-4.7.1-2].
-        if let Some(value) = &self.rest {
-            found(value);
-        }
-        let Some(path) = topic else {
-            return self.value.iter().for_each(found);
-        };
-        let (level, rest) = split_level(path);
-        if let Some(child) = self.children.get(level) {
-            child.visit(rest, found);
-        }
-        if let Some(child) = &self.any {
-            child.visit(rest, found);
-        }
-    }
-}
-
-/// Empties `slot` when `keep` says no; true when a value was removed.
-fn drop_unless<T>(slot: &mut Option<T>, keep: impl FnOnce(&mut T) -> bool) -> bool {
-    let removed = slot.as_mut().is_some_and(|value| !keep(value));
-    if removed {
-        *slot = None;
-    }
-    removed
 }
 
 #[cfg(test)]
@@ -245,7 +179,7 @@ mod tests {
             tree.retain(&filter(text), |_| false);
         }
         assert_eq!(tree.len(), 0);
-        assert!(tree.root.is_empty());
+        assert!(tree.wild.is_empty());
     }
 
     #[test]
@@ -258,7 +192,64 @@ mod tests {
         });
         assert_eq!(tree.get(&filter("a/+")), Some(&7));
         tree.retain_all(|value| *value != 7);
-        assert!(tree.is_empty() && tree.root.is_empty());
+        assert!(tree.is_empty() && tree.wild.is_empty());
+    }
+
+    #[test]
+    fn order_of_matches_follows_from_the_filters_alone() {
+        let in_order =
+            ["a/b/c", "#", "a/#", "a/b/#", "a/b/c/#", "a/b/+", "a/+/c", "a/+/+", "+/b/c", "+/+/#"];
+        let found = |mut tree: FilterTree<String>, filters: &mut dyn Iterator<Item = &&str>| {
+            for text in filters {
+                *tree.entry(&filter(text)) = (*text).to_owned();
+            }
+            let mut found = Vec::new();
+            tree.for_each_match(&name("a/b/c"), |value| found.push(value.clone()));
+            found
+        };
+        assert_eq!(found(FilterTree::with_seed(1), &mut in_order.iter()), in_order);
+        assert_eq!(found(FilterTree::with_seed(2), &mut in_order.iter().rev()), in_order);
+    }
+
+    /// [MQTT-4.7.2-1]
+    #[test]
+    fn dollar_topic_is_matched_by_name_only() {
+        let mut tree = FilterTree::<String>::new();
+        for text in ["#", "+/x", "$SYS/x", "$SYS/+", "$SYS/#"] {
+            *tree.entry(&filter(text)) = text.to_owned();
+        }
+        let expected = ["$SYS/x", "$SYS/+", "$SYS/#"].map(str::to_owned);
+        assert_eq!(matches(&tree, "$SYS/x"), BTreeSet::from(expected));
+    }
+
+    #[test]
+    fn crowded_level_finds_each_child_and_empties() {
+        let mut tree = FilterTree::<String>::with_seed(7);
+        let texts: Vec<_> = (0..20_000).map(|n| format!("a/{n}/+")).collect();
+        for text in &texts {
+            *tree.entry(&filter(text)) = text.clone();
+        }
+        assert_eq!(matches(&tree, "a/19999/x"), BTreeSet::from(["a/19999/+".to_owned()]));
+        assert_eq!(matches(&tree, "a/20000/x"), BTreeSet::new());
+        for text in &texts {
+            assert_eq!(tree.get(&filter(text)), Some(text));
+            tree.retain(&filter(text), |_| false);
+        }
+        assert!(tree.is_empty() && tree.wild.is_empty());
+    }
+
+    #[test]
+    fn plus_at_each_of_128_levels_matches_only_its_own_depth() {
+        let mut tree = FilterTree::<String>::new();
+        for levels in 1..=128 {
+            let text = ["+"].repeat(levels).join("/");
+            tree.entry(&filter(&text)).clone_from(&text);
+        }
+        for levels in [1, 127, 128] {
+            let expected = ["+"].repeat(levels).join("/");
+            let topic = ["a"].repeat(levels).join("/");
+            assert_eq!(matches(&tree, &topic), BTreeSet::from([expected]));
+        }
     }
 
     fn level() -> impl Strategy<Value = String> {
@@ -278,22 +269,28 @@ mod tests {
     proptest! {
         #[test]
         fn tree_agrees_with_matching_each_filter(
-            filters in prop::collection::vec(any_filter(), 0..20),
+            filters in prop::collection::vec((any_filter(), prop::bool::ANY), 0..20),
             topic in prop::collection::vec(level(), 1..5),
         ) {
             let topic = topic.join("/");
-            let filters: Vec<_> = filters.iter().filter(|f| !f.is_empty()).collect();
+            let filters: Vec<_> = filters.iter().filter(|(text, _)| !text.is_empty()).collect();
             prop_assume!(!topic.is_empty());
             let mut tree = FilterTree::<String>::new();
-            for text in &filters {
-                *tree.entry(&filter(text)) = (*text).clone();
+            for (text, _) in &filters {
+                tree.entry(&filter(text)).clone_from(text);
             }
-            let expected: BTreeSet<_> = filters
-                .iter()
-                .filter(|text| filter(text).matches(&name(&topic)))
-                .map(|text| (*text).clone())
-                .collect();
+            let mut left: BTreeSet<_> = filters.iter().map(|(text, _)| text.clone()).collect();
+            for (text, _) in filters.iter().filter(|(_, stays)| !stays) {
+                tree.retain(&filter(text), |_| false);
+                left.remove(text);
+            }
+            prop_assert_eq!(tree.len(), left.len());
+            let is_match = |text: &String| filter(text).matches(&name(&topic));
+            let expected: BTreeSet<_> = left.iter().filter(|text| is_match(text)).cloned().collect();
             prop_assert_eq!(matches(&tree, &topic), expected);
+            tree.retain_all(|value| *value == topic);
+            prop_assert_eq!(tree.len(), usize::from(left.contains(&topic)));
+            prop_assert!(tree.wild.is_empty());
         }
     }
 }

@@ -56,7 +56,8 @@ impl TopicName {
         Ok(Self(bytes))
     }
 
-    /// The name as text.
+    /// The name as text. Checks it again; where every publish comes along, take the
+    /// [bytes](Self::as_bytes).
     #[must_use]
     pub fn as_str(&self) -> &str {
         std::str::from_utf8(&self.0).expect("checked by parse")
@@ -115,18 +116,23 @@ impl TopicFilter {
         &self.0
     }
 
+    /// Whether it has a level `+` or `#`, so that it can match more than one topic.
+    #[must_use]
+    pub fn has_wildcards(&self) -> bool {
+        self.0.bytes().any(|byte| byte == b'+' || byte == b'#')
+    }
+
     /// Whether this filter matches `topic` (§4.7.2: leading wildcards do not match `$` topics).
     #[must_use]
     pub fn matches(&self, topic: &TopicName) -> bool {
-        let topic = topic.as_str();
-        if topic.starts_with('$') && self.0.starts_with(['+', '#']) {
+        if topic.0.starts_with(b"$") && self.0.starts_with(['+', '#']) {
             return false;
         }
-        let mut names = topic.split('/');
-        for level in self.0.split('/') {
+        let mut names = topic.0.split(|&byte| byte == b'/');
+        for level in self.0.as_bytes().split(|&byte| byte == b'/') {
             match (level, names.next()) {
-                ("#", _) => return true,
-                ("+", Some(_)) => (),
+                (b"#", _) => return true,
+                (b"+", Some(_)) => (),
                 (exact, Some(name)) if exact == name => (),
                 _ => return false,
             }
