@@ -5,7 +5,8 @@
 //! may be answered. It does no I/O, knows no clock and never waits; the shell in `broker-plugin`
 //! feeds it and does what it says.
 //!
-//! [`codec`] is MQTT on the wire, for the host that is an engine of our own.
+//! [`codec`] is MQTT on the wire and [`engine`] what decides about it, for the host that is an engine
+//! of our own.
 //!
 //! What is *not* here: sockets (the shell's).
 //!
@@ -16,6 +17,7 @@ mod attach;
 mod backoff;
 pub mod codec;
 mod downstream;
+pub mod engine;
 pub mod host;
 mod interest;
 mod invariants;
