@@ -1,7 +1,7 @@
 //! What the benchmarks share: workloads and how long each is measured.
 //!
 //! Run with `cargo bench -p bench-core`, which takes less than three minutes. What the numbers were
-//! when the design was chosen is in `docs/adr/0008-subscription-tree.md`.
+//! when the design was chosen is in `docs/adr/0010-subscription-tree.md`.
 
 #![expect(clippy::unwrap_used, reason = "a measuring program")]
 

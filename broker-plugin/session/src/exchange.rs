@@ -1,10 +1,12 @@
 //! What all connections share: who subscribes, who holds sessions, and the way to the plugin.
 
+use std::collections::hash_map::RandomState;
 use std::collections::{HashMap, VecDeque};
+use std::hash::BuildHasher;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 
-use broker_core::engine::{Delivery, Encodings, Routes};
+use broker_core::engine::{Delivery, Encodings, Routes, Scratch};
 use broker_core::holder::{Holder, Input, Output, RouteChange};
 use broker_core::host::{self, HostEvent, HostPublish};
 use ha_types::session::{Ask, ConnectionId, Tell};
@@ -73,7 +75,7 @@ impl Exchange {
         Self {
             clock,
             counters: Counters::default(),
-            routes: RwLock::default(),
+            routes: RwLock::new(Routes::new(RandomState::new().hash_one(0))),
             holding: Mutex::new(Holding { holder, outputs: Vec::new() }),
             wants: [AtomicBool::new(false), AtomicBool::new(false)],
             clients: Slots::new(config.connections_max),
@@ -116,7 +118,7 @@ impl Exchange {
         let mut recipients = 0_usize;
         let mut shared: Option<Arc<Encodings>> = None;
         let routes = self.routes.read().unwrap_or_else(PoisonError::into_inner);
-        routes.for_each_recipient(message, |mailbox, hit| {
+        routes.for_each_recipient(message, &mut Scratch::default(), |mailbox, hit| {
             recipients += 1;
             // Most messages have one recipient, which needs no frame that others could share.
             if recipients == 2 {

@@ -19,4 +19,4 @@ pub use connection::{Connection, Ending, Input, Moment, Surroundings};
 pub use delivery::{Delivery, Encodings, SubscriptionIds};
 pub use limits::{Limits, SharedSubscriptions};
 pub use output::{Attempt, Counts, Credentials, Output, Request, Verdict};
-pub use routes::{Hit, Route, Routes, Wants};
+pub use routes::{Hit, Route, Routes, Scratch, Wants};

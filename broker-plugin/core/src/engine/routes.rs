@@ -1,319 +1,231 @@
-//! Live subscriptions of the connected sessions of this broker: who gets a message at once.
+//! Whom a message is delivered to at once: live subscriptions of the connections of this broker.
 //!
-//! A session gets each message once, however many of its filters match (3.1.1 [MQTT-3.3.5-1]): at
-//! the highest QoS of these filters, with the identifiers of all. Shared subscriptions are not here:
-//! the holder of sessions chooses a member.
+//! Decides who gets a message, and with which QoS, retain flag and subscription identifiers. It does
+//! not queue, does not encode, and knows nothing of shared subscriptions or of what a holder keeps
+//! for durable sessions. One per broker; not replicated.
+//!
+//! Each filter has its subscribers in the order of their connections. A message whose topic one
+//! filter matches goes through them as they are; several filters are merged as sorted lists, so
+//! nothing is sorted however many recipients there are.
 
-use std::collections::BTreeMap;
+mod merge;
+mod subscribers;
+#[cfg(test)]
+mod tests;
 
-use ha_types::session::{ConnectionId, SubscriptionId};
-use ha_types::{BrokerEpoch, FilterTree, Message, Qos, SessionId, TopicFilter};
+use std::collections::{BTreeMap, BTreeSet};
 
-/// One subscription of a connected session.
-#[derive(Clone, Debug, PartialEq, Eq)]
+use ha_types::session::{ConnectionId, SubscribeOptions, SubscriptionId};
+use ha_types::{BrokerEpoch, FilterTree, Message, Publisher, Qos, SessionId, TopicFilter};
+
+use merge::Merge;
+use subscribers::{Subscriber, Subscribers};
+
+/// How one subscription wants its messages.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Route {
-    /// Whose.
+    /// Whose subscription it is. A message is its own when it has this session of this broker as its
+    /// publisher: sessions of other brokers have numbers of their own, under their broker's epoch.
     pub session: SessionId,
-    /// The highest that it wants.
+    /// Comes back with each message that matches.
+    pub subscription_id: Option<SubscriptionId>,
+    /// The highest that was granted.
     pub qos: Qos,
     /// Not what the session itself published [MQTT-3.8.3-3].
     pub no_local: bool,
-    /// Retain flag as published, instead of 0.
+    /// Retain flag as published, instead of 0. Never before 5.0 [MQTT-3.3.1-9].
     pub retain_as_published: bool,
-    /// Comes with each message.
-    pub subscription_id: Option<SubscriptionId>,
-    /// What comes by this route.
+    /// What comes this way. The same for all subscriptions of a connection.
     pub wants: Wants,
 }
 
-/// What comes to a session by its routes.
+/// Which deliveries a session gets from the routes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Wants {
-    /// An ephemeral session: everything.
+    /// All: the session is ephemeral.
     All,
-    /// A durable session: what is QoS 0 for it. The rest is queued by the holder.
+    /// Those of QoS 0: the session is durable, and its holder delivers the others. A message that
+    /// one of its filters gets with QoS 1 or 2 is left to the holder altogether, so that a second
+    /// filter with QoS 0 does not deliver it twice.
     QosZero,
 }
 
-/// How a recipient gets a message.
-#[derive(Debug, PartialEq, Eq)]
+/// How one connection gets one message.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Hit<'a> {
-    /// The lower of published and granted.
+    /// The lower of published and granted; of several filters the highest [MQTT-3.3.4-2].
     pub qos: Qos,
-    /// Retain flag to send.
+    /// Retain flag to send [MQTT-3.3.1-12], [MQTT-3.3.1-13].
     pub retain: bool,
-    /// Of all matching subscriptions that have one.
+    /// Of all filters that match and have one [MQTT-3.3.4-3], [MQTT-3.3.4-4], in the order of
+    /// [`FilterTree::for_each_match`]. One that the client gave twice comes twice.
     pub subscription_ids: &'a [SubscriptionId],
 }
 
-/// The routes of all connections, with a handle of each.
+/// Memory that is used again from message to message. Grows to the number of filters of one
+/// connection that match one topic.
+#[derive(Debug, Default)]
+pub struct Scratch {
+    subscription_ids: Vec<SubscriptionId>,
+}
+
+/// The live subscriptions of all connections. `T` is a handle of a connection.
+///
+/// As large as its callers let it become: connections times subscriptions of one connection.
 #[derive(Debug)]
 pub struct Routes<T> {
-    filters: FilterTree<Subscribers<T>>,
-    by_connection: BTreeMap<ConnectionId, Vec<TopicFilter>>,
+    tree: FilterTree<Subscribers<T>>,
+    /// What each connection is subscribed to; none is empty.
+    filters: BTreeMap<ConnectionId, BTreeSet<TopicFilter>>,
+    len: usize,
 }
 
-/// Subscribers of one filter, by connection. Most filters have one.
-#[derive(Debug, Default)]
-enum Subscribers<T> {
-    #[default]
-    None,
-    One(ConnectionId, (T, Route)),
-    Many(BTreeMap<ConnectionId, (T, Route)>),
-}
+impl Route {
+    /// The route of a subscription that was granted `qos`.
+    #[must_use]
+    pub fn new(session: SessionId, options: &SubscribeOptions, qos: Qos, wants: Wants) -> Self {
+        Self {
+            session,
+            subscription_id: options.subscription_id,
+            qos,
+            no_local: options.no_local,
+            retain_as_published: options.retain_as_published,
+            wants,
+        }
+    }
 
-impl<T> Default for Routes<T> {
-    fn default() -> Self {
-        Self { filters: FilterTree::new(), by_connection: BTreeMap::new() }
+    /// `None`: the message is the session's own, and this subscription is not for those.
+    fn matched(&self, message: &Message) -> Option<Matched> {
+        let own = Publisher { session: self.session, epoch: BrokerEpoch(0) };
+        if self.no_local && message.publisher == own {
+            return None;
+        }
+        let retain = message.retain && self.retain_as_published;
+        Some(Matched { qos: self.qos.min(message.qos), retain, wants: self.wants })
     }
 }
 
-impl<T: Clone> Routes<T> {
-    /// Whether there are none.
+/// What the filters of one connection make of a message.
+#[derive(Clone, Copy, Debug)]
+struct Matched {
+    qos: Qos,
+    retain: bool,
+    wants: Wants,
+}
+
+impl Matched {
+    fn and(self, other: Self) -> Self {
+        let (qos, retain) = (self.qos.max(other.qos), self.retain || other.retain);
+        Self { qos, retain, ..self }
+    }
+
+    /// `None`: its holder delivers it.
+    fn hit(self, subscription_ids: &[SubscriptionId]) -> Option<Hit<'_>> {
+        match self.wants {
+            Wants::QosZero if self.qos > Qos::AtMostOnce => None,
+            Wants::QosZero | Wants::All => {
+                Some(Hit { qos: self.qos, retain: self.retain, subscription_ids })
+            }
+        }
+    }
+}
+
+impl<T> Routes<T> {
+    /// Nobody is subscribed. `seed`: of [`FilterTree::with_seed`].
+    #[must_use]
+    pub fn new(seed: u64) -> Self {
+        Self { tree: FilterTree::with_seed(seed), filters: BTreeMap::new(), len: 0 }
+    }
+
+    /// Number of subscriptions.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.len
+    }
+
+    /// Whether there is no subscription.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.filters.is_empty()
+        self.len == 0
     }
 
-    /// Adds a route, in place of one of the same connection and filter.
+    /// Subscribes. Replaces an existing subscription of this connection to this filter.
     pub fn add(&mut self, connection: ConnectionId, handle: T, filter: &TopicFilter, route: Route) {
-        if self.filters.entry(filter).insert(connection, (handle, route)) {
-            self.by_connection.entry(connection).or_default().push(filter.clone());
-        }
+        self.tree.entry(filter).put(Subscriber { connection, handle, route });
+        let is_new = self.filters.entry(connection).or_default().insert(filter.clone());
+        self.len += usize::from(is_new);
     }
 
-    /// Removes a route, if there is one.
+    /// Unsubscribes. Does nothing when the connection is not subscribed to the filter.
     pub fn remove(&mut self, connection: ConnectionId, filter: &TopicFilter) {
-        let Some(filters) = self.by_connection.get_mut(&connection) else { return };
-        let Some(at) = filters.iter().position(|known| known == filter) else { return };
-        filters.swap_remove(at);
+        let Some(filters) = self.filters.get_mut(&connection) else { return };
+        if !filters.remove(filter) {
+            return;
+        }
         if filters.is_empty() {
-            self.by_connection.remove(&connection);
+            self.filters.remove(&connection);
         }
-        self.filters.retain(filter, |subscribers| subscribers.remove(connection));
+        self.forget(connection, filter);
     }
 
-    /// Removes all routes of a connection.
+    /// Ends all subscriptions of a connection. Costs as much as it has, not as all have.
     pub fn remove_all(&mut self, connection: ConnectionId) {
-        for filter in self.by_connection.remove(&connection).unwrap_or_default() {
-            self.filters.retain(&filter, |subscribers| subscribers.remove(connection));
+        for filter in self.filters.remove(&connection).into_iter().flatten() {
+            self.forget(connection, &filter);
         }
     }
 
-    /// Calls `found` once for each connection that gets `message` by its routes, in the order of
-    /// connections where several filters match.
-    pub fn for_each_recipient(&self, message: &Message, mut found: impl FnMut(&T, Hit<'_>)) {
-        let mut first = None;
-        let mut others = Vec::new();
-        self.filters.for_each_match(&message.topic, |subscribers| match first {
-            None => first = Some(subscribers),
-            Some(_) => others.push(subscribers),
+    fn forget(&mut self, connection: ConnectionId, filter: &TopicFilter) {
+        self.len -= 1;
+        self.tree.retain(filter, |subscribers| {
+            subscribers.remove(connection);
+            !subscribers.is_empty()
         });
-        let Some(first) = first else { return };
-        if others.is_empty() {
-            return first
-                .for_each(|_, (handle, route)| offer(message, handle, &[route], &mut found));
-        }
-        let mut all: BTreeMap<ConnectionId, (&T, Vec<&Route>)> = BTreeMap::new();
-        for subscribers in std::iter::once(first).chain(others) {
-            subscribers.for_each(|connection, (handle, route)| {
-                all.entry(connection).or_insert((handle, Vec::new())).1.push(route);
-            });
-        }
-        for &(handle, ref routes) in all.values() {
-            offer(message, handle, routes, &mut found);
-        }
     }
-}
 
-impl<T> Subscribers<T> {
-    /// False when it replaced one.
-    fn insert(&mut self, connection: ConnectionId, subscriber: (T, Route)) -> bool {
-        match self {
-            Self::Many(many) => many.insert(connection, subscriber).is_none(),
-            Self::None => {
-                *self = Self::One(connection, subscriber);
-                true
-            }
-            Self::One(known, old) if *known == connection => {
-                *old = subscriber;
-                false
-            }
-            Self::One(..) => {
-                let mut many = BTreeMap::from([(connection, subscriber)]);
-                if let Self::One(known, old) = std::mem::take(self) {
-                    many.insert(known, old);
+    /// Calls `found` once for each connection that gets `message`, in the order of connections.
+    ///
+    /// Allocates nothing unless more than eight filters match, or `scratch` has to grow.
+    pub fn for_each_recipient(
+        &self,
+        message: &Message,
+        scratch: &mut Scratch,
+        mut found: impl FnMut(&T, Hit<'_>),
+    ) {
+        let mut merge = Merge::default();
+        self.tree.for_each_match(&message.topic, |subscribers| merge.push(subscribers));
+        match merge.only() {
+            Some(subscribers) => subscribers.for_each(|subscriber| {
+                let matched = subscriber.route.matched(message);
+                let ids = subscriber.route.subscription_id.as_slice();
+                if let Some(hit) = matched.and_then(|matched| matched.hit(ids)) {
+                    found(&subscriber.handle, hit);
                 }
-                *self = Self::Many(many);
-                true
-            }
-        }
-    }
-
-    /// Whether anybody is left.
-    fn remove(&mut self, connection: ConnectionId) -> bool {
-        match self {
-            Self::None => false,
-            Self::One(known, _) => *known != connection,
-            Self::Many(many) => {
-                many.remove(&connection);
-                !many.is_empty()
-            }
-        }
-    }
-
-    fn for_each<'a>(&'a self, mut visit: impl FnMut(ConnectionId, &'a (T, Route))) {
-        match self {
-            Self::None => (),
-            Self::One(connection, subscriber) => visit(*connection, subscriber),
-            Self::Many(many) => many.iter().for_each(|(id, subscriber)| visit(*id, subscriber)),
+            }),
+            None => merge.run(|same| scratch.deliver(message, same, &mut found)),
         }
     }
 }
 
-/// What the matching routes of one connection say together.
-fn offer<T>(message: &Message, handle: &T, routes: &[&Route], found: &mut impl FnMut(&T, Hit<'_>)) {
-    let is_own = |route: &Route| {
-        let publisher = message.publisher;
-        // Sessions of other brokers have numbers of their own, under their broker's epoch.
-        publisher.session == route.session && publisher.epoch == BrokerEpoch(0)
-    };
-    let counts = |route: &&&Route| !(route.no_local && is_own(route));
-    let granted =
-        routes.iter().filter(counts).map(|route| (route.qos, route.wants)).max_by_key(|m| m.0);
-    let Some((granted, wants)) = granted else { return };
-    let qos = message.qos.min(granted);
-    if wants == Wants::QosZero && qos > Qos::AtMostOnce {
-        return;
-    }
-    let retain =
-        message.retain && routes.iter().filter(counts).any(|route| route.retain_as_published);
-    if let [route] = routes {
-        let ids = route.subscription_id.as_slice();
-        return found(handle, Hit { qos, retain, subscription_ids: ids });
-    }
-    let ids = routes.iter().filter(counts).filter_map(|route| route.subscription_id);
-    let ids: Vec<_> = ids.collect();
-    found(handle, Hit { qos, retain, subscription_ids: &ids });
-}
-
-#[cfg(test)]
-mod tests {
-    use bytes::Bytes;
-    use ha_types::{Publisher, TopicName};
-
-    use super::*;
-
-    fn filter(text: &str) -> TopicFilter {
-        TopicFilter::parse(text.as_bytes()).unwrap()
-    }
-
-    fn message(topic: &str, qos: Qos, publisher: u64) -> Message {
-        Message {
-            topic: TopicName::parse(Bytes::copy_from_slice(topic.as_bytes())).unwrap(),
-            payload: Bytes::new(),
-            properties: Bytes::new(),
-            qos,
-            retain: true,
-            expires_at: None,
-            publisher: Publisher { session: SessionId(publisher), epoch: BrokerEpoch(0) },
+impl Scratch {
+    /// Makes one delivery of all `subscribers`, which are one connection's.
+    fn deliver<'a, T: 'a>(
+        &mut self,
+        message: &Message,
+        subscribers: impl Iterator<Item = &'a Subscriber<T>>,
+        found: &mut impl FnMut(&T, Hit<'_>),
+    ) {
+        self.subscription_ids.clear();
+        let mut all: Option<(&T, Matched)> = None;
+        for subscriber in subscribers {
+            let Some(matched) = subscriber.route.matched(message) else { continue };
+            self.subscription_ids.extend(subscriber.route.subscription_id);
+            let so_far = all.map_or(matched, |(_, so_far)| so_far.and(matched));
+            all = Some((&subscriber.handle, so_far));
         }
-    }
-
-    fn route(session: u64, qos: Qos) -> Route {
-        Route {
-            session: SessionId(session),
-            qos,
-            no_local: false,
-            retain_as_published: false,
-            subscription_id: None,
-            wants: Wants::All,
+        let Some((handle, matched)) = all else { return };
+        if let Some(hit) = matched.hit(&self.subscription_ids) {
+            found(handle, hit);
         }
-    }
-
-    type Found = Vec<(u64, Qos, bool, Vec<u32>)>;
-
-    fn found(routes: &Routes<u64>, message: &Message) -> Found {
-        let mut all = Vec::new();
-        routes.for_each_recipient(message, |handle, hit| {
-            let ids = hit.subscription_ids.iter().map(|id| id.get()).collect();
-            all.push((*handle, hit.qos, hit.retain, ids));
-        });
-        all
-    }
-
-    /// [MQTT-3.3.4-2], [MQTT-3.3.4-3], [MQTT-3.3.4-4]
-    #[test]
-    fn overlapping_filters_give_one_copy_at_the_highest_qos_with_all_identifiers() {
-        let mut routes = Routes::default();
-        let with_id = |qos, id| Route { subscription_id: SubscriptionId::new(id), ..route(1, qos) };
-        routes.add(ConnectionId(1), 1, &filter("a/+"), with_id(Qos::AtMostOnce, 7));
-        routes.add(ConnectionId(1), 1, &filter("a/b"), with_id(Qos::ExactlyOnce, 8));
-        routes.add(ConnectionId(2), 2, &filter("#"), route(2, Qos::AtLeastOnce));
-        let mut all = found(&routes, &message("a/b", Qos::ExactlyOnce, 9));
-        all.iter_mut().for_each(|(.., ids)| ids.sort_unstable());
-        let expected: Found = vec![
-            (1, Qos::ExactlyOnce, false, vec![7, 8]),
-            (2, Qos::AtLeastOnce, false, Vec::new()),
-        ];
-        assert_eq!(all, expected);
-    }
-
-    /// [MQTT-3.8.3-3]
-    #[test]
-    fn no_local_keeps_a_session_s_own_messages_away_and_no_others() {
-        let mut routes = Routes::default();
-        let no_local = Route { no_local: true, ..route(1, Qos::AtMostOnce) };
-        routes.add(ConnectionId(1), 1, &filter("a"), no_local);
-        assert_eq!(found(&routes, &message("a", Qos::AtMostOnce, 1)), []);
-        assert_eq!(found(&routes, &message("a", Qos::AtMostOnce, 2)).len(), 1);
-        let mut of_another_broker = message("a", Qos::AtMostOnce, 1);
-        of_another_broker.publisher.epoch = BrokerEpoch(4);
-        assert_eq!(found(&routes, &of_another_broker).len(), 1);
-    }
-
-    /// [MQTT-3.3.1-12], [MQTT-3.3.1-13]
-    #[test]
-    fn retain_flag_is_kept_only_where_it_is_wanted() {
-        let mut routes = Routes::default();
-        let as_published = Route { retain_as_published: true, ..route(1, Qos::AtMostOnce) };
-        routes.add(ConnectionId(1), 1, &filter("a"), as_published);
-        routes.add(ConnectionId(2), 2, &filter("a"), route(2, Qos::AtMostOnce));
-        let retain: Vec<_> =
-            found(&routes, &message("a", Qos::AtMostOnce, 9)).iter().map(|hit| hit.2).collect();
-        assert_eq!(retain, [true, false]);
-    }
-
-    #[test]
-    fn durable_session_gets_only_what_is_qos_0_for_it() {
-        let mut routes = Routes::default();
-        let durable = |qos| Route { wants: Wants::QosZero, ..route(1, qos) };
-        routes.add(ConnectionId(1), 1, &filter("a"), durable(Qos::AtLeastOnce));
-        routes.add(ConnectionId(1), 1, &filter("+"), durable(Qos::AtMostOnce));
-        assert_eq!(found(&routes, &message("a", Qos::AtLeastOnce, 9)), []);
-        assert_eq!(found(&routes, &message("a", Qos::AtMostOnce, 9)).len(), 1);
-        assert_eq!(found(&routes, &message("b", Qos::AtLeastOnce, 9)).len(), 1);
-    }
-
-    #[test]
-    fn routes_of_a_connection_go_one_by_one_or_all_at_once_and_leave_nothing() {
-        let mut routes = Routes::default();
-        for connection in 1..=3 {
-            for text in ["a", "a/#", "+"] {
-                let route = route(connection, Qos::AtMostOnce);
-                routes.add(ConnectionId(connection), connection, &filter(text), route);
-            }
-        }
-        let recipients = |routes: &Routes<u64>| -> Vec<u64> {
-            found(routes, &message("a", Qos::AtMostOnce, 9)).iter().map(|hit| hit.0).collect()
-        };
-        routes.remove_all(ConnectionId(2));
-        assert_eq!(recipients(&routes), [1, 3]);
-        for text in ["a", "a/#", "+", "+"] {
-            routes.remove(ConnectionId(1), &filter(text));
-        }
-        assert_eq!(recipients(&routes), [3]);
-        routes.remove_all(ConnectionId(3));
-        assert!(routes.is_empty() && routes.by_connection.is_empty());
     }
 }

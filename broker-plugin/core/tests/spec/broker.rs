@@ -17,7 +17,7 @@ use broker_core::codec::{
 };
 use broker_core::engine::{
     Attempt, Connection, Delivery, Encodings, Ending, Input, Limits, Moment, Output, Request,
-    Routes, Surroundings, Verdict,
+    Routes, Scratch, Surroundings, Verdict,
 };
 use broker_core::holder::{self, Holder, HolderConfig, RouteChange};
 use broker_core::host::{HostCommand, HostEvent};
@@ -83,7 +83,7 @@ impl Broker {
             refusal: None,
             now: 0,
             holder: Holder::new(config),
-            routes: Routes::default(),
+            routes: Routes::new(1),
             plugin: Alone::new(),
             links: BTreeMap::new(),
             next: 1,
@@ -325,7 +325,7 @@ impl Broker {
         self.published.push(Arc::clone(message));
         self.plugin.publish(Millis(self.now), message);
         let encodings = Arc::new(Encodings::default());
-        self.routes.for_each_recipient(message, |&connection, hit| {
+        self.routes.for_each_recipient(message, &mut Scratch::default(), |&connection, hit| {
             let delivery = Delivery {
                 message: Arc::clone(message),
                 encodings: Some(Arc::clone(&encodings)),

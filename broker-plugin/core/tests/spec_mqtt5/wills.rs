@@ -48,7 +48,8 @@ fn will_is_kept_with_the_session() {
 /// DISCONNECT 0x00, and not before.
 #[test]
 fn will_is_published_when_the_connection_ends() {
-    let endings: [&dyn Fn(&mut Broker, Client); 6] = [
+    type End<'a> = &'a dyn Fn(&mut Broker, Client);
+    let endings: [End<'_>; 6] = [
         &|broker, bob| broker.drop_socket(bob),
         &|broker, bob| broker.end(bob, Ending::Administrative),
         &|broker, bob| broker.end(bob, Ending::ShuttingDown),
