@@ -8,7 +8,7 @@ use broker_core::{Config, Mode, Plugin};
 use ha_shell::bind::{BindError, bind};
 use ha_shell::health::{self, CheckState, Health, Liveness};
 use ha_types::{ClusterMillis, Incarnation};
-use rumqttd_host::{Host, HostConfig, PluginPorts, ProbeError, StartError};
+use rumqttd_host::{AdmitAll, Host, HostConfig, PluginPorts, ProbeError, StartError};
 use tokio::sync::mpsc;
 use tokio::time;
 
@@ -67,7 +67,8 @@ pub async fn run(
     let http = bind(config.http, "HTTP_PORT").await?;
     let health = Health::new(&["listener", "engine", "cluster"]);
     let (ports, ends) = ports();
-    let host = rumqttd_host::start(listener, host_config(&config), ports).await?;
+    let host = rumqttd_host::start(host_config(&config), ports, Arc::new(AdmitAll)).await?;
+    tokio::spawn(host.entrance().accept(listener));
     let host = Arc::new(host);
     let plugin = Plugin::new(core_config(&config));
     let mut plugin = plugin::start(plugin, config.ha_servers.clone(), ends, health.clone());
