@@ -99,20 +99,7 @@ impl BrokerConfig {
         if config.listen.port() == config.http.port() {
             return Err(settings.error_at(CONFIG, "HTTP_PORT", "PORT_NO is the same"));
         }
-        config.check_rumqttd(settings)?;
         Ok(config)
-    }
-
-    /// What the rumqttd host would silently do without.
-    fn check_rumqttd(&self, settings: &Settings) -> Result<(), ConfigError> {
-        let of = &self.authentication;
-        let is_checked = !of.allow_anonymous || of.password_file.is_some() || of.acl_file.is_some();
-        if self.host == HostKind::Rumqttd && is_checked {
-            let message = "it checks neither passwords nor access; \
-                           without PASSWORD_FILE and ACL_FILE, and with ALLOW_ANONYMOUS = YES, it may run";
-            return Err(settings.error_at(CONFIG, "HOST", message));
-        }
-        Ok(())
     }
 }
 
@@ -196,16 +183,6 @@ mod tests {
     fn older_spelling_is_accepted() {
         let text = "[CONFIG]\n[HASERVER]\nHASERVER_ENABLED=1\nHASERVER_IP=ha\nHASERVER_PORT=2009\n";
         assert_eq!(configured(text).unwrap().ha_servers, ["ha:2009"]);
-    }
-
-    #[test]
-    fn rumqttd_is_refused_where_it_would_let_everybody_in() {
-        let error = configured("[CONFIG]\nHOST = rumqttd\n").unwrap_err();
-        assert!(error.starts_with("x.conf:2: HOST = rumqttd: it checks neither"), "{error}");
-        let text = "[CONFIG]\nHOST = rumqttd\n[AUTHENTICATION]\nALLOW_ANONYMOUS = YES\n";
-        assert_eq!(configured(text).unwrap().host, HostKind::Rumqttd);
-        assert!(configured(&format!("{text}ACL_FILE = a\n")).is_err());
-        assert!(configured(&format!("{text}PASSWORD_FILE = p\n")).is_err());
     }
 
     #[test]

@@ -70,7 +70,9 @@ impl Engine {
         if config.host == HostKind::Rumqttd {
             let PluginPorts { publishes, events, commands } = ports;
             let ports = rumqttd_host::PluginPorts { publishes, events, commands };
-            let host = rumqttd_host::start(listener, rumqttd_config(config), ports).await?;
+            let admission = Arc::new(Doorkeeper(gate));
+            let host = rumqttd_host::start(rumqttd_config(config), ports, admission).await?;
+            tokio::spawn(host.entrance().accept(listener));
             return Ok(Self::Rumqttd(Box::new(host)));
         }
         let host = session_host::start(session_config(config), Arc::new(Doorkeeper(gate)), ports)?;
@@ -113,6 +115,7 @@ impl Engine {
                     publishes_in: stats.publishes_in,
                     deliveries_out: stats.deliveries_out,
                     dropped: stats.dropped,
+                    denied: stats.denied,
                     ..HostStats::default()
                 }
             }

@@ -27,6 +27,7 @@ struct Families {
     received: Total,
     sent: Total,
     dropped: Total,
+    denied: Total,
 }
 
 /// Metrics that follow the plugin's snapshot and the host's counters.
@@ -61,6 +62,11 @@ impl Families {
         registry.register("received_messages", "Messages taken from clients", f.received);
         registry.register("sent_messages", "PUBLISH packets written to clients", f.sent);
         registry.register("dropped_messages", "Messages the engine could not pass on", f.dropped);
+        registry.register(
+            "denied_messages",
+            "Publishes and deliveries that the access rules did not allow",
+            f.denied,
+        );
     }
 
     fn refresh(&self, plugin: Snapshot, host: &HostStats) {
@@ -77,5 +83,6 @@ impl Families {
         total(&self.received, host.publishes_in);
         total(&self.sent, host.deliveries_out);
         total(&self.dropped, host.dropped);
+        total(&self.denied, host.denied);
     }
 }

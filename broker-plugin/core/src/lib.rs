@@ -5,7 +5,7 @@
 //! may be answered. It does no I/O, knows no clock and never waits; the shell in `broker-plugin`
 //! feeds it and does what it says.
 //!
-//! [`codec`] is MQTT on the wire, for the host that is an engine of our own.
+//! [`codec`] is MQTT on the wire, and [`access`] what a host asks before it lets a client do anything.
 //!
 //! What is *not* here: sockets (the shell's).
 //!

@@ -25,6 +25,9 @@ pub struct HostConfig {
     pub packet_bytes_max: usize,
     /// How long a connection may take to send its CONNECT. Then it is closed.
     pub connect_timeout: Duration,
+    /// How long credentials may take to be judged. Then the client is refused: 0x89, before 5.0
+    /// code 3.
+    pub admit_timeout: Duration,
     /// How long a client may take nothing of what is written to it. Then it is closed.
     pub write_timeout: Duration,
     /// QoS 2 publishes that a client may have in flight. More end the connection: 0x93.
@@ -53,6 +56,7 @@ impl Default for HostConfig {
             sessions_max: 10_000,
             packet_bytes_max: PACKET_BYTES_DEFAULT,
             connect_timeout: Duration::from_secs(10),
+            admit_timeout: Duration::from_secs(10),
             write_timeout: Duration::from_secs(30),
             receive_maximum: 100,
             topic_aliases_max: 32,

@@ -16,6 +16,8 @@ pub struct HostStats {
     /// Messages dropped: from the cluster with a topic that cannot be routed here or with malformed
     /// properties, or larger than the Maximum Packet Size of the client that they were for.
     pub dropped: u64,
+    /// Publishes and deliveries that the access rules did not allow.
+    pub denied: u64,
 }
 
 /// Counters that every connection shares.
@@ -24,6 +26,7 @@ pub(crate) struct Counters {
     publishes_in: AtomicU64,
     deliveries_out: AtomicU64,
     dropped: AtomicU64,
+    denied: AtomicU64,
 }
 
 impl Counters {
@@ -39,6 +42,10 @@ impl Counters {
         self.dropped.fetch_add(1, Ordering::Relaxed);
     }
 
+    pub(crate) fn count_denied(&self) {
+        self.denied.fetch_add(1, Ordering::Relaxed);
+    }
+
     pub(crate) fn stats(&self, (connections, sessions): (usize, usize)) -> HostStats {
         HostStats {
             connections,
@@ -46,6 +53,7 @@ impl Counters {
             publishes_in: self.publishes_in.load(Ordering::Relaxed),
             deliveries_out: self.deliveries_out.load(Ordering::Relaxed),
             dropped: self.dropped.load(Ordering::Relaxed),
+            denied: self.denied.load(Ordering::Relaxed),
         }
     }
 }

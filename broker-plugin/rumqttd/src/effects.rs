@@ -2,12 +2,12 @@
 
 use std::sync::Arc;
 
+use broker_core::codec::Will;
 use broker_core::host::{HostEvent, HostPublish};
 use ha_types::SessionId;
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::sleep_until;
 
-use crate::codec::connect::Will;
 use crate::registry::Effect;
 use crate::router::envelope::Enveloped;
 use crate::router::injector::Injecting;
@@ -71,7 +71,7 @@ async fn perform(shared: &Shared, link: &mut Injecting, effect: Effect) {
 fn for_plugin(session: SessionId, will: &Will) -> HostPublish {
     HostPublish {
         topic: will.topic.clone(),
-        payload: will.payload.clone(),
+        payload: will.payload.as_bytes().clone(),
         properties: will.properties.clone(),
         qos: will.qos,
         retain: will.retain,
@@ -83,7 +83,7 @@ fn for_plugin(session: SessionId, will: &Will) -> HostPublish {
 fn enveloped(session: SessionId, will: Will) -> Enveloped {
     Enveloped {
         topic: will.topic,
-        payload: will.payload,
+        payload: will.payload.as_bytes().clone(),
         properties: will.properties,
         expires_in_s: will.expires_in_s,
         qos: will.qos,

@@ -4,15 +4,15 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use broker_core::host::{HostCommand, HostEvent, HostPublish};
-use tokio::net::TcpListener;
 use tokio::sync::{Mutex, Semaphore, mpsc, oneshot, watch};
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
 
+use crate::admission::Admission;
 use crate::config::{HostConfig, InvalidConfig};
 use crate::counters::HostStats;
 use crate::effects::{self, JOBS_MAX, Job};
-use crate::front::accept::{self, HANDSHAKES_MAX, Phase};
+use crate::front::entrance::{Entrance, HANDSHAKES_MAX, Phase};
 use crate::registry::{Registry, RegistryLimits};
 use crate::router::injector::{self, Injecting, Injector};
 use crate::router::link::{LinkMaker, LinkPlan, RouterGone};
@@ -57,24 +57,23 @@ impl From<RouterGone> for StartError {
 #[derive(Debug)]
 pub struct Host {
     shared: Arc<Shared>,
-    phase: watch::Sender<Phase>,
     died: watch::Receiver<bool>,
     prober: Mutex<Prober>,
-    /// One permit for each socket.
-    sockets: Arc<Semaphore>,
-    sockets_max: u32,
+    /// One permit for each connection.
+    places: Arc<Semaphore>,
+    places_max: u32,
     tasks: Vec<JoinHandle<()>>,
 }
 
-/// Starts router and tasks on the current tokio runtime. `listener` is bound; nothing is accepted
-/// before [`Host::open`].
+/// Starts router and tasks on the current tokio runtime. Connections come through
+/// [`Host::entrance`]; none is served before [`Host::open`].
 ///
 /// # Errors
 /// [`StartError`]; nothing is left running.
 pub async fn start(
-    listener: TcpListener,
     config: HostConfig,
     plugin: PluginPorts,
+    admission: Arc<dyn Admission>,
 ) -> Result<Host, StartError> {
     config.check()?;
     let links = LinkMaker::start(config.router()).map_err(StartError::Thread)?;
@@ -91,29 +90,32 @@ pub async fn start(
         connections_max: config.connections_max,
         sessions_max: config.sessions_max,
     };
-    let sockets_max = config.connections_max.saturating_add(HANDSHAKES_MAX);
-    let sockets_max = u32::try_from(sockets_max.min(Semaphore::MAX_PERMITS)).unwrap_or(u32::MAX);
+    let places_max = config.connections_max.saturating_add(HANDSHAKES_MAX);
+    let places_max = u32::try_from(places_max.min(Semaphore::MAX_PERMITS)).unwrap_or(u32::MAX);
     let (jobs, queue) = mpsc::channel(JOBS_MAX);
     let PluginPorts { publishes, events, commands } = plugin;
-    let outlets = Outlets { publishes, events, jobs, links, closing };
+    let outlets = Outlets { admission, publishes, events, jobs, links, closing };
     let shared = Arc::new(Shared::new(config, Registry::new(limits), outlets));
-    let (phase, phases) = watch::channel(Phase::Closed);
     let (death, died) = watch::channel(false);
-    let sockets = Arc::new(Semaphore::new(sockets_max as usize));
-    let accepting = accept::run(Arc::clone(&shared), listener, phases, Arc::clone(&sockets));
+    let places = Arc::new(Semaphore::new(places_max as usize));
     let tasks = vec![
-        tokio::spawn(accepting),
         tokio::spawn(injector::run(Arc::clone(&shared), commands, injector)),
         tokio::spawn(effects::run(Arc::clone(&shared), queue, wills)),
         tokio::spawn(watch_for_death(idle, death)),
     ];
-    Ok(Host { shared, phase, died, prober: Mutex::new(prober), sockets, sockets_max, tasks })
+    Ok(Host { shared, died, prober: Mutex::new(prober), places, places_max, tasks })
 }
 
 impl Host {
-    /// Begins to accept connections. Until then they wait in the listener's backlog.
+    /// Where listeners bring connections.
+    #[must_use]
+    pub fn entrance(&self) -> Entrance {
+        Entrance::new(Arc::clone(&self.shared), Arc::clone(&self.places))
+    }
+
+    /// Begins to serve connections. Until then they wait in the listeners' backlogs.
     pub fn open(&self) {
-        self.phase.send_if_modified(|phase| {
+        self.shared.phase.send_if_modified(|phase| {
             let opens = *phase == Phase::Closed;
             if opens {
                 *phase = Phase::Open;
@@ -159,12 +161,12 @@ impl Host {
     }
 
     async fn say_goodbye(&self) {
-        self.phase.send_replace(Phase::Stopped);
+        self.shared.phase.send_replace(Phase::Stopped);
         for connection in self.shared.registry().connections() {
             connection.send_replace(Some(Ending::ShuttingDown));
         }
-        // All permits: no socket is left.
-        let _ = self.sockets.acquire_many(self.sockets_max).await;
+        // All permits: no connection is left.
+        let _ = self.places.acquire_many(self.places_max).await;
         let effects = self.shared.registry().end_all();
         for effect in effects {
             let _ = self.shared.jobs.send(Job::Effect(effect)).await;
@@ -177,7 +179,7 @@ impl Host {
 
 impl Drop for Host {
     fn drop(&mut self) {
-        self.phase.send_replace(Phase::Stopped);
+        self.shared.phase.send_replace(Phase::Stopped);
         for connection in self.shared.registry().connections() {
             connection.send_replace(Some(Ending::ShuttingDown));
         }

@@ -8,9 +8,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
+use broker_core::codec::{NEVER_EXPIRES, PacketId, Will};
 use ha_types::{Millis, SessionId};
 
-use crate::codec::connect::{NEVER_EXPIRES, Will};
 use crate::front::subscriptions::{Remembered, Subscriptions};
 use crate::router::link::LinkPlan;
 use crate::slots::{Slot, Slots};
@@ -26,7 +26,7 @@ pub(crate) struct Session {
     pub(crate) slot: Slot,
     pub(crate) subscriptions: Subscriptions,
     /// QoS 2 packet ids that the client has not released.
-    pub(crate) received: BTreeSet<u16>,
+    pub(crate) received: BTreeSet<PacketId>,
 }
 
 /// What the host must do, in the order given.

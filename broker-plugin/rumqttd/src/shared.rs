@@ -8,9 +8,11 @@ use ha_types::{Millis, TopicFilter};
 use tokio::sync::{Notify, mpsc, watch};
 use tokio::time::Instant;
 
+use crate::admission::Admission;
 use crate::config::HostConfig;
 use crate::counters::Counters;
 use crate::effects::Job;
+use crate::front::entrance::Phase;
 use crate::registry::Registry;
 use crate::router::injector::Subscribing;
 use crate::router::link::LinkMaker;
@@ -32,6 +34,9 @@ pub(crate) type Kick = Arc<watch::Sender<Option<Ending>>>;
 #[derive(Debug)]
 pub(crate) struct Shared {
     pub(crate) config: HostConfig,
+    pub(crate) admission: Arc<dyn Admission>,
+    /// Where the host is in its life.
+    pub(crate) phase: watch::Sender<Phase>,
     registry: Mutex<Registry<Kick>>,
     filters: Mutex<BTreeSet<TopicFilter>>,
     pub(crate) subscribing: Subscribing,
@@ -47,9 +52,10 @@ pub(crate) struct Shared {
     started: Instant,
 }
 
-/// The ends of the host that lead outside.
+/// The ends of the host that lead outside of its front.
 #[derive(Debug)]
 pub(crate) struct Outlets {
+    pub(crate) admission: Arc<dyn Admission>,
     pub(crate) publishes: mpsc::Sender<HostPublish>,
     pub(crate) events: mpsc::Sender<HostEvent>,
     pub(crate) jobs: mpsc::Sender<Job>,
@@ -61,6 +67,8 @@ impl Shared {
     pub(crate) fn new(config: HostConfig, registry: Registry<Kick>, outlets: Outlets) -> Self {
         Self {
             config,
+            admission: outlets.admission,
+            phase: watch::Sender::new(Phase::Closed),
             registry: Mutex::new(registry),
             filters: Mutex::new(BTreeSet::new()),
             subscribing: Subscribing::default(),

@@ -7,10 +7,13 @@ use e2e::{Program, TemporaryFolder, run};
 /// Made by mosquitto_passwd: the password of both is "secret word".
 const PASSWORDS: &str = include_str!("../../../broker-plugin/auth/tests/passwords");
 
-fn broker(folder: &TemporaryFolder) -> Program {
+const HOSTS: [&str; 2] = ["session", "rumqttd"];
+
+fn broker(host: &str, folder: &TemporaryFolder) -> Program {
     folder.write("passwords", PASSWORDS);
     folder.write("acl", "user alice\ntopic readwrite a/#\npattern read own/%c\n");
     let mut broker = Program::broker("broker", folder.path());
+    broker.set("CONFIG.HOST", host);
     broker.set("AUTHENTICATION.ALLOW_ANONYMOUS", "NO");
     let path = |name: &str| folder.path().join(name).display().to_string();
     broker.set("AUTHENTICATION.PASSWORD_FILE", &path("passwords"));
@@ -27,8 +30,14 @@ fn mosquitto(program: &str, broker: &Program, arguments: &[&str]) -> Output {
 
 #[test]
 fn client_comes_in_with_its_password_and_not_without() {
+    for host in HOSTS {
+        client_comes_in_with_its_password_and_not_without_at(host);
+    }
+}
+
+fn client_comes_in_with_its_password_and_not_without_at(host: &str) {
     let folder = TemporaryFolder::new();
-    let broker = broker(&folder);
+    let broker = broker(host, &folder);
     let publish = |arguments: &[&str]| {
         let message = ["-t", "a/b", "-m", "x", "-q", "1"];
         mosquitto("mosquitto_pub", &broker, &[&message[..], arguments].concat())
@@ -45,8 +54,14 @@ fn client_comes_in_with_its_password_and_not_without() {
 
 #[test]
 fn rules_hold_for_publishing_subscribing_and_each_delivery() {
+    for host in HOSTS {
+        rules_hold_for_publishing_subscribing_and_each_delivery_at(host);
+    }
+}
+
+fn rules_hold_for_publishing_subscribing_and_each_delivery_at(host: &str) {
     let folder = TemporaryFolder::new();
-    let broker = broker(&folder);
+    let broker = broker(host, &folder);
     let as_user = |program, user, arguments: &[&str]| {
         let who = ["-u", user, "-P", "secret word", "-V", "mqttv5"];
         mosquitto(program, &broker, &[&who[..], arguments].concat())

@@ -17,6 +17,7 @@ mod feed;
 mod handshake;
 mod inflow;
 mod outflow;
+mod reauthentication;
 mod serving;
 mod subscribing;
 mod throttle;

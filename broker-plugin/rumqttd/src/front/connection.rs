@@ -8,21 +8,20 @@ mod subscribing;
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
+use broker_core::access::{Access, Action, Identity};
+use broker_core::codec::{
+    Ack, Flow, Frame, FromClient, FromServer, PacketId, Publish, Reason, Recipient, Remarks,
+};
 use broker_core::host::{Delivery, HostEvent, HostPublish};
 use bytes::BytesMut;
-use ha_types::{SessionId, Ticket};
+use ha_types::{Qos, SessionId, Ticket, TopicName};
 use tokio::sync::oneshot;
 use tokio::time::Instant;
 
 use super::ending::End;
-use super::inflow::{Admission, Inflow, InflowLimits, Unroutable, acknowledgement};
+use super::inflow::{Inflow, InflowLimits, Intake, Unroutable};
 use super::outflow::Outflow;
 use super::subscriptions::{Change, Granted, Remembered, Subscriptions};
-use crate::codec::encode::{self, AckKind, Peer};
-use crate::codec::frame::Frame;
-use crate::codec::packet::{self, Packet};
-use crate::codec::publish::Publish;
-use crate::codec::{Reason, Version};
 use crate::router::envelope::{self, Enveloped, Tell};
 use crate::router::injector::Answer;
 use crate::router::link::{RouterGone, SharedLink};
@@ -45,7 +44,7 @@ pub(crate) enum Pause {
 #[derive(Debug)]
 pub(crate) struct Publishing {
     pub(crate) message: HostPublish,
-    packet_id: u16,
+    flow: Flow,
 }
 
 /// A SUBSCRIBE that the plugin has been asked about.
@@ -54,7 +53,7 @@ pub(crate) struct Subscribing {
     pub(crate) answer: oneshot::Receiver<Answer>,
     pub(crate) give_up_at: Instant,
     ticket: Ticket,
-    packet_id: u16,
+    packet_id: PacketId,
     reasons: Vec<Reason>,
     granted: Vec<Granted>,
     /// What the session has when the cluster agrees.
@@ -67,7 +66,10 @@ pub(crate) struct Subscribing {
 #[derive(Debug)]
 pub(crate) struct Connection {
     pub(crate) shared: Arc<Shared>,
-    pub(crate) peer: Peer,
+    pub(crate) recipient: Recipient,
+    pub(crate) identity: Identity,
+    /// The rules as they were at the last turn of the connection's task.
+    access: Arc<dyn Access>,
     pub(crate) session: SessionId,
     pub(crate) subscriptions: Subscriptions,
     pub(crate) remembered: Remembered,
@@ -86,11 +88,12 @@ pub(crate) struct Connection {
 /// What a connection begins with.
 #[derive(Debug)]
 pub(crate) struct Beginning {
-    pub(crate) peer: Peer,
+    pub(crate) recipient: Recipient,
+    pub(crate) identity: Identity,
     pub(crate) receive_maximum: u16,
     pub(crate) session: SessionId,
     pub(crate) subscriptions: Subscriptions,
-    pub(crate) received: BTreeSet<u16>,
+    pub(crate) received: BTreeSet<PacketId>,
     pub(crate) remembered: Remembered,
     pub(crate) link: SharedLink,
 }
@@ -102,8 +105,10 @@ impl Connection {
             receive_maximum: shared.config.receive_maximum,
         };
         Self {
+            recipient: beginning.recipient,
+            identity: beginning.identity,
+            access: shared.admission.access(),
             shared,
-            peer: beginning.peer,
             session: beginning.session,
             subscriptions: beginning.subscriptions,
             remembered: beginning.remembered,
@@ -117,7 +122,7 @@ impl Connection {
     }
 
     /// What the session must remember: subscriptions and QoS 2 packet ids.
-    pub(crate) fn into_memory(self) -> (Subscriptions, BTreeSet<u16>) {
+    pub(crate) fn into_memory(self) -> (Subscriptions, BTreeSet<PacketId>) {
         (self.subscriptions, self.inflow.into_received())
     }
 
@@ -126,62 +131,99 @@ impl Connection {
         self.link.push(router_packets(self.subscriptions.restore(), Tell::Nobody))
     }
 
+    /// Sees rules that were changed meanwhile.
+    pub(crate) fn refresh_access(&mut self) {
+        self.access = self.shared.admission.access();
+    }
+
     /// Takes one packet of the client.
     pub(crate) fn take_frame(&mut self, frame: Frame, out: &mut BytesMut) -> Result<(), End> {
-        match packet::decode(self.peer.version, frame)? {
-            Packet::Publish(publish) => self.take_publish(publish, out)?,
-            Packet::Puback(ack) => self.outflow.puback(ack.packet_id),
-            Packet::Pubrec(ack) => self.outflow.pubrec(ack.packet_id, ack.reason),
-            Packet::Pubcomp(ack) => self.outflow.pubcomp(ack.packet_id),
-            Packet::Pubrel(ack) => {
+        match FromClient::decode(self.recipient.version, frame)? {
+            FromClient::Publish(publish) => self.take_publish(publish, out)?,
+            FromClient::Puback(ack) => self.outflow.puback(ack.packet_id),
+            FromClient::Pubrec(ack) => self.outflow.pubrec(ack.packet_id, ack.reason),
+            FromClient::Pubcomp(ack) => self.outflow.pubcomp(ack.packet_id),
+            FromClient::Pubrel(ack) => {
                 let reason = self.inflow.release(ack.packet_id);
-                let pubcomp = (AckKind::Pubcomp, ack.packet_id);
-                encode::ack(out, &self.peer, pubcomp, (reason, None));
+                self.answer(&FromServer::Pubcomp(Ack::new(ack.packet_id, reason)), out)?;
             }
-            Packet::Subscribe(subscribe) => self.take_subscribe(&subscribe)?,
-            Packet::Unsubscribe(unsubscribe) => self.take_unsubscribe(&unsubscribe, out)?,
-            Packet::Pingreq => out.extend_from_slice(&encode::PINGRESP),
-            Packet::Disconnect(disconnect) => return Err(End::Left(disconnect)),
+            FromClient::Subscribe(subscribe) => self.take_subscribe(&subscribe)?,
+            FromClient::Unsubscribe(unsubscribe) => self.take_unsubscribe(&unsubscribe, out)?,
+            FromClient::Pingreq => self.answer(&FromServer::Pingresp, out)?,
+            FromClient::Disconnect(disconnect) => return Err(End::Left(disconnect)),
+            FromClient::Auth(_) => {
+                let why = "AUTH without an authentication method in CONNECT";
+                return Err(End::Refused(Reason::PROTOCOL_ERROR, why.to_owned()));
+            }
         }
-        Ok(self.write_outputs(out)?)
+        self.write_outputs(out)
+    }
+
+    fn answer(&self, packet: &FromServer, out: &mut BytesMut) -> Result<(), End> {
+        Ok(packet.encode(&self.recipient, out)?)
+    }
+
+    fn allows(&self, action: Action<'_>) -> bool {
+        self.access.allows(&self.identity, action)
     }
 
     fn take_publish(&mut self, publish: Publish, out: &mut BytesMut) -> Result<(), End> {
-        let admission = self
+        let (identity, access) = (&self.identity, &self.access);
+        let allows = |topic: &TopicName| access.allows(identity, Action::Publish(topic.as_str()));
+        let intake = self
             .inflow
-            .admit(&publish)
+            .admit(&publish, allows)
             .map_err(|violation| End::Refused(violation.reason(), violation.to_string()))?;
-        match admission {
-            Admission::Forward(topic) => {
-                let message = HostPublish {
-                    topic,
-                    payload: publish.payload,
-                    properties: publish.properties,
-                    qos: publish.qos,
-                    retain: publish.retain,
-                    expires_in_s: publish.expires_in_s,
-                    session: self.session,
-                };
-                let publishing = Publishing { message, packet_id: publish.packet_id };
-                self.pause = Some(Pause::Publishing(Box::new(publishing)));
-            }
-            Admission::Repeat => {
-                let pubrec = (AckKind::Pubrec, publish.packet_id);
-                encode::ack(out, &self.peer, pubrec, (Reason::SUCCESS, None));
-            }
-            Admission::Refuse(unroutable) => self.refuse(&publish, unroutable, out)?,
-        }
-        Ok(())
-    }
-
-    fn refuse(&self, of: &Publish, why: Unroutable, out: &mut BytesMut) -> Result<(), End> {
-        let (reason, why) = (Reason::TOPIC_NAME_INVALID, why.to_string());
-        match acknowledgement(of.qos) {
-            Some(kind) if self.peer.version == Version::V5 => {
-                encode::ack(out, &self.peer, (kind, of.packet_id), (reason, Some(&why)));
+        match intake {
+            Intake::Forward(topic) => {
+                let flow = publish.flow;
+                let message = self.host_publish(publish, topic);
+                self.pause = Some(Pause::Publishing(Box::new(Publishing { message, flow })));
                 Ok(())
             }
-            _ => Err(End::Refused(reason, why)),
+            Intake::Repeat => self.acknowledge(publish.flow, Reason::SUCCESS, None, out),
+            Intake::Deny => {
+                self.shared.counters.count_denied();
+                self.acknowledge(publish.flow, Reason::NOT_AUTHORIZED, None, out)
+            }
+            Intake::Refuse(unroutable) => self.refuse(publish.flow, unroutable, out),
+        }
+    }
+
+    fn host_publish(&self, publish: Publish, topic: TopicName) -> HostPublish {
+        HostPublish {
+            topic,
+            payload: publish.payload,
+            properties: publish.properties,
+            qos: publish.flow.qos(),
+            retain: publish.retain,
+            expires_in_s: publish.expires_in_s,
+            session: self.session,
+        }
+    }
+
+    fn refuse(&self, flow: Flow, why: Unroutable, out: &mut BytesMut) -> Result<(), End> {
+        let reason = Reason::TOPIC_NAME_INVALID;
+        if flow.qos() == Qos::AtMostOnce || !self.recipient.version.has_properties() {
+            return Err(End::Refused(reason, why.to_string()));
+        }
+        self.acknowledge(flow, reason, Some(why), out)
+    }
+
+    /// PUBACK or PUBREC; nothing at QoS 0. Before 5.0 they have no reason.
+    fn acknowledge(
+        &self,
+        flow: Flow,
+        reason: Reason,
+        why: Option<Unroutable>,
+        out: &mut BytesMut,
+    ) -> Result<(), End> {
+        let remarks = why.map(|why| Remarks::because(why.to_string())).unwrap_or_default();
+        let ack = |packet_id| Ack { packet_id, reason, remarks };
+        match flow {
+            Flow::AtMostOnce => Ok(()),
+            Flow::AtLeastOnce(id) => self.answer(&FromServer::Puback(ack(id)), out),
+            Flow::ExactlyOnce(id) => self.answer(&FromServer::Pubrec(ack(id)), out),
         }
     }
 
@@ -191,14 +233,10 @@ impl Connection {
         publishing: Publishing,
         out: &mut BytesMut,
     ) -> Result<(), End> {
-        let Publishing { message, packet_id } = publishing;
-        let qos = message.qos;
+        let Publishing { message, flow } = publishing;
         self.shared.counters.count_publish();
         self.link.push(vec![envelope::publish(&enveloped(message))])?;
-        if let Some(kind) = acknowledgement(qos) {
-            encode::ack(out, &self.peer, (kind, packet_id), (Reason::SUCCESS, None));
-        }
-        Ok(())
+        self.acknowledge(flow, Reason::SUCCESS, None, out)
     }
 }
 

@@ -1,7 +1,7 @@
 //! Why connections end, and what that means for client, session and will. Pure.
 
-use crate::codec::connect::Will;
-use crate::codec::{DecodeError, Reason, packet};
+use broker_core::codec::{DecodeError, Disconnect, Reason, TooLarge, Will};
+
 use crate::router::link::RouterGone;
 
 /// Why a connection ends.
@@ -10,7 +10,7 @@ pub(crate) enum End {
     /// The client closed its socket, or the network did.
     Closed,
     /// The client sent DISCONNECT.
-    Left(packet::Disconnect),
+    Left(Disconnect),
     /// We end it, and tell 5.0 why.
     Refused(Reason, String),
     /// The router has died.
@@ -20,6 +20,13 @@ pub(crate) enum End {
 impl From<RouterGone> for End {
     fn from(_: RouterGone) -> Self {
         Self::RouterGone
+    }
+}
+
+impl From<TooLarge> for End {
+    fn from(_: TooLarge) -> Self {
+        let why = "an answer is larger than the client's Maximum Packet Size";
+        Self::Refused(Reason::PACKET_TOO_LARGE, why.to_owned())
     }
 }
 
@@ -64,18 +71,19 @@ pub(crate) fn outcome(end: End, session_expiry_s: u32, will: Option<Box<Will>>) 
 
 #[cfg(test)]
 mod tests {
+    use broker_core::codec::Binary;
+
     use super::*;
-    use crate::codec::packet::Disconnect;
 
     fn left(reason: Reason, session_expiry_s: Option<u32>) -> End {
-        End::Left(Disconnect { reason, session_expiry_s })
+        End::Left(Disconnect { reason, session_expiry_s, ..Disconnect::default() })
     }
 
     fn will() -> Option<Box<Will>> {
         let topic = ha_types::TopicName::parse(bytes::Bytes::from_static(b"w")).unwrap();
         Some(Box::new(Will {
             topic,
-            payload: bytes::Bytes::new(),
+            payload: Binary::default(),
             qos: ha_types::Qos::AtMostOnce,
             retain: false,
             properties: bytes::Bytes::new(),
@@ -88,7 +96,7 @@ mod tests {
     #[test]
     fn only_a_normal_disconnect_takes_the_will_away() {
         assert_eq!(outcome(left(Reason::SUCCESS, None), 0, will()).will, None);
-        assert_eq!(outcome(left(Reason(0x04), None), 0, will()).will, will());
+        assert_eq!(outcome(left(Reason::DISCONNECT_WITH_WILL, None), 0, will()).will, will());
         assert_eq!(outcome(End::Closed, 0, will()).will, will());
     }
 

@@ -6,11 +6,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use ha_types::{InvalidTopic, Qos, TopicName};
-
-use crate::codec::encode::AckKind;
-use crate::codec::publish::Publish;
-use crate::codec::{DecodeError, Reason};
+use broker_core::codec::{Flow, PacketId, Publish, Reason, Topic, TopicAlias};
+use ha_types::TopicName;
 
 /// Why a topic cannot be served here although MQTT allows it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -18,9 +15,18 @@ pub(crate) enum Unroutable {
     /// rumqttd slices the first byte off and panics.
     #[error("this host cannot route topics that begin with a non-ASCII character")]
     NonAscii,
-    /// Reserved to the server (`$SYS`, `$CONTROL`), or never matched by rumqttd.
+    /// Never matched by rumqttd.
     #[error("this host does not route topics that begin with $")]
     Dollar,
+}
+
+/// First levels of topics that only the server publishes to.
+const RESERVED: [&[u8]; 2] = [b"$SYS", b"$CONTROL"];
+
+/// Whether only the server may publish to this topic.
+pub(crate) fn is_reserved(topic: &TopicName) -> bool {
+    let first_level = topic.as_bytes().split(|byte| *byte == b'/').next();
+    first_level.is_some_and(|level| RESERVED.contains(&level))
 }
 
 /// Checks that the router can be given this topic.
@@ -34,24 +40,26 @@ pub(crate) fn routable(topic: &TopicName) -> Result<(), Unroutable> {
 
 /// What to do with a PUBLISH.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum Admission {
+pub(crate) enum Intake {
     /// Forward to plugin and router, then acknowledge.
     Forward(TopicName),
     /// A QoS 2 message that was forwarded before: acknowledge only.
     Repeat,
-    /// Answer with this acknowledgement and reason; at QoS 0, and to 3.1.1, end the connection.
+    /// The client may not. To 5.0 the acknowledgement says so; 3.1.1 has no words for it.
+    Deny,
+    /// Answer with this acknowledgement and reason; at QoS 0, and before 5.0, end the connection.
     Refuse(Unroutable),
 }
 
 /// Why a PUBLISH ends the connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum Violation {
-    /// Alias 0, above our maximum, or unknown.
-    #[error(transparent)]
-    Decode(#[from] DecodeError),
-    /// Not a topic name.
-    #[error("invalid topic name: {0}")]
-    Topic(#[from] InvalidTopic),
+    /// [MQTT-3.3.2-9]
+    #[error("topic alias above the announced maximum")]
+    AliasTooHigh,
+    /// Nothing was published by this alias on this connection.
+    #[error("protocol error: a topic alias that was not set")]
+    AliasUnknown,
     /// More QoS 2 exchanges than our Receive Maximum.
     #[error("more than Receive Maximum QoS 2 publishes in flight")]
     ReceiveMaximum,
@@ -61,8 +69,8 @@ impl Violation {
     /// What DISCONNECT says.
     pub(crate) fn reason(self) -> Reason {
         match self {
-            Self::Decode(error) => error.reason(),
-            Self::Topic(_) => Reason::TOPIC_NAME_INVALID,
+            Self::AliasTooHigh => Reason::TOPIC_ALIAS_INVALID,
+            Self::AliasUnknown => Reason::PROTOCOL_ERROR,
             Self::ReceiveMaximum => Reason::RECEIVE_MAXIMUM_EXCEEDED,
         }
     }
@@ -79,162 +87,76 @@ pub(crate) struct InflowLimits {
 #[derive(Debug)]
 pub(crate) struct Inflow {
     limits: InflowLimits,
-    aliases: BTreeMap<u16, TopicName>,
+    aliases: BTreeMap<TopicAlias, TopicName>,
     /// QoS 2 packet ids between PUBLISH and PUBREL, at most Receive Maximum.
-    received: BTreeSet<u16>,
+    received: BTreeSet<PacketId>,
 }
 
 impl Inflow {
     /// `received` are the QoS 2 packet ids that the session remembers.
-    pub(crate) fn new(limits: InflowLimits, received: BTreeSet<u16>) -> Self {
+    pub(crate) fn new(limits: InflowLimits, received: BTreeSet<PacketId>) -> Self {
         Self { limits, aliases: BTreeMap::new(), received }
     }
 
     /// What the session must remember.
-    pub(crate) fn into_received(self) -> BTreeSet<u16> {
+    pub(crate) fn into_received(self) -> BTreeSet<PacketId> {
         self.received
     }
 
-    /// Decides about one PUBLISH.
-    pub(crate) fn admit(&mut self, publish: &Publish) -> Result<Admission, Violation> {
-        let topic = self.resolve(publish)?;
-        if publish.qos == Qos::ExactlyOnce && self.received.contains(&publish.packet_id) {
-            return Ok(Admission::Repeat);
+    /// Decides about one PUBLISH. `allows`: whether the client may publish to a topic.
+    pub(crate) fn admit(
+        &mut self,
+        publish: &Publish,
+        allows: impl FnOnce(&TopicName) -> bool,
+    ) -> Result<Intake, Violation> {
+        let topic = self.resolve(&publish.topic)?;
+        let exactly_once = match publish.flow {
+            Flow::ExactlyOnce(id) => Some(id),
+            Flow::AtMostOnce | Flow::AtLeastOnce(_) => None,
+        };
+        // Before the checks: what was forwarded once is not denied afterwards.
+        if exactly_once.is_some_and(|id| self.received.contains(&id)) {
+            return Ok(Intake::Repeat);
+        }
+        if is_reserved(&topic) {
+            return Ok(Intake::Deny);
         }
         if let Err(unroutable) = routable(&topic) {
-            return Ok(Admission::Refuse(unroutable));
+            return Ok(Intake::Refuse(unroutable));
         }
-        if publish.qos == Qos::ExactlyOnce {
+        if !allows(&topic) {
+            return Ok(Intake::Deny);
+        }
+        if let Some(id) = exactly_once {
             if self.received.len() >= usize::from(self.limits.receive_maximum) {
                 return Err(Violation::ReceiveMaximum);
             }
-            self.received.insert(publish.packet_id);
+            self.received.insert(id);
         }
-        Ok(Admission::Forward(topic))
+        Ok(Intake::Forward(topic))
     }
 
     /// Ends a QoS 2 exchange; the reason for PUBCOMP.
-    pub(crate) fn release(&mut self, packet_id: u16) -> Reason {
-        if self.received.remove(&packet_id) { Reason::SUCCESS } else { Reason::PACKET_ID_NOT_FOUND }
+    pub(crate) fn release(&mut self, id: PacketId) -> Reason {
+        if self.received.remove(&id) { Reason::SUCCESS } else { Reason::PACKET_ID_NOT_FOUND }
     }
 
-    fn resolve(&mut self, publish: &Publish) -> Result<TopicName, Violation> {
-        let Some(alias) = publish.topic_alias else {
-            return Ok(TopicName::parse(publish.topic.clone())?);
-        };
-        if alias == 0 || alias > self.limits.topic_aliases_max {
-            return Err(DecodeError::TopicAlias.into());
+    fn resolve(&mut self, topic: &Topic) -> Result<TopicName, Violation> {
+        let max = self.limits.topic_aliases_max;
+        match topic {
+            Topic::Name(name) => Ok(name.clone()),
+            Topic::Both(_, alias) | Topic::Alias(alias) if alias.get() > max => {
+                Err(Violation::AliasTooHigh)
+            }
+            Topic::Both(name, alias) => {
+                // Otherwise an alias would keep the whole packet in memory.
+                self.aliases.insert(*alias, name.detached());
+                Ok(name.clone())
+            }
+            Topic::Alias(alias) => self.aliases.get(alias).cloned().ok_or(Violation::AliasUnknown),
         }
-        if publish.topic.is_empty() {
-            let unknown = DecodeError::Protocol("a topic alias that was not set");
-            return self.aliases.get(&alias).cloned().ok_or(unknown.into());
-        }
-        let topic = TopicName::parse(publish.topic.clone())?;
-        self.aliases.insert(alias, topic.clone());
-        Ok(topic)
-    }
-}
-
-/// How a PUBLISH of this QoS is acknowledged; `None` at QoS 0.
-pub(crate) fn acknowledgement(qos: Qos) -> Option<AckKind> {
-    match qos {
-        Qos::AtMostOnce => None,
-        Qos::AtLeastOnce => Some(AckKind::Puback),
-        Qos::ExactlyOnce => Some(AckKind::Pubrec),
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use bytes::Bytes;
-
-    use super::*;
-
-    fn inflow() -> Inflow {
-        let limits = InflowLimits { topic_aliases_max: 2, receive_maximum: 2 };
-        Inflow::new(limits, BTreeSet::new())
-    }
-
-    fn publish(topic: &'static str) -> Publish {
-        Publish {
-            qos: Qos::AtMostOnce,
-            retain: false,
-            packet_id: 0,
-            topic: Bytes::from_static(topic.as_bytes()),
-            topic_alias: None,
-            expires_in_s: None,
-            properties: Bytes::new(),
-            payload: Bytes::new(),
-        }
-    }
-
-    fn qos_2(packet_id: u16) -> Publish {
-        Publish { qos: Qos::ExactlyOnce, packet_id, ..publish("t") }
-    }
-
-    fn forward(topic: &'static str) -> Result<Admission, Violation> {
-        Ok(Admission::Forward(TopicName::parse(Bytes::from_static(topic.as_bytes())).unwrap()))
-    }
-
-    #[test]
-    fn topic_that_would_panic_the_router_is_refused() {
-        let refused = Ok(Admission::Refuse(Unroutable::NonAscii));
-        assert_eq!(inflow().admit(&publish("é/x")), refused);
-        assert_eq!(inflow().admit(&publish("x/é")), forward("x/é"));
-    }
-
-    #[test]
-    fn topics_of_the_server_are_refused() {
-        for topic in ["$SYS/a", "$CONTROL/a", "$share/g/a", "$x"] {
-            let admission = inflow().admit(&publish(topic));
-            assert_eq!(admission, Ok(Admission::Refuse(Unroutable::Dollar)), "{topic}");
-        }
-    }
-
-    #[test]
-    fn topic_with_wildcards_ends_the_connection() {
-        let admission = inflow().admit(&publish("a/#"));
-        assert_eq!(admission.unwrap_err().reason(), Reason::TOPIC_NAME_INVALID);
-    }
-
-    #[test]
-    fn topic_alias_stands_for_its_topic_until_it_is_set_again() {
-        let mut inflow = inflow();
-        let alias = |topic| Publish { topic_alias: Some(2), ..publish(topic) };
-        assert_eq!(inflow.admit(&alias("")).unwrap_err().reason(), Reason::PROTOCOL_ERROR);
-        assert_eq!(inflow.admit(&alias("a")), forward("a"));
-        assert_eq!(inflow.admit(&alias("")), forward("a"));
-        assert_eq!(inflow.admit(&alias("b")), forward("b"));
-        assert_eq!(inflow.admit(&alias("")), forward("b"));
-    }
-
-    /// [MQTT-3.3.2-8], [MQTT-3.3.2-9]
-    #[test]
-    fn topic_alias_above_the_announced_maximum_is_invalid() {
-        for alias in [0, 3] {
-            let admission = inflow().admit(&Publish { topic_alias: Some(alias), ..publish("a") });
-            assert_eq!(admission.unwrap_err().reason(), Reason::TOPIC_ALIAS_INVALID);
-        }
-    }
-
-    /// [MQTT-4.3.3-10]
-    #[test]
-    fn repeated_qos_2_publish_is_not_forwarded_until_it_was_released() {
-        let mut inflow = inflow();
-        assert_eq!(inflow.admit(&qos_2(7)), forward("t"));
-        assert_eq!(inflow.admit(&qos_2(7)), Ok(Admission::Repeat));
-        assert_eq!(inflow.release(7), Reason::SUCCESS);
-        assert_eq!(inflow.release(7), Reason::PACKET_ID_NOT_FOUND);
-        assert_eq!(inflow.admit(&qos_2(7)), forward("t"));
-    }
-
-    #[test]
-    fn qos_2_publish_beyond_receive_maximum_ends_the_connection() {
-        let mut inflow = inflow();
-        assert!(inflow.admit(&qos_2(1)).is_ok());
-        assert!(inflow.admit(&qos_2(2)).is_ok());
-        assert_eq!(inflow.admit(&qos_2(3)), Err(Violation::ReceiveMaximum));
-        inflow.release(1);
-        assert!(inflow.admit(&qos_2(3)).is_ok());
-    }
-}
+mod tests;

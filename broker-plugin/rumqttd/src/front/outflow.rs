@@ -7,12 +7,12 @@
 //! the router hears of it in its own. Retained messages are the host's: their packet ids begin
 //! above the router's 1 to 100.
 
+use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, VecDeque};
 
-use ha_types::Qos;
-
-use crate::codec::Reason;
-use crate::codec::encode::Outgoing;
+use broker_core::codec::{Flow, PacketId, Publish, Reason, SubscriptionId, Topic};
+use bytes::Bytes;
+use ha_types::{Qos, TopicName};
 
 /// First packet id of retained messages.
 const OWN_ID_FIRST: u16 = 1_001;
@@ -20,30 +20,54 @@ const OWN_ID_FIRST: u16 = 1_001;
 /// Where a message comes from, and so who hears of its acknowledgement.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Source {
-    /// The router waits for it at this QoS. QoS 0: it does not wait.
-    Router {
-        /// Zero at QoS 0.
-        packet_id: u16,
-        /// Of the subscription.
-        qos: Qos,
-    },
+    /// The router waits at the QoS of the subscription. QoS 0: it does not wait.
+    Router(Flow),
     /// A retained message that the host sends.
     Retained,
+}
+
+/// A message to one subscriber. It gets its packet identifier when it is sent.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Outgoing {
+    pub(crate) topic: TopicName,
+    pub(crate) payload: Bytes,
+    /// Wire encoding without length: what the publisher sent.
+    pub(crate) properties: Bytes,
+    pub(crate) expires_in_s: Option<u32>,
+    pub(crate) subscription_id: Option<SubscriptionId>,
+    /// The lower one of message and subscription.
+    pub(crate) qos: Qos,
+    pub(crate) retain: bool,
+}
+
+impl Outgoing {
+    fn publish(self, flow: Flow) -> Publish {
+        Publish {
+            flow,
+            dup: false,
+            retain: self.retain,
+            topic: Topic::Name(self.topic),
+            expires_in_s: self.expires_in_s,
+            subscription_ids: self.subscription_id.into_iter().collect(),
+            properties: self.properties,
+            payload: self.payload,
+        }
+    }
 }
 
 /// What the connection must do, in the order given.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Output {
-    /// Write a PUBLISH. Packet id zero at QoS 0.
-    Publish(Outgoing, u16),
+    /// Write a PUBLISH.
+    Publish(Publish),
     /// Write a PUBREL.
-    Pubrel(u16, Reason),
+    Pubrel(PacketId, Reason),
     /// Give the router a PUBACK.
-    RouterPuback(u16),
+    RouterPuback(PacketId),
     /// Give the router a PUBREC.
-    RouterPubrec(u16),
+    RouterPubrec(PacketId),
     /// Give the router a PUBCOMP.
-    RouterPubcomp(u16),
+    RouterPubcomp(PacketId),
 }
 
 /// How far an exchange with the client is.
@@ -71,7 +95,7 @@ impl Stage {
 /// A message that the router waits for.
 #[derive(Clone, Copy, Debug)]
 struct Flight {
-    id: u16,
+    id: PacketId,
     router_qos: Qos,
     stage: Stage,
 }
@@ -89,7 +113,7 @@ pub(crate) struct Outflow {
     /// PUBREC given to the router, PUBCOMP not yet, in its order.
     releases: VecDeque<Flight>,
     /// Exchanges of retained messages.
-    own: BTreeMap<u16, Stage>,
+    own: BTreeMap<PacketId, Stage>,
     own_id_next: u16,
     /// PUBRELs of the router that answer our PUBRECs and say nothing new.
     pubrels_expected: usize,
@@ -121,7 +145,7 @@ impl Outflow {
         let stage = if message.qos == Qos::AtMostOnce { Stage::Done } else { Stage::Unsent };
         self.register(source, stage);
         if stage == Stage::Done {
-            self.outputs.push(Output::Publish(message, 0));
+            self.outputs.push(Output::Publish(message.publish(Flow::AtMostOnce)));
         } else {
             self.waiting.push_back((source, message));
         }
@@ -135,19 +159,19 @@ impl Outflow {
     }
 
     /// The client did not take the message of this packet id, because it was too large to write.
-    pub(crate) fn unsendable(&mut self, id: u16) {
+    pub(crate) fn unsendable(&mut self, id: PacketId) {
         self.settle(id, |stage| stage.is_on_wire(), Stage::Done);
         self.advance();
     }
 
     /// A PUBACK of the client. An unknown one is ignored.
-    pub(crate) fn puback(&mut self, id: u16) {
+    pub(crate) fn puback(&mut self, id: PacketId) {
         self.settle(id, |stage| stage == Stage::Puback, Stage::Done);
         self.advance();
     }
 
     /// A PUBREC of the client.
-    pub(crate) fn pubrec(&mut self, id: u16, reason: Reason) {
+    pub(crate) fn pubrec(&mut self, id: PacketId, reason: Reason) {
         let next = if reason.is_failure() { Stage::Done } else { Stage::Pubcomp };
         let known = self.settle(id, |stage| stage == Stage::Pubrec, next)
             || self.stage_of(id) == Some(Stage::Pubcomp);
@@ -160,14 +184,14 @@ impl Outflow {
     }
 
     /// A PUBCOMP of the client. An unknown one is ignored.
-    pub(crate) fn pubcomp(&mut self, id: u16) {
+    pub(crate) fn pubcomp(&mut self, id: PacketId) {
         self.settle(id, |stage| stage == Stage::Pubcomp, Stage::Done);
         self.advance();
     }
 
     /// A PUBREL of the router: an answer to our PUBREC, or, first thing on a resumed session, the
     /// rest of an exchange that the client must finish.
-    pub(crate) fn router_pubrel(&mut self, id: u16) {
+    pub(crate) fn router_pubrel(&mut self, id: PacketId) {
         if self.pubrels_expected > 0 {
             self.pubrels_expected -= 1;
             return;
@@ -178,26 +202,26 @@ impl Outflow {
     }
 
     fn register(&mut self, source: Source, stage: Stage) {
-        if let Source::Router { packet_id: id, qos: router_qos } = source
-            && router_qos != Qos::AtMostOnce
+        if let Source::Router(flow) = source
+            && let Some(id) = flow.packet_id()
         {
-            self.flights.push_back(Flight { id, router_qos, stage });
+            self.flights.push_back(Flight { id, router_qos: flow.qos(), stage });
         }
     }
 
-    fn stages(&mut self) -> impl Iterator<Item = (u16, &mut Stage)> {
+    fn stages(&mut self) -> impl Iterator<Item = (PacketId, &mut Stage)> {
         // Releases first: the router may use an id again while its PUBCOMP is missing.
         let router = self.releases.iter_mut().chain(self.flights.iter_mut());
         let own = self.own.iter_mut().map(|(&id, stage)| (id, stage));
         router.map(|flight| (flight.id, &mut flight.stage)).chain(own)
     }
 
-    fn stage_of(&mut self, id: u16) -> Option<Stage> {
+    fn stage_of(&mut self, id: PacketId) -> Option<Stage> {
         self.stages().find(|(of, _)| *of == id).map(|(_, stage)| *stage)
     }
 
     /// Moves the exchange `id`, when it is in the `expected` stage, to `next`.
-    fn settle(&mut self, id: u16, expected: impl Fn(Stage) -> bool, next: Stage) -> bool {
+    fn settle(&mut self, id: PacketId, expected: impl Fn(Stage) -> bool, next: Stage) -> bool {
         let found = self.stages().find(|(of, stage)| *of == id && expected(**stage));
         let Some((_, stage)) = found else { return false };
         *stage = next;
@@ -244,29 +268,35 @@ impl Outflow {
             _ => Stage::Puback,
         };
         let id = match source {
-            Source::Router { packet_id, .. } => {
+            Source::Router(flow) => {
                 let sent = self
                     .flights
                     .iter_mut()
-                    .find(|flight| flight.id == packet_id && flight.stage == Stage::Unsent);
-                sent.expect("a waiting message of the router is in flight").stage = stage;
-                packet_id
+                    .find(|of| Some(of.id) == flow.packet_id() && of.stage == Stage::Unsent);
+                let sent = sent.expect("a waiting message of the router is in flight");
+                sent.stage = stage;
+                sent.id
             }
             Source::Retained => self.own_id(stage),
         };
         self.on_wire += 1;
-        self.outputs.push(Output::Publish(message, id));
+        let flow = match stage {
+            Stage::Pubrec => Flow::ExactlyOnce(id),
+            _ => Flow::AtLeastOnce(id),
+        };
+        self.outputs.push(Output::Publish(message.publish(flow)));
     }
 
     /// A free packet id: Receive Maximum exchanges never fill the 64,535 ids.
-    fn own_id(&mut self, stage: Stage) -> u16 {
-        while self.own.contains_key(&self.own_id_next) {
+    fn own_id(&mut self, stage: Stage) -> PacketId {
+        loop {
+            let id = PacketId::new(self.own_id_next).expect("own ids begin above zero");
             self.own_id_next = self.own_id_next.checked_add(1).unwrap_or(OWN_ID_FIRST);
+            if let Entry::Vacant(free) = self.own.entry(id) {
+                free.insert(stage);
+                return id;
+            }
         }
-        let id = self.own_id_next;
-        self.own_id_next = id.checked_add(1).unwrap_or(OWN_ID_FIRST);
-        self.own.insert(id, stage);
-        id
     }
 }
 

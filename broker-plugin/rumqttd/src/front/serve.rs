@@ -3,18 +3,18 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use broker_core::codec::{Disconnect, FromServer, Reason, Remarks};
 use rumqttd::local::LinkRx;
-use tokio::net::TcpStream;
-use tokio::sync::{OwnedSemaphorePermit, watch};
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::sync::watch;
 use tokio::time::{Instant, sleep_until};
 
 use super::connection::{Beginning, Connection, Pause};
 use super::ending::{End, outcome};
-use super::handshake::{Connected, shake, take_will};
-use super::socket::Socket;
+use super::handshake::{Connected, shake};
+use super::socket::{Listening, Moved, Socket};
 use super::subscriptions::Remembered;
-use crate::codec::Reason;
-use crate::codec::encode::{self, Peer};
+use crate::admission::Origin;
 use crate::effects::Job;
 use crate::registry::{Release, Session};
 use crate::router::envelope::{self, FromRouter};
@@ -25,29 +25,32 @@ use crate::shared::{Ending, Shared};
 /// A day: when nothing is due, it does not matter when we look.
 const IDLE: Duration = Duration::from_secs(86_400);
 
-/// Serves one socket until its end. `permit` counts sockets.
-pub(crate) async fn serve(shared: Arc<Shared>, stream: TcpStream, permit: OwnedSemaphorePermit) {
-    // Acknowledgements are small and waited for. A socket that cannot do this works all the same.
-    let _ = stream.set_nodelay(true);
+/// What MQTT needs of a stream.
+pub(crate) trait Stream: AsyncRead + AsyncWrite + Unpin + Send {}
+
+impl<S: AsyncRead + AsyncWrite + Unpin + Send> Stream for S {}
+
+/// Serves one connection until its end.
+pub(crate) async fn serve(shared: Arc<Shared>, stream: impl Stream, origin: Origin) {
     let mut socket = Socket::new(stream);
-    if let Ok(connected) = shake(&shared, &mut socket).await {
+    if let Ok(connected) = shake(&shared, &mut socket, origin).await {
         serve_connected(shared, &mut socket, connected).await;
     }
     socket.linger().await;
-    drop(permit);
 }
 
-async fn serve_connected(shared: Arc<Shared>, socket: &mut Socket, connected: Connected) {
-    let Connected { mut connect, client_id, generation, session, plan, opened, kicked } = connected;
-    let will = take_will(&mut connect);
+async fn serve_connected(
+    shared: Arc<Shared>,
+    socket: &mut Socket<impl Stream>,
+    connected: Connected,
+) {
+    let Connected { connect, client_id, identity, generation, session, plan, opened, kicked } =
+        connected;
+    let (recipient, will) = (connect.recipient(), connect.will.map(Box::new));
     let Session { id, slot, subscriptions, received } = session;
-    let peer = Peer {
-        version: connect.version,
-        packet_bytes_max: connect.packet_bytes_max,
-        wants_reasons: connect.wants_reasons,
-    };
     let beginning = Beginning {
-        peer,
+        recipient,
+        identity,
         receive_maximum: connect.receive_maximum,
         session: id,
         subscriptions,
@@ -85,7 +88,9 @@ async fn serve_connected(shared: Arc<Shared>, socket: &mut Socket, connected: Co
         let _ = shared.jobs.send(Job::Effect(effect)).await;
     }
     if let Some((reason, why)) = ending.farewell {
-        encode::disconnect(&mut socket.to_client.bytes, &peer, reason, Some(&why));
+        let disconnect = Disconnect::because(reason, Remarks::because(why));
+        // A client that takes no packet of this size is disconnected all the same.
+        let _ = FromServer::Disconnect(disconnect).encode(&recipient, &mut socket.to_client.bytes);
     }
 }
 
@@ -115,8 +120,7 @@ struct Task {
 
 enum Happened {
     Kicked,
-    Heard(std::io::Result<usize>),
-    Wrote(std::io::Result<()>),
+    Moved(Moved),
     Notified(FromRouter),
     RouterGone,
     Published,
@@ -127,7 +131,7 @@ enum Happened {
 }
 
 impl Task {
-    async fn run(&mut self, socket: &mut Socket) -> End {
+    async fn run(&mut self, socket: &mut Socket<impl Stream>) -> End {
         let restored = match self.connection.remembered {
             Remembered::Beyond => self.connection.restore().map_err(End::from),
             Remembered::Connection => Ok(()),
@@ -139,15 +143,16 @@ impl Task {
                 return end;
             }
             let happened = self.wait(socket).await;
+            self.connection.refresh_access();
             outcome = self.react(happened, socket).await;
         }
     }
 
     /// Takes the packets that have arrived, until something must be waited for.
-    fn take_frames(&mut self, socket: &mut Socket) -> Result<(), End> {
+    fn take_frames(&mut self, socket: &mut Socket<impl Stream>) -> Result<(), End> {
         let bytes_max = self.connection.shared.config.packet_bytes_max;
         while self.is_listening(socket) {
-            let Some(frame) = socket.from_client.next_frame(bytes_max)? else { return Ok(()) };
+            let Some(frame) = socket.next_frame(bytes_max)? else { return Ok(()) };
             self.heard_at = Instant::now();
             self.connection.take_frame(frame, &mut socket.to_client.bytes)?;
             self.publish_if_room(socket)?;
@@ -156,7 +161,7 @@ impl Task {
     }
 
     /// The usual case without a turn of the loop: the plugin has room.
-    fn publish_if_room(&mut self, socket: &mut Socket) -> Result<(), End> {
+    fn publish_if_room(&mut self, socket: &mut Socket<impl Stream>) -> Result<(), End> {
         let Some(Pause::Publishing(_)) = self.connection.pause else { return Ok(()) };
         let shared = Arc::clone(&self.connection.shared);
         let Ok(permit) = shared.publishes.try_reserve() else { return Ok(()) };
@@ -167,21 +172,22 @@ impl Task {
         Ok(())
     }
 
-    fn is_listening(&self, socket: &Socket) -> bool {
+    fn is_listening(&self, socket: &Socket<impl Stream>) -> bool {
         self.connection.pause.is_none() && !socket.to_client.is_high()
     }
 
-    async fn wait(&mut self, socket: &mut Socket) -> Happened {
+    async fn wait(&mut self, socket: &mut Socket<impl Stream>) -> Happened {
         let due = self.due(socket);
-        let is_listening = self.is_listening(socket);
+        let listening = match self.is_listening(socket) {
+            true => Listening::Yes,
+            false => Listening::No,
+        };
         let shared = &*self.connection.shared;
         let pause = &mut self.connection.pause;
         let takes_more = !socket.to_client.is_high() && !self.connection.router_confirmed;
-        let has_output = !socket.to_client.bytes.is_empty();
         tokio::select! {
             _ = self.kicked.changed() => Happened::Kicked,
-            heard = socket.from_client.fill(), if is_listening => Happened::Heard(heard),
-            wrote = socket.to_client.drain(), if has_output => Happened::Wrote(wrote),
+            moved = socket.turn(listening) => Happened::Moved(moved),
             notified = self.notifications.next(), if takes_more => match notified {
                 Ok(Some(notification)) => Happened::Notified(envelope::open(notification)),
                 Ok(None) => Happened::Notified(FromRouter::Nothing),
@@ -192,13 +198,16 @@ impl Task {
         }
     }
 
-    async fn react(&mut self, happened: Happened, socket: &mut Socket) -> Result<(), End> {
+    async fn react(
+        &mut self,
+        happened: Happened,
+        socket: &mut Socket<impl Stream>,
+    ) -> Result<(), End> {
         let out = &mut socket.to_client.bytes;
         match happened {
             Happened::Kicked => Err(self.kicked_end()),
-            Happened::Heard(Ok(1..)) => Ok(()),
-            Happened::Heard(_) | Happened::Wrote(Err(_)) => Err(End::Closed),
-            Happened::Wrote(Ok(())) => Ok(()),
+            Happened::Moved(Moved::Read(Ok(1..)) | Moved::Wrote(Ok(()))) => Ok(()),
+            Happened::Moved(Moved::Read(_) | Moved::Wrote(Err(_))) => Err(End::Closed),
             Happened::Notified(first) => self.take_notifications(first, socket).await,
             Happened::RouterGone => Err(End::RouterGone),
             Happened::Published => match self.connection.pause.take() {
@@ -234,7 +243,7 @@ impl Task {
     async fn take_notifications(
         &mut self,
         first: FromRouter,
-        socket: &mut Socket,
+        socket: &mut Socket<impl Stream>,
     ) -> Result<(), End> {
         let mut next = Some(first);
         while let Some(notification) = next {
@@ -277,9 +286,9 @@ impl Task {
     }
 
     /// When to look whether the client is too slow.
-    fn due(&mut self, socket: &mut Socket) -> Instant {
+    fn due(&mut self, socket: &mut Socket<impl Stream>) -> Instant {
         let now = Instant::now();
-        if socket.to_client.bytes.is_empty() {
+        if !socket.to_client.is_pending() {
             socket.to_client.progress_at = now;
         }
         if !self.is_listening(socket) {
@@ -288,11 +297,11 @@ impl Task {
         }
         let silent = self.keep_alive.map(|keep_alive| self.heard_at + keep_alive);
         let stalled = socket.to_client.progress_at + self.connection.shared.config.write_timeout;
-        let stalled = (!socket.to_client.bytes.is_empty()).then_some(stalled);
+        let stalled = socket.to_client.is_pending().then_some(stalled);
         silent.into_iter().chain(stalled).min().unwrap_or(now + IDLE)
     }
 
-    fn check_deadlines(&mut self, socket: &mut Socket) -> Result<(), End> {
+    fn check_deadlines(&mut self, socket: &mut Socket<impl Stream>) -> Result<(), End> {
         let now = Instant::now();
         let is_silent = self.keep_alive.is_some_and(|keep_alive| self.heard_at + keep_alive <= now);
         if is_silent && self.is_listening(socket) {
@@ -300,9 +309,9 @@ impl Task {
             return Err(End::Refused(Reason::KEEP_ALIVE_TIMEOUT, why.to_owned()));
         }
         let write_timeout = self.connection.shared.config.write_timeout;
-        if !socket.to_client.bytes.is_empty() && socket.to_client.progress_at + write_timeout <= now
-        {
-            socket.to_client.bytes.clear();
+        let is_stalled = socket.to_client.progress_at + write_timeout <= now;
+        if socket.to_client.is_pending() && is_stalled {
+            socket.to_client.give_up();
             return Err(End::Closed);
         }
         Ok(())

@@ -6,12 +6,11 @@
 
 use std::collections::BTreeMap;
 
+use broker_core::codec::{
+    FilterRequest, Reason, RetainHandling, Subscribe, SubscriptionId, SubscriptionOptions,
+};
 use broker_core::host::{NewSubscription, RetainedWanted};
-use bytes::Bytes;
 use ha_types::{Qos, Subscription, TopicFilter};
-
-use crate::codec::packet::{FilterRequest, Options, Subscribe};
-use crate::codec::{DecodeError, Reason, Version};
 
 /// What the router must be told, in the order given.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -49,7 +48,7 @@ pub(crate) struct Granted {
     pub(crate) no_local: bool,
     pub(crate) retain_as_published: bool,
     /// Subscription Identifier.
-    pub(crate) id: Option<u32>,
+    pub(crate) id: Option<SubscriptionId>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -92,12 +91,11 @@ pub(crate) struct Subscriptions {
 
 /// The circumstances of a SUBSCRIBE.
 #[derive(Debug)]
-pub(crate) struct Terms<Room> {
-    pub(crate) version: Version,
+pub(crate) struct Terms<Refusal> {
     pub(crate) remembered: Remembered,
     pub(crate) subscriptions_max: usize,
-    /// Whether the router may be given this filter.
-    pub(crate) room: Room,
+    /// Why the session cannot have this filter; `None`: it can.
+    pub(crate) refusal: Refusal,
 }
 
 impl Subscriptions {
@@ -107,50 +105,42 @@ impl Subscriptions {
     }
 
     /// Takes a SUBSCRIBE.
-    ///
-    /// # Errors
-    /// What ends the connection.
     pub(crate) fn subscribe(
         &mut self,
         packet: &Subscribe,
-        terms: &mut Terms<impl FnMut(&TopicFilter) -> bool>,
-    ) -> Result<Accepted, DecodeError> {
+        terms: &mut Terms<impl FnMut(&TopicFilter) -> Option<Reason>>,
+    ) -> Accepted {
         let mut accepted =
             Accepted { reasons: vec![], new: vec![], granted: vec![], changes: vec![] };
         for request in &packet.filters {
-            let subscription = match self.judge(request, terms)? {
-                Ok(subscription) => subscription,
-                Err(reason) => {
-                    accepted.reasons.push(reason);
-                    continue;
-                }
-            };
+            if let Some(refusal) = self.refusal(&request.subscription, terms) {
+                accepted.reasons.push(refusal);
+                continue;
+            }
             let granted = granted(&request.options, packet.subscription_id);
-            let retained = retained_wanted(terms.version, &subscription, &request.options);
             accepted.reasons.push(Reason(granted.qos.level()));
             accepted.granted.push(granted);
-            self.insert(&subscription, granted, &mut accepted.changes);
-            accepted.new.push(NewSubscription { subscription, retained });
+            self.insert(&request.subscription, granted, &mut accepted.changes);
+            accepted.new.push(NewSubscription {
+                subscription: request.subscription.clone(),
+                retained: retained_wanted(request),
+            });
         }
-        Ok(accepted)
+        accepted
     }
 
     /// Takes an UNSUBSCRIBE.
-    pub(crate) fn unsubscribe(&mut self, filters: &[Bytes]) -> Removed {
+    pub(crate) fn unsubscribe(&mut self, filters: &[Subscription]) -> Removed {
         let mut removed = Removed { reasons: vec![], subscriptions: vec![], changes: vec![] };
-        for filter in filters {
-            let Ok(subscription) = Subscription::parse(filter) else {
-                removed.reasons.push(Reason::TOPIC_FILTER_INVALID);
-                continue;
-            };
-            let Some(entry) = self.entries.remove(&subscription) else {
+        for subscription in filters {
+            let Some(entry) = self.entries.remove(subscription) else {
                 removed.reasons.push(Reason::NO_SUBSCRIPTION_EXISTED);
                 continue;
             };
             self.forget(&entry);
             removed.reasons.push(Reason::SUCCESS);
-            removed.changes.push(Change::Unsubscribe { path: router_path(&subscription) });
-            removed.subscriptions.push(subscription);
+            removed.changes.push(Change::Unsubscribe { path: router_path(subscription) });
+            removed.subscriptions.push(subscription.clone());
         }
         if !removed.changes.is_empty() {
             removed.changes.extend(self.rejoin_groups());
@@ -171,31 +161,23 @@ impl Subscriptions {
         entries.map(|(subscription, entry)| join(subscription, entry))
     }
 
-    fn judge(
+    fn refusal(
         &self,
-        request: &FilterRequest,
-        terms: &mut Terms<impl FnMut(&TopicFilter) -> bool>,
-    ) -> Result<Result<Subscription, Reason>, DecodeError> {
-        let Ok(subscription) = Subscription::parse(&request.filter) else {
-            return Ok(Err(Reason::TOPIC_FILTER_INVALID));
-        };
+        subscription: &Subscription,
+        terms: &mut Terms<impl FnMut(&TopicFilter) -> Option<Reason>>,
+    ) -> Option<Reason> {
         let is_shared = matches!(subscription, Subscription::Shared(_));
-        if is_shared && terms.version == Version::V5 && request.options.no_local {
-            // [MQTT-3.8.3-4]
-            return Err(DecodeError::Protocol("No Local on a shared subscription"));
-        }
         if is_shared && terms.remembered == Remembered::Beyond {
-            return Ok(Err(Reason::SHARED_NOT_SUPPORTED));
+            return Some(Reason::SHARED_SUBSCRIPTIONS_NOT_SUPPORTED);
         }
         if subscription.filter().as_str().starts_with('$') {
-            return Ok(Err(Reason::TOPIC_FILTER_INVALID));
+            return Some(Reason::TOPIC_FILTER_INVALID);
         }
-        let is_new = !self.entries.contains_key(&subscription);
-        let is_full = is_new && self.entries.len() >= terms.subscriptions_max;
-        if is_full || !(terms.room)(subscription.filter()) {
-            return Ok(Err(Reason::QUOTA_EXCEEDED));
+        let is_new = !self.entries.contains_key(subscription);
+        if is_new && self.entries.len() >= terms.subscriptions_max {
+            return Some(Reason::QUOTA_EXCEEDED);
         }
-        Ok(Ok(subscription))
+        (terms.refusal)(subscription.filter())
     }
 
     fn insert(&mut self, subscription: &Subscription, granted: Granted, changes: &mut Vec<Change>) {
@@ -230,7 +212,7 @@ impl Subscriptions {
     }
 }
 
-fn granted(options: &Options, id: Option<u32>) -> Granted {
+fn granted(options: &SubscriptionOptions, id: Option<SubscriptionId>) -> Granted {
     Granted {
         qos: options.qos,
         no_local: options.no_local,
@@ -258,18 +240,14 @@ fn router_path(subscription: &Subscription) -> String {
     }
 }
 
-fn retained_wanted(
-    version: Version,
-    subscription: &Subscription,
-    options: &Options,
-) -> RetainedWanted {
-    if matches!(subscription, Subscription::Shared(_)) {
+fn retained_wanted(request: &FilterRequest) -> RetainedWanted {
+    if matches!(request.subscription, Subscription::Shared(_)) {
         return RetainedWanted::Never;
     }
-    match (version, options.retain_handling) {
-        (Version::V311, _) | (Version::V5, 0) => RetainedWanted::Always,
-        (Version::V5, 1) => RetainedWanted::IfNew,
-        (Version::V5, _) => RetainedWanted::Never,
+    match request.options.retain_handling {
+        RetainHandling::AtSubscribe => RetainedWanted::Always,
+        RetainHandling::IfNew => RetainedWanted::IfNew,
+        RetainHandling::Never => RetainedWanted::Never,
     }
 }
 

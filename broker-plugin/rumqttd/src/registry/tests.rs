@@ -1,3 +1,4 @@
+use broker_core::codec::Binary;
 use bytes::Bytes;
 use ha_types::{Qos, TopicName};
 
@@ -20,7 +21,7 @@ fn clean(client_id: &str, session_expiry_s: u32) -> Claim {
 fn will(delay_s: u32) -> Box<Will> {
     Box::new(Will {
         topic: TopicName::parse(Bytes::from_static(b"w")).unwrap(),
-        payload: Bytes::new(),
+        payload: Binary::default(),
         qos: Qos::AtMostOnce,
         retain: false,
         properties: Bytes::new(),

@@ -5,6 +5,7 @@
 //! that it hands on unread, as an envelope: one byte of QoS and retain flag, eight bytes of
 //! publishing session, then the opaque properties. It is opened for each subscriber.
 
+use broker_core::codec::{Flow, PacketId};
 use bytes::{Buf, BufMut, Bytes, BytesMut};
 use ha_types::{Qos, SessionId, TopicName};
 use rumqttd::Notification;
@@ -33,7 +34,7 @@ pub(crate) struct Enveloped {
 /// A message that the router forwards to one subscription.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Forwarded {
-    pub(crate) topic: Bytes,
+    pub(crate) topic: TopicName,
     pub(crate) payload: Bytes,
     pub(crate) properties: Bytes,
     pub(crate) expires_in_s: Option<u32>,
@@ -42,10 +43,8 @@ pub(crate) struct Forwarded {
     pub(crate) publisher: SessionId,
     /// The router's number for the subscription; `None` for a moment after a session resumed.
     pub(crate) subscription: Option<usize>,
-    /// QoS at which the router waits for acknowledgements.
-    pub(crate) router_qos: Qos,
-    /// Zero at `router_qos` 0.
-    pub(crate) router_packet_id: u16,
+    /// How the router waits for acknowledgements: at the QoS of the subscription.
+    pub(crate) router_flow: Flow,
 }
 
 /// What the router says to a link.
@@ -54,7 +53,7 @@ pub(crate) enum FromRouter {
     /// A message.
     Forward(Forwarded),
     /// Answer to a PUBREC, or the rest of an exchange of the resumed session.
-    Pubrel(u16),
+    Pubrel(PacketId),
     /// Answer to a PINGREQ.
     Pingresp,
     /// The router stops forwarding until the link is woken.
@@ -91,7 +90,9 @@ pub(crate) fn open(notification: Notification) -> FromRouter {
         Some(Packet::Publish(publish, properties)) => {
             forwarded(publish, properties).map_or(FromRouter::Nothing, FromRouter::Forward)
         }
-        Some(Packet::PubRel(pubrel, _)) => FromRouter::Pubrel(pubrel.pkid),
+        Some(Packet::PubRel(pubrel, _)) => {
+            PacketId::new(pubrel.pkid).map_or(FromRouter::Nothing, FromRouter::Pubrel)
+        }
         Some(Packet::SubAck(suback, _)) if suback.pkid == TOLD => FromRouter::Suback,
         Some(Packet::PingResp(_)) => FromRouter::Pingresp,
         Some(Packet::Disconnect(..)) => FromRouter::Closed,
@@ -99,7 +100,7 @@ pub(crate) fn open(notification: Notification) -> FromRouter {
     }
 }
 
-/// `None` for a message without an envelope, which nothing of ours publishes.
+/// `None` for a message without topic name or envelope, which nothing of ours publishes.
 fn forwarded(mut publish: Publish, properties: Option<PublishProperties>) -> Option<Forwarded> {
     let properties = properties?;
     let mut envelope = properties.correlation_data?;
@@ -107,12 +108,16 @@ fn forwarded(mut publish: Publish, properties: Option<PublishProperties>) -> Opt
         return None;
     }
     let (flags, publisher) = (envelope.get_u8(), SessionId(envelope.get_u64()));
-    let topic = std::mem::take(&mut publish.topic);
+    let topic = TopicName::parse(std::mem::take(&mut publish.topic)).ok()?;
     let payload = std::mem::take(&mut publish.payload);
     // QoS and packet id are private to rumqttd. This encodes them, and by now nothing else.
     let mut rest = publish.serialize();
-    let router_qos = Qos::from_level(u32::from((rest.get_u8() >> 1) & 0x03))?;
-    let router_packet_id = rest.get_u16();
+    let (qos, packet_id) = ((rest.get_u8() >> 1) & 0x03, PacketId::new(rest.get_u16()));
+    let router_flow = match qos {
+        0 => Flow::AtMostOnce,
+        1 => Flow::AtLeastOnce(packet_id?),
+        _ => Flow::ExactlyOnce(packet_id?),
+    };
     Some(Forwarded {
         topic,
         payload,
@@ -122,8 +127,7 @@ fn forwarded(mut publish: Publish, properties: Option<PublishProperties>) -> Opt
         retain: flags & 0x04 != 0,
         publisher,
         subscription: properties.subscription_identifiers.first().copied(),
-        router_qos,
-        router_packet_id,
+        router_flow,
     })
 }
 
@@ -158,19 +162,19 @@ pub(crate) fn unsubscribe(path: String) -> Packet {
     Packet::Unsubscribe(Unsubscribe { pkid: 0, filters: vec![path] }, None)
 }
 
-/// PUBACK of the router's packet `pkid`.
-pub(crate) fn puback(pkid: u16) -> Packet {
-    Packet::PubAck(PubAck { pkid, reason: PubAckReason::Success }, None)
+/// PUBACK of the router's packet `id`.
+pub(crate) fn puback(id: PacketId) -> Packet {
+    Packet::PubAck(PubAck { pkid: id.get(), reason: PubAckReason::Success }, None)
 }
 
-/// PUBREC of the router's packet `pkid`.
-pub(crate) fn pubrec(pkid: u16) -> Packet {
-    Packet::PubRec(PubRec { pkid, reason: PubRecReason::Success }, None)
+/// PUBREC of the router's packet `id`.
+pub(crate) fn pubrec(id: PacketId) -> Packet {
+    Packet::PubRec(PubRec { pkid: id.get(), reason: PubRecReason::Success }, None)
 }
 
-/// PUBCOMP of the router's packet `pkid`.
-pub(crate) fn pubcomp(pkid: u16) -> Packet {
-    Packet::PubComp(PubComp { pkid, reason: PubCompReason::Success }, None)
+/// PUBCOMP of the router's packet `id`.
+pub(crate) fn pubcomp(id: PacketId) -> Packet {
+    Packet::PubComp(PubComp { pkid: id.get(), reason: PubCompReason::Success }, None)
 }
 
 /// Ends a link. Wills are the front's, so nothing is lost by a normal disconnection.
@@ -212,9 +216,9 @@ mod tests {
         let FromRouter::Forward(out) = open(Notification::Forward(forward)) else {
             panic!("not a forward");
         };
-        assert_eq!((&out.topic[..], &out.payload[..]), (&b"a/b"[..], &b"p"[..]));
+        assert_eq!((out.topic.as_str(), &out.payload[..]), ("a/b", &b"p"[..]));
         assert_eq!((out.qos, out.retain, out.publisher.0), (Qos::ExactlyOnce, true, u64::MAX));
         assert_eq!((&out.properties[..], out.expires_in_s), (&[1, 1][..], Some(7)));
-        assert_eq!((out.subscription, out.router_qos), (Some(3), Qos::AtMostOnce));
+        assert_eq!((out.subscription, out.router_flow), (Some(3), Flow::AtMostOnce));
     }
 }

@@ -9,6 +9,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use broker_core::codec::property::check_opaque;
 use broker_core::host::{Delivery, HostCommand};
 use ha_types::{SessionId, Ticket};
 use rumqttd::protocol::Packet;
@@ -18,7 +19,6 @@ use tokio::time::sleep;
 use super::envelope::{self, Enveloped};
 use super::link::{LinkMaker, LinkPlan, RouterGone, SharedLink};
 use super::watch::Barrier;
-use crate::codec::properties::check_opaque;
 use crate::front::inflow::routable;
 use crate::shared::Shared;
 

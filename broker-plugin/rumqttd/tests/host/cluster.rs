@@ -30,7 +30,7 @@ async fn delivery_of_the_cluster_reaches_local_subscribers_and_not_the_plugin() 
     let to_v4 = v4.acknowledged_delivery().await;
     assert_eq!((to_v4.payload.as_str(), to_v4.qos, to_v4.retain), ("p", 2, false));
     let to_v5 = v5.acknowledged_delivery().await;
-    assert_eq!(to_v5.properties, [1, 1, 2, 0, 0, 0, 60]);
+    assert_eq!(to_v5.properties, [2, 0, 0, 0, 60, 1, 1]);
     broker.must_still_serve().await;
     assert_eq!(broker.published().await.topic.as_str(), "still/served");
 }
@@ -79,7 +79,7 @@ async fn retained_messages_follow_the_suback_at_the_lower_qos() {
 async fn subscribe_tells_the_plugin_which_retained_messages_it_wants() {
     let mut broker = Broker::start().await;
     let mut client = broker.v5("client").await;
-    let filters = [("always", 0), ("new", 0x10), ("never", 0x20), ("$share/g/s", 0), ("#a", 0)];
+    let filters = [("always", 0), ("new", 0x10), ("never", 0x20), ("$share/g/s", 0), ("$x", 0)];
     client.send(&subscribe_v5(1, &[], &filters)).await;
     client.expect(&[0x90, 8, 0, 1, 0, 0, 0, 0, 0, 0x8F]).await;
     let HostEvent::Subscribe { subscriptions, .. } = broker.event().await else { panic!() };
@@ -129,7 +129,7 @@ async fn deliveries_go_on_while_a_subscribe_waits() {
 async fn subscribe_that_the_cluster_refuses_changes_nothing() {
     let mut broker = Broker::with(HostConfig::default(), Answering::Test).await;
     let mut client = broker.v5("client").await;
-    client.send(&subscribe_v5(1, &[], &[("t", 1), ("#a", 0)])).await;
+    client.send(&subscribe_v5(1, &[], &[("t", 1), ("$x", 0)])).await;
     let HostEvent::Subscribe { ticket, .. } = broker.event().await else { panic!() };
     broker.command(HostCommand::SubscribeRefused { ticket }).await;
     client.expect(&[0x90, 5, 0, 1, 0, 0x97, 0x8F]).await;

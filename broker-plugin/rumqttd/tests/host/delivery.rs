@@ -70,7 +70,7 @@ async fn publish_with_properties_reaches_3_1_1_and_5_0_subscribers() {
     publisher.send(&publish_v5("t", (0, 0), user, "p")).await;
     assert_eq!(v4.delivery().await.payload, "p");
     let delivered = v5.delivery().await;
-    assert_eq!(delivered.properties, [&user[..], &[0x0B, 42]].concat());
+    assert_eq!(delivered.properties, [&[0x0B, 42], &user[..]].concat());
     assert_eq!(delivered.payload, "p");
     broker.must_still_serve().await;
 }

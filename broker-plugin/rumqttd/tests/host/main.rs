@@ -1,7 +1,10 @@
-//! The host over TCP: raw MQTT in and out, a fake plugin behind.
+//! The host: raw MQTT in and out, a fake plugin behind.
 
+mod access;
+mod admission;
 mod cluster;
 mod delivery;
+mod entrance;
 mod hostile;
 mod sessions;
 #[cfg(test)]

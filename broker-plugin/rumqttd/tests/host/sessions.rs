@@ -1,9 +1,10 @@
 //! Sessions, takeover, limits of connections.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use broker_core::host::HostEvent;
-use rumqttd_host::{HostConfig, PluginPorts};
+use rumqttd_host::{AdmitAll, HostConfig, PluginPorts};
 
 use crate::support::client::Client;
 use crate::support::packets::{connect_v4, connect_v5, packet, publish_v4, subscribe_v5, text};
@@ -197,7 +198,9 @@ async fn connections_wait_until_the_host_is_opened() {
     let (events, _told) = tokio::sync::mpsc::channel(1);
     let (_commands, commands) = tokio::sync::mpsc::channel(1);
     let plugin = PluginPorts { publishes, events, commands };
-    let host = rumqttd_host::start(listener, HostConfig::default(), plugin).await.unwrap();
+    let admission = Arc::new(AdmitAll);
+    let host = rumqttd_host::start(HostConfig::default(), plugin, admission).await.unwrap();
+    tokio::spawn(host.entrance().accept(listener));
     let mut client = Client::open(address).await;
     client.send(&connect_v4("early", 2)).await;
     host.probe().await.unwrap();

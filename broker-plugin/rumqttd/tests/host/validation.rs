@@ -1,5 +1,7 @@
 //! What clients must not send, and what they are told.
 
+use broker_core::host::HostEvent;
+use ha_types::Subscription;
 use ha_types::limits::PACKET_BYTES_DEFAULT;
 
 use crate::support::Broker;
@@ -47,12 +49,12 @@ async fn non_ascii_characters_elsewhere_in_a_topic_are_fine() {
 #[tokio::test]
 async fn will_topic_that_cannot_be_routed_is_refused_at_connect() {
     let broker = Broker::start().await;
-    for topic in ["é/x", "$SYS/x"] {
+    for (topic, reason) in [("é/x", 0x90), ("$x", 0x90), ("$SYS/x", 0x87), ("$CONTROL/x", 0x87)] {
         let will = [text(topic), text("p")].concat();
         let mut v5 = broker.socket().await;
         let body = [&b"\0\x04MQTT\x05\x06\0\0\0\0\x01c\0"[..], &will].concat();
         v5.send(&packet(0x10, &body)).await;
-        v5.expect(&[0x20, 3, 0, 0x90, 0]).await;
+        v5.expect(&[0x20, 3, 0, reason, 0]).await;
         v5.must_be_closed().await;
         let mut v4 = broker.socket().await;
         v4.send(&packet(0x10, &[&b"\0\x04MQTT\x04\x06\0\0\0\x01c"[..], &will].concat())).await;
@@ -62,10 +64,43 @@ async fn will_topic_that_cannot_be_routed_is_refused_at_connect() {
     broker.must_still_serve().await;
 }
 
+/// In 3.1.1 no return code says so, and the connection is closed without one.
 #[tokio::test]
-async fn topics_of_the_server_and_wildcards_cannot_be_published_to() {
+async fn will_topic_with_wildcards_is_refused_at_connect() {
     let broker = Broker::start().await;
-    for topic in ["$SYS/x", "$CONTROL/x", "$share/g/x"] {
+    let will = [text("a/#"), text("p")].concat();
+    let mut v5 = broker.socket().await;
+    let body = [&b"\0\x04MQTT\x05\x06\0\0\0\0\x01c\0"[..], &will].concat();
+    v5.send(&packet(0x10, &body)).await;
+    v5.expect(&[0x20, 3, 0, 0x90, 0]).await;
+    v5.must_be_closed().await;
+    let mut v4 = broker.socket().await;
+    v4.send(&packet(0x10, &[&b"\0\x04MQTT\x04\x06\0\0\0\x01c"[..], &will].concat())).await;
+    v4.must_be_closed().await;
+}
+
+#[tokio::test]
+async fn topics_of_the_server_are_not_published_to_and_the_client_stays() {
+    let mut broker = Broker::start().await;
+    let (mut v5, mut v4) = (broker.v5("v5").await, broker.v4("v4").await);
+    for topic in ["$SYS/x", "$CONTROL/x"] {
+        v5.publish(topic, "qos 0").await;
+        v5.send(&publish_v5(topic, (1, 1), &[], "p")).await;
+        v5.expect(&[0x40, 3, 0, 1, 0x87]).await;
+        v5.send(&publish_v5(topic, (2, 2), &[], "p")).await;
+        v5.expect(&[0x50, 3, 0, 2, 0x87]).await;
+        v4.publish(topic, "qos 0").await;
+        v4.send(&publish_v4(topic, 1, 1, "p")).await;
+        v4.expect(&[0x40, 2, 0, 1]).await;
+    }
+    broker.must_still_serve().await;
+    assert_eq!(broker.published().await.topic.as_str(), "still/served");
+}
+
+#[tokio::test]
+async fn topics_that_are_never_matched_and_wildcards_cannot_be_published_to() {
+    let broker = Broker::start().await;
+    for topic in ["$x", "$share/g/x"] {
         let mut v5 = broker.v5("v5").await;
         v5.send(&publish_v5(topic, (1, 1), &[], "p")).await;
         assert_eq!(v5.read_type(4).await[..3], [0, 1, 0x90]);
@@ -158,9 +193,9 @@ async fn qos_2_publishes_beyond_receive_maximum_end_the_connection() {
 }
 
 #[tokio::test]
-async fn invalid_filters_are_refused_one_by_one_and_not_passed_on() {
+async fn filters_of_the_server_are_refused_one_by_one_and_not_passed_on() {
     let broker = Broker::start().await;
-    let filters = [("a/#/b", 0), ("$SYS/#", 0), ("ok", 1), ("$share/g", 0), ("+x", 2)];
+    let filters = [("$x/#", 0), ("$SYS/#", 0), ("ok", 1), ("$share/g/$x", 0), ("$", 2)];
     let mut v5 = broker.v5("v5").await;
     v5.send(&subscribe_v5(9, &[], &filters)).await;
     v5.expect(&[0x90, 8, 0, 9, 0, 0x8F, 0x8F, 1, 0x8F, 0x8F]).await;
@@ -170,6 +205,27 @@ async fn invalid_filters_are_refused_one_by_one_and_not_passed_on() {
     v4.publish("ok", "yes").await;
     assert_eq!(v5.acknowledged_delivery().await.payload, "yes");
     assert_eq!(v4.acknowledged_delivery().await.payload, "yes");
+}
+
+/// Only a broken client sends one, so the codec does not go on after it (ADR 0006).
+#[tokio::test]
+async fn malformed_filter_ends_the_connection_and_subscribes_to_nothing() {
+    let mut broker = Broker::start().await;
+    for filter in ["a/#/b", "$share/g", "+x"] {
+        let mut v5 = broker.v5("v5").await;
+        v5.send(&subscribe_v5(9, &[], &[("ok", 1), (filter, 0)])).await;
+        v5.must_be_disconnected(0x8F).await;
+        let mut v4 = broker.v4("v4").await;
+        v4.send(&packet(0xA2, &[&[0, 9][..], &text(filter)].concat())).await;
+        v4.must_be_closed().await;
+    }
+    broker.v4("v4").await.subscribe("later", 0).await;
+    let subscribed = loop {
+        if let HostEvent::Subscribe { subscriptions, .. } = broker.event().await {
+            break subscriptions;
+        }
+    };
+    assert_eq!(subscribed[0].subscription, Subscription::parse(b"later").unwrap());
 }
 
 #[tokio::test]
@@ -230,8 +286,10 @@ async fn empty_client_id_is_assigned_unless_3_1_1_wants_to_keep_the_session() {
 #[tokio::test]
 async fn other_protocol_versions_are_told_so() {
     let broker = Broker::start().await;
-    let cases: [(&[u8], &[u8]); 3] = [
-        (b"\x10\x0D\0\x06MQIsdp\x03\x02\0\0\0", &[0x20, 2, 0, 1]),
+    let cases: [(&[u8], &[u8]); 4] = [
+        (b"\x10\x0D\0\x06MQIsdp\x04\x02\0\0\0", &[0x20, 2, 0, 1]),
+        // A bridge; it tries again without the highest bit.
+        (b"\x10\x0D\0\x06MQIsdp\x83\x02\0\0\0", &[0x20, 2, 0, 1]),
         (b"\x10\x0B\0\x04MQTT\x03\x02\0\0\0", &[0x20, 2, 0, 1]),
         (b"\x10\x0B\0\x04MQTT\x06\x02\0\0\0", &[0x20, 3, 0, 0x84, 0]),
     ];
@@ -241,6 +299,37 @@ async fn other_protocol_versions_are_told_so() {
         client.expect(connack).await;
         client.must_be_closed().await;
     }
+}
+
+#[tokio::test]
+async fn client_of_3_1_is_served() {
+    let broker = Broker::start().await;
+    let mut client = broker.socket().await;
+    client.send(b"\x10\x10\0\x06MQIsdp\x03\x02\0\0\0\x02v3").await;
+    client.expect(&[0x20, 2, 0, 0]).await;
+    client.subscribe("t", 1).await;
+    client.send(&publish_v4("t", 1, 7, "p")).await;
+    client.expect(&[0x40, 2, 0, 7]).await;
+    assert_eq!(client.acknowledged_delivery().await.payload, "p");
+    let mut nameless = broker.socket().await;
+    nameless.send(b"\x10\x0E\0\x06MQIsdp\x03\x02\0\0\0\0").await;
+    nameless.expect(&[0x20, 2, 0, 2]).await;
+}
+
+#[tokio::test]
+async fn client_that_cannot_take_the_connack_is_refused_before_it_has_a_session() {
+    let broker = Broker::start().await;
+    let mut client = broker.socket().await;
+    client.send(&connect_v5("client", 0x02, &[0x27, 0, 0, 0, 15])).await;
+    client.expect(&[0x20, 3, 0, 0x95, 0]).await;
+    client.must_be_closed().await;
+    let mut client = broker.socket().await;
+    client.send(&connect_v5("client", 0x02, &[0x27, 0, 0, 0, 4])).await;
+    client.must_be_closed().await;
+    let mut client = broker.socket().await;
+    client.send(&connect_v5("client", 0x02, &[0x27, 0, 0, 0, 16])).await;
+    assert_eq!(client.read_type(2).await[..2], [0, 0]);
+    assert_eq!(broker.host.stats().connections, 1);
 }
 
 #[tokio::test]

@@ -14,12 +14,10 @@ use super::subscribing::Subscribing;
 use super::waiting::Waiting;
 use super::{Moment, Surroundings};
 use crate::access::Identity;
-use crate::codec::{
-    Auth, Authentication, Disconnect, FromClient, FromServer, Reason, Recipient, Remarks, Text,
-};
+use crate::codec::{Disconnect, FromClient, FromServer, Reason, Recipient, Text};
 use crate::engine::delivery::Delivery;
 use crate::engine::limits::Limits;
-use crate::engine::output::{Attempt, Credentials, Output, Request, Verdict};
+use crate::engine::output::{Output, Request};
 
 /// What is known when a connection gets its session.
 pub(super) struct Beginning {
@@ -35,8 +33,8 @@ pub(super) struct Beginning {
 /// See the module.
 #[derive(Debug)]
 pub(super) struct Serving {
-    identity: Identity,
-    session: SessionKey,
+    pub(super) identity: Identity,
+    pub(super) session: SessionKey,
     pub(super) recipient: Recipient,
     session_expiry_s: u32,
     /// One and a half times the Keep Alive [MQTT-3.1.2-22]; `None`: not enforced.
@@ -48,9 +46,9 @@ pub(super) struct Serving {
     subscribing: Subscribing,
     feed: Feed,
     /// Of enhanced authentication.
-    method: Option<Text>,
+    pub(super) method: Option<Text>,
     /// Whether an authentication goes on; other packets go on as well.
-    reauthenticating: bool,
+    pub(super) reauthenticating: bool,
 }
 
 impl Serving {
@@ -201,53 +199,6 @@ impl Serving {
             _ => CloseCause::Failure,
         };
         End { lifetime: last_lifetime(disconnect, limits), ..End::silent(cause) }
-    }
-
-    /// [MQTT-4.12.1-1]
-    fn reauthenticate(&mut self, auth: Auth, out: &mut Output) -> Result<(), End> {
-        let Authentication { method, data } = auth.authentication;
-        let is_same = self.method.as_ref() == Some(&method);
-        let attempt = match auth.reason {
-            Reason::REAUTHENTICATE if is_same && !self.reauthenticating => {
-                Attempt::Again { method, data }
-            }
-            Reason::CONTINUE_AUTHENTICATION if is_same && self.reauthenticating => {
-                Attempt::Continue { data }
-            }
-            _ => {
-                let why = "AUTH with another method, or out of order";
-                return Err(End::because(Reason::PROTOCOL_ERROR, why));
-            }
-        };
-        self.reauthenticating = true;
-        let credentials = Credentials { client_id: self.identity.client_id.clone(), attempt };
-        out.requests.push(Request::Authenticate(Box::new(credentials)));
-        Ok(())
-    }
-
-    /// [MQTT-4.12.1-2]: a failure ends the connection.
-    pub(super) fn verdict(&mut self, verdict: Verdict, out: &mut Output) -> Result<(), End> {
-        let Some(method) = self.method.clone().filter(|_| self.reauthenticating) else {
-            return Ok(());
-        };
-        let (reason, data) = match verdict {
-            Verdict::Admitted { identity, data } => {
-                self.identity = identity;
-                self.reauthenticating = false;
-                (Reason::SUCCESS, data)
-            }
-            Verdict::Challenge { data } => (Reason::CONTINUE_AUTHENTICATION, data),
-            Verdict::Busy => {
-                return Err(End::because(Reason::SERVER_BUSY, "too many authentications"));
-            }
-            Verdict::BadCredentials | Verdict::NotAuthorized | Verdict::BadMethod => {
-                return Err(End::because(Reason::NOT_AUTHORIZED, "re-authentication failed"));
-            }
-        };
-        let authentication = Authentication { method, data };
-        let auth = Auth { reason, authentication, remarks: Remarks::default() };
-        FromServer::Auth(auth).encode(&self.recipient, &mut out.bytes)?;
-        Ok(())
     }
 
     pub(super) fn deliver(

@@ -1,16 +1,16 @@
 //! What the client receives: from the router, and retained messages.
 
+use broker_core::access::Action;
+use broker_core::codec::property::check_opaque;
+use broker_core::codec::{Ack, FromServer, PacketId, Publish, Reason};
 use broker_core::host::Delivery;
 use bytes::BytesMut;
-use ha_types::Qos;
 
 use super::Connection;
-use crate::codec::encode::{self, AckKind, Outgoing};
-use crate::codec::properties::check_opaque;
-use crate::front::outflow::{Output, Source};
+use crate::front::ending::End;
+use crate::front::outflow::{Outgoing, Output, Source};
 use crate::front::subscriptions::Granted;
 use crate::router::envelope::{self, Forwarded};
-use crate::router::link::RouterGone;
 
 impl Connection {
     /// Takes a message of the router.
@@ -18,9 +18,8 @@ impl Connection {
         &mut self,
         message: Forwarded,
         out: &mut BytesMut,
-    ) -> Result<(), RouterGone> {
-        let source =
-            Source::Router { packet_id: message.router_packet_id, qos: message.router_qos };
+    ) -> Result<(), End> {
+        let source = Source::Router(message.router_flow);
         match self.wanted(&message) {
             Some(granted) => self.outflow.deliver(source, outgoing(message, granted)),
             None => self.outflow.skip(source),
@@ -31,9 +30,9 @@ impl Connection {
     /// Takes a PUBREL of the router.
     pub(crate) fn take_router_pubrel(
         &mut self,
-        packet_id: u16,
+        packet_id: PacketId,
         out: &mut BytesMut,
-    ) -> Result<(), RouterGone> {
+    ) -> Result<(), End> {
         self.outflow.router_pubrel(packet_id);
         self.write_outputs(out)
     }
@@ -44,29 +43,38 @@ impl Connection {
             Some(number) => self.subscriptions.granted(number)?,
             // For a moment after a session resumed the router does not say which.
             None => Granted {
-                qos: message.router_qos,
+                qos: message.router_flow.qos(),
                 no_local: false,
                 retain_as_published: false,
                 id: None,
             },
         };
         let is_own = message.publisher == self.session;
-        (!granted.no_local || !is_own).then_some(granted)
+        if granted.no_local && is_own {
+            return None;
+        }
+        self.may_receive(message.topic.as_str()).then_some(granted)
     }
 
-    pub(super) fn write_outputs(&mut self, out: &mut BytesMut) -> Result<(), RouterGone> {
+    fn may_receive(&self, topic: &str) -> bool {
+        let may = self.allows(Action::Receive(topic));
+        if !may {
+            self.shared.counters.count_denied();
+        }
+        may
+    }
+
+    pub(super) fn write_outputs(&mut self, out: &mut BytesMut) -> Result<(), End> {
         let mut to_router = Vec::new();
         loop {
             let outputs = self.outflow.take_outputs();
             if outputs.is_empty() {
-                return self.link.push(to_router);
+                return Ok(self.link.push(to_router)?);
             }
             for output in outputs {
                 match output {
-                    Output::Publish(message, packet_id) => self.write(&message, packet_id, out),
-                    Output::Pubrel(id, reason) => {
-                        encode::ack(out, &self.peer, (AckKind::Pubrel, id), (reason, None));
-                    }
+                    Output::Publish(publish) => self.write(publish, out),
+                    Output::Pubrel(id, reason) => self.write_pubrel(id, reason, out)?,
                     Output::RouterPuback(id) => to_router.push(envelope::puback(id)),
                     Output::RouterPubrec(id) => to_router.push(envelope::pubrec(id)),
                     Output::RouterPubcomp(id) => to_router.push(envelope::pubcomp(id)),
@@ -75,14 +83,20 @@ impl Connection {
         }
     }
 
-    fn write(&mut self, message: &Outgoing, packet_id: u16, out: &mut BytesMut) {
-        if encode::publish(out, &self.peer, message, packet_id).is_ok() {
+    /// What the client cannot take is dropped as if it had been sent [MQTT-3.1.2-25].
+    fn write(&mut self, publish: Publish, out: &mut BytesMut) {
+        let packet_id = publish.flow.packet_id();
+        if self.answer(&FromServer::Publish(publish), out).is_ok() {
             return self.shared.counters.count_delivery();
         }
         self.shared.counters.count_dropped();
-        if message.qos != Qos::AtMostOnce {
-            self.outflow.unsendable(packet_id);
+        if let Some(id) = packet_id {
+            self.outflow.unsendable(id);
         }
+    }
+
+    fn write_pubrel(&self, id: PacketId, reason: Reason, out: &mut BytesMut) -> Result<(), End> {
+        self.answer(&FromServer::Pubrel(Ack::new(id, reason)), out)
     }
 
     pub(super) fn deliver_retained(&mut self, granted: Granted, delivery: &Delivery) {
@@ -90,8 +104,11 @@ impl Connection {
         if check_opaque(&message.properties).is_err() {
             return self.shared.counters.count_dropped();
         }
+        if !self.may_receive(message.topic.as_str()) {
+            return;
+        }
         let outgoing = Outgoing {
-            topic: message.topic.as_bytes().clone(),
+            topic: message.topic.clone(),
             payload: message.payload.clone(),
             properties: message.properties.clone(),
             expires_in_s: delivery.expires_in_s,
@@ -110,7 +127,7 @@ fn outgoing(message: Forwarded, granted: Granted) -> Outgoing {
         properties: message.properties,
         expires_in_s: message.expires_in_s,
         subscription_id: granted.id,
-        qos: message.qos.min(message.router_qos),
+        qos: message.qos.min(message.router_flow.qos()),
         retain: message.retain && granted.retain_as_published,
     }
 }

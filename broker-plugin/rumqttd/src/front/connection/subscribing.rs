@@ -1,16 +1,18 @@
 //! SUBSCRIBE and UNSUBSCRIBE: first the plugin, then the router, then the client.
 
-use std::sync::Arc;
 use std::time::Duration;
 
+use broker_core::access::Action;
+use broker_core::codec::{
+    FromServer, PacketId, Reason, Remarks, Suback, Subscribe, Unsuback, Unsubscribe,
+};
 use broker_core::host::{Delivery, HostEvent};
 use bytes::BytesMut;
+use ha_types::TopicFilter;
 use tokio::sync::oneshot;
 use tokio::time::Instant;
 
 use super::{Connection, Pause, Subscribing, router_packets};
-use crate::codec::packet::{Subscribe, Unsubscribe};
-use crate::codec::{Reason, encode};
 use crate::front::ending::End;
 use crate::front::subscriptions::Terms;
 use crate::router::envelope::Tell;
@@ -21,15 +23,13 @@ const SUBSCRIBE_TIMEOUT: Duration = Duration::from_secs(5);
 
 impl Connection {
     pub(super) fn take_subscribe(&mut self, packet: &Subscribe) -> Result<(), End> {
-        let shared = Arc::clone(&self.shared);
         let mut terms = Terms {
-            version: self.peer.version,
             remembered: self.remembered,
-            subscriptions_max: shared.config.subscriptions_max,
-            room: |filter: &_| shared.has_room_for(filter),
+            subscriptions_max: self.shared.config.subscriptions_max,
+            refusal: |filter: &TopicFilter| self.refusal(filter),
         };
         let mut next = self.subscriptions.clone();
-        let accepted = next.subscribe(packet, &mut terms)?;
+        let accepted = next.subscribe(packet, &mut terms);
         let (sender, answer) = oneshot::channel();
         let awaits_router = !accepted.changes.is_empty();
         let changes = router_packets(accepted.changes, Tell::Front);
@@ -53,6 +53,24 @@ impl Connection {
         Ok(())
     }
 
+    /// A filter that is refused here takes no room in the router.
+    fn refusal(&self, filter: &TopicFilter) -> Option<Reason> {
+        if !self.allows(Action::Subscribe(filter.as_str())) {
+            return Some(Reason::NOT_AUTHORIZED);
+        }
+        (!self.shared.has_room_for(filter)).then_some(Reason::QUOTA_EXCEEDED)
+    }
+
+    fn suback(
+        &self,
+        packet_id: PacketId,
+        reasons: Vec<Reason>,
+        out: &mut BytesMut,
+    ) -> Result<(), End> {
+        let suback = Suback { packet_id, reasons, remarks: Remarks::default() };
+        self.answer(&FromServer::Suback(suback), out)
+    }
+
     /// The cluster has answered.
     pub(crate) fn answered(
         &mut self,
@@ -69,8 +87,7 @@ impl Connection {
             Answer::Refused => {
                 let taken = asked.reasons.iter_mut().filter(|reason| !reason.is_failure());
                 taken.for_each(|reason| *reason = Reason::QUOTA_EXCEEDED);
-                encode::suback(out, self.peer.version, asked.packet_id, &asked.reasons);
-                Ok(())
+                self.suback(asked.packet_id, asked.reasons, out)
             }
         }
     }
@@ -97,13 +114,13 @@ impl Connection {
         let Subscribing { packet_id, reasons, granted, next, .. } = asked;
         self.subscriptions = next;
         self.router_confirmed = false;
-        encode::suback(out, self.peer.version, packet_id, &reasons);
+        self.suback(packet_id, reasons, out)?;
         for (granted, deliveries) in granted.into_iter().zip(retained) {
             for delivery in deliveries {
                 self.deliver_retained(granted, &delivery);
             }
         }
-        Ok(self.write_outputs(out)?)
+        self.write_outputs(out)
     }
 
     /// The cluster did not answer in time. The subscription begins here and now.
@@ -142,7 +159,9 @@ impl Connection {
     ) -> Result<(), End> {
         let removed = self.subscriptions.unsubscribe(&packet.filters);
         self.link.push(router_packets(removed.changes, Tell::Nobody))?;
-        encode::unsuback(out, self.peer.version, packet.packet_id, &removed.reasons);
+        let (packet_id, remarks) = (packet.packet_id, Remarks::default());
+        let unsuback = Unsuback { packet_id, reasons: removed.reasons, remarks };
+        self.answer(&FromServer::Unsuback(unsuback), out)?;
         if !removed.subscriptions.is_empty() {
             self.pause = Some(Pause::Telling(HostEvent::Unsubscribe {
                 session: self.session,

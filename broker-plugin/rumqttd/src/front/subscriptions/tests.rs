@@ -1,8 +1,14 @@
+use broker_core::codec::{PacketId, UserProperties};
+
 use super::*;
 
-fn request(filter: &'static str, qos: Qos) -> FilterRequest {
-    let options = Options { qos, no_local: false, retain_as_published: false, retain_handling: 0 };
-    FilterRequest { filter: Bytes::from_static(filter.as_bytes()), options }
+fn subscription(filter: &str) -> Subscription {
+    Subscription::parse(filter.as_bytes()).unwrap()
+}
+
+fn request(filter: &str, qos: Qos) -> FilterRequest {
+    let options = SubscriptionOptions { qos, ..SubscriptionOptions::default() };
+    FilterRequest { subscription: subscription(filter), options }
 }
 
 fn subscribe_as(
@@ -11,14 +17,20 @@ fn subscribe_as(
     filters: &[(&'static str, Qos)],
 ) -> Accepted {
     let filters = filters.iter().map(|&(filter, qos)| request(filter, qos)).collect();
-    let packet = Subscribe { packet_id: 1, subscription_id: Some(9), filters };
+    let packet = Subscribe {
+        packet_id: PacketId::new(1).unwrap(),
+        subscription_id: SubscriptionId::new(9),
+        user_properties: UserProperties::default(),
+        filters,
+    };
     let mut terms = Terms {
-        version: Version::V5,
         remembered,
         subscriptions_max: 3,
-        room: |filter: &TopicFilter| filter.as_str() != "no/room",
+        refusal: |filter: &TopicFilter| {
+            (filter.as_str() == "forbidden").then_some(Reason::NOT_AUTHORIZED)
+        },
     };
-    subscriptions.subscribe(&packet, &mut terms).unwrap()
+    subscriptions.subscribe(&packet, &mut terms)
 }
 
 fn subscribe(of: &mut Subscriptions, filters: &[(&'static str, Qos)]) -> Accepted {
@@ -31,10 +43,10 @@ const Q1: Qos = Qos::AtLeastOnce;
 #[test]
 fn each_filter_has_its_own_reason_in_order() {
     let mut of = Subscriptions::default();
-    let filters = [("a/#/b", Q0), ("a", Q1), ("$SYS/#", Q0), ("$share/g", Q0), ("no/room", Q0)];
+    let filters = [("a", Q1), ("$SYS/#", Q0), ("forbidden", Q0), ("$share/g/forbidden", Q0)];
     let accepted = subscribe(&mut of, &filters);
     let reasons: Vec<u8> = accepted.reasons.iter().map(|reason| reason.0).collect();
-    assert_eq!(reasons, [0x8F, 1, 0x8F, 0x8F, 0x97]);
+    assert_eq!(reasons, [1, 0x8F, 0x87, 0x87]);
     assert_eq!((accepted.new.len(), accepted.changes.len()), (1, 1));
 }
 
@@ -42,7 +54,7 @@ fn each_filter_has_its_own_reason_in_order() {
 fn shared_subscription_of_a_durable_session_is_refused() {
     let mut of = Subscriptions::default();
     let accepted = subscribe_as(Remembered::Beyond, &mut of, &[("$share/g/a", Q1), ("a", Q1)]);
-    assert_eq!(accepted.reasons, [Reason::SHARED_NOT_SUPPORTED, Reason(1)]);
+    assert_eq!(accepted.reasons, [Reason::SHARED_SUBSCRIPTIONS_NOT_SUPPORTED, Reason(1)]);
 }
 
 #[test]
@@ -72,7 +84,7 @@ fn subscribing_again_tells_the_router_only_about_another_qos() {
 
 #[test]
 fn unsubscribe_of_an_unknown_filter_is_answered_and_not_passed_on() {
-    let removed = Subscriptions::default().unsubscribe(&[Bytes::from_static(b"a")]);
+    let removed = Subscriptions::default().unsubscribe(&[subscription("a")]);
     assert_eq!(removed.reasons, [Reason::NO_SUBSCRIPTION_EXISTED]);
     assert_eq!((removed.subscriptions.len(), removed.changes.len()), (0, 0));
 }
@@ -81,7 +93,7 @@ fn unsubscribe_of_an_unknown_filter_is_answered_and_not_passed_on() {
 fn unsubscribe_joins_the_remaining_share_groups_again() {
     let mut of = Subscriptions::default();
     subscribe(&mut of, &[("a", Q0), ("$share/g/b/c", Q1)]);
-    let removed = of.unsubscribe(&[Bytes::from_static(b"a")]);
+    let removed = of.unsubscribe(&[subscription("a")]);
     let path = "$share/g\0b\0c/b/c".to_owned();
     let expected = [
         Change::Unsubscribe { path: "a".to_owned() },
@@ -90,31 +102,15 @@ fn unsubscribe_joins_the_remaining_share_groups_again() {
     assert_eq!(removed.changes, expected);
 }
 
-/// [MQTT-3.8.3-4]
-#[test]
-fn no_local_on_a_shared_subscription_ends_the_connection() {
-    let mut filter = request("$share/g/a", Q0);
-    filter.options.no_local = true;
-    let packet = Subscribe { packet_id: 1, subscription_id: None, filters: vec![filter] };
-    let mut terms = Terms {
-        version: Version::V5,
-        remembered: Remembered::Connection,
-        subscriptions_max: 3,
-        room: |_: &TopicFilter| true,
-    };
-    assert!(Subscriptions::default().subscribe(&packet, &mut terms).is_err());
-}
-
 #[test]
 fn retained_messages_are_asked_for_by_retain_handling() {
-    let plain = Subscription::parse(b"a").unwrap();
-    let shared = Subscription::parse(b"$share/g/a").unwrap();
-    let wanted = |version, of, retain_handling| {
-        retained_wanted(version, of, &Options { retain_handling, ..request("a", Q0).options })
+    let wanted = |filter, retain_handling| {
+        let FilterRequest { subscription, options } = request(filter, Q0);
+        let options = SubscriptionOptions { retain_handling, ..options };
+        retained_wanted(&FilterRequest { subscription, options })
     };
-    assert_eq!(wanted(Version::V5, &plain, 0), RetainedWanted::Always);
-    assert_eq!(wanted(Version::V5, &plain, 1), RetainedWanted::IfNew);
-    assert_eq!(wanted(Version::V5, &plain, 2), RetainedWanted::Never);
-    assert_eq!(wanted(Version::V311, &plain, 0), RetainedWanted::Always);
-    assert_eq!(wanted(Version::V5, &shared, 0), RetainedWanted::Never);
+    assert_eq!(wanted("a", RetainHandling::AtSubscribe), RetainedWanted::Always);
+    assert_eq!(wanted("a", RetainHandling::IfNew), RetainedWanted::IfNew);
+    assert_eq!(wanted("a", RetainHandling::Never), RetainedWanted::Never);
+    assert_eq!(wanted("$share/g/a", RetainHandling::AtSubscribe), RetainedWanted::Never);
 }

@@ -1,6 +1,7 @@
 //! A host with a fake plugin.
 
 pub(crate) mod client;
+pub(crate) mod door;
 pub(crate) mod packets;
 
 use std::net::SocketAddr;
@@ -10,12 +11,12 @@ use std::time::Duration;
 use broker_core::host::{Delivery, HostCommand, HostEvent, HostPublish, NewSubscription};
 use bytes::Bytes;
 use ha_types::{Message, Publisher, Qos, Ticket, TopicName};
-use rumqttd_host::{Host, HostConfig, PluginPorts, start};
+use rumqttd_host::{Admission, AdmitAll, Host, HostConfig, Origin, PluginPorts, start};
 use tokio::net::TcpListener;
 use tokio::sync::mpsc;
 use tokio::time::timeout;
 
-use client::Client;
+use client::{Client, Stream};
 
 /// Far above what anything takes, far below what a person waits.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(10);
@@ -53,13 +54,31 @@ impl Broker {
         config: HostConfig,
         answering: Answering,
     ) -> Self {
+        Self::build(publishes_max, config, answering, Arc::new(AdmitAll)).await
+    }
+
+    pub(crate) async fn with_admission(
+        config: HostConfig,
+        answering: Answering,
+        admission: Arc<dyn Admission>,
+    ) -> Self {
+        Self::build(20_000, config, answering, admission).await
+    }
+
+    async fn build(
+        publishes_max: usize,
+        config: HostConfig,
+        answering: Answering,
+        admission: Arc<dyn Admission>,
+    ) -> Self {
         let listener = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
         let address = listener.local_addr().unwrap();
         let (publishes, published) = mpsc::channel(publishes_max);
         let (event_sender, mut host_events) = mpsc::channel(64);
         let (commands, host_commands) = mpsc::channel(64);
         let plugin = PluginPorts { publishes, events: event_sender, commands: host_commands };
-        let host = start(listener, config, plugin).await.unwrap();
+        let host = start(config, plugin, admission).await.unwrap();
+        tokio::spawn(host.entrance().accept(listener));
         host.open();
         let (seen, events) = mpsc::channel(20_000);
         let answers = commands.clone();
@@ -91,6 +110,12 @@ impl Broker {
         let connack = client.read().await;
         assert_eq!((connack[0], &connack[2..4]), (0x20, &[0, 0][..]), "{connack:?}");
         client
+    }
+
+    /// Hands over a connection that no listener has accepted.
+    pub(crate) fn serve(&self, stream: impl Stream + 'static, origin: Origin) {
+        let entrance = self.host.entrance();
+        entrance.serve(entrance.place_now().unwrap(), stream, origin);
     }
 
     /// A socket that has sent nothing.

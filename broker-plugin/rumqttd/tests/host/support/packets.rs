@@ -39,6 +39,14 @@ pub(crate) fn connect_v5(client_id: &str, flags: u8, props: &[u8]) -> Vec<u8> {
     packet(0x10, &[b"\0\x04MQTT\x05", &[flags, 0, 0][..], &properties(props), &id].concat())
 }
 
+/// CONNECT with a clean session, user name and password.
+pub(crate) fn connect_as(level: u8, user_name: &str, password: &str) -> Vec<u8> {
+    let no_properties = if level == 5 { &[0][..] } else { &[] };
+    let credentials = [text("client"), text(user_name), text(password)].concat();
+    let head = [b"\0\x04MQTT", &[level, 0xC2, 0, 0][..], no_properties].concat();
+    packet(0x10, &[head, credentials].concat())
+}
+
 /// CONNECT of 5.0 with a clean session and a will at `w`.
 pub(crate) fn connect_v5_with_will(
     client_id: &str,
