@@ -309,7 +309,9 @@ mod tests {
         };
         routes.remove_all(ConnectionId(2));
         assert_eq!(recipients(&routes), [1, 3]);
-        ["a", "a/#", "+", "+"].map(|text| routes.remove(ConnectionId(1), &filter(text)));
+        for text in ["a", "a/#", "+", "+"] {
+            routes.remove(ConnectionId(1), &filter(text));
+        }
         assert_eq!(recipients(&routes), [3]);
         routes.remove_all(ConnectionId(3));
         assert!(routes.is_empty() && routes.by_connection.is_empty());
