@@ -12,6 +12,8 @@ mod spec;
 
 mod acknowledgements;
 mod aliases;
+mod authentication;
+mod closing;
 mod connack;
 mod connect;
 mod connecting;

@@ -30,6 +30,15 @@ fn packet_ids(publishes: &[Publish]) -> Vec<u16> {
     publishes.iter().map(|publish| publish.flow.packet_id().unwrap().get()).collect()
 }
 
+/// What a client answers.
+fn acknowledged(publish: &Publish) -> Option<FromClient> {
+    let id = publish.flow.packet_id()?.get();
+    Some(match publish.flow.qos() {
+        Qos::ExactlyOnce => ack(FromClient::Pubrec, id),
+        _ => ack(FromClient::Puback, id),
+    })
+}
+
 /// `bob` acknowledges all that he gets until nothing more comes. Payloads in their order.
 fn drained(broker: &mut Broker, bob: Client) -> Vec<String> {
     let mut all = Vec::new();
@@ -41,13 +50,10 @@ fn drained(broker: &mut Broker, bob: Client) -> Vec<String> {
         all.extend(payloads(&packets));
         for packet in packets {
             let answer = match packet {
-                FromServer::Publish(publish) => {
-                    match (publish.flow.qos(), publish.flow.packet_id()) {
-                        (Qos::AtLeastOnce, Some(id)) => ack(FromClient::Puback, id.get()),
-                        (Qos::ExactlyOnce, Some(id)) => ack(FromClient::Pubrec, id.get()),
-                        _ => continue,
-                    }
-                }
+                FromServer::Publish(publish) => match acknowledged(&publish) {
+                    Some(answer) => answer,
+                    None => continue,
+                },
                 FromServer::Pubrel(pubrel) => ack(FromClient::Pubcomp, pubrel.packet_id.get()),
                 other => panic!("{other:?}"),
             };
@@ -153,6 +159,32 @@ fn messages_of_a_client_topic_and_qos_come_in_their_order() {
                 assert_eq!(drained(&mut broker, bob), numbers(1..100), "{qos:?}");
             }
         }
+    }
+}
+
+/// [MQTT-4.6.0-5], of a client that does not read for a while, and of more than may wait for it at its
+/// connection.
+#[test]
+fn messages_keep_their_order_when_their_client_does_not_read() {
+    for qos in [Qos::AtLeastOnce, Qos::ExactlyOnce] {
+        let (mut broker, alice, bob) = broker_with_bob(3_600, 20);
+        broker.limits.queue_bytes_max = 500;
+        broker.limits.queue_messages_max = 5;
+        broker.set_reading(bob, false);
+        for number in 1..100 {
+            broker.send(alice, &of_qos(qos, number, "a", &number.to_string()));
+        }
+        assert_eq!(broker.received(bob), []);
+        broker.set_reading(bob, true);
+        broker.send(bob, &FromClient::Pingreq);
+        let begun = broker.received(bob);
+        assert!(begun.contains(&FromServer::Pingresp));
+        let mut all = payloads(&begun);
+        for publish in publishes(&begun) {
+            broker.send(bob, &acknowledged(&publish).unwrap());
+        }
+        all.extend(drained(&mut broker, bob));
+        assert_eq!(all, numbers(1..100), "{qos:?}");
     }
 }
 
