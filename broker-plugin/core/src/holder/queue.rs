@@ -36,8 +36,8 @@ enum Stage {
     Queued,
     /// An engine has it, or had: perhaps sent.
     Given,
-    /// PUBREC came.
-    Received,
+    /// PUBREC came, after so many others.
+    Received(u64),
 }
 
 #[derive(Debug)]
@@ -61,6 +61,8 @@ pub(super) struct Queue {
     receive_maximum: usize,
     /// The first offset that no connection can have sent.
     unsent_from: u64,
+    /// PUBRECs that came.
+    received: u64,
 }
 
 impl Default for Queue {
@@ -73,6 +75,7 @@ impl Default for Queue {
             window: 0,
             receive_maximum: 0,
             unsent_from: FIRST_OFFSET,
+            received: 0,
         }
     }
 }
@@ -176,14 +179,20 @@ impl Queue {
             .collect()
     }
 
-    /// Exchanges that an earlier connection may have begun.
+    /// Exchanges that an earlier connection may have begun: first those at PUBREL, in the order of
+    /// their PUBRECs [MQTT-4.6.0-4], then the others in their own [MQTT-4.6.0-1].
     pub(super) fn records(&self) -> Vec<Record> {
-        let given = self.entries.range(..self.given);
+        let mut given: Vec<_> = self.entries.range(..self.given).collect();
+        given.sort_by_key(|entry| match entry.stage {
+            Stage::Received(at) => (0, at),
+            Stage::Queued | Stage::Given => (1, entry.offset.0),
+        });
         given
+            .into_iter()
             .map(|entry| Record {
                 packet_id: entry.offset.packet_id(),
                 stage: match entry.stage {
-                    Stage::Received => RecordStage::Received,
+                    Stage::Received(_) => RecordStage::Received,
                     Stage::Queued | Stage::Given => RecordStage::Sent(queued(entry)),
                 },
             })
@@ -200,7 +209,8 @@ impl Queue {
     /// PUBREC. The message is not needed any more, its packet identifier is.
     pub(super) fn receive(&mut self, id: PacketId) {
         if let Some(at) = self.find_id(id) {
-            self.entries[at].stage = Stage::Received;
+            self.entries[at].stage = Stage::Received(self.received);
+            self.received += 1;
         }
     }
 

@@ -166,7 +166,7 @@ fn delivery_that_began_does_not_expire() {
     assert_eq!(bench.connect_fully(durable("a")).1.records.len(), 1);
 }
 
-/// [MQTT-4.4.0-1]
+/// [MQTT-4.4.0-1]; PUBRELs go first, in the order of their PUBRECs [MQTT-4.6.0-4].
 #[test]
 fn what_was_not_acknowledged_comes_again_first_and_under_its_packet_id() {
     let (mut bench, link) = subscribed(durable("a"));
@@ -186,7 +186,7 @@ fn what_was_not_acknowledged_comes_again_first_and_under_its_packet_id() {
             RecordStage::Received => (record.packet_id.get(), "PUBREL".to_owned()),
         })
         .collect();
-    let expected = [(1, "1"), (2, "PUBREL"), (3, "3"), (4, "4")];
+    let expected = [(2, "PUBREL"), (1, "1"), (3, "3"), (4, "4")];
     assert_eq!(shown, expected.map(|(id, text)| (id, text.to_owned())));
     assert_eq!(outputs.payloads(link), ["5"]);
 }

@@ -8,23 +8,29 @@
 
 mod common;
 #[path = "../spec/mod.rs"]
-#[expect(dead_code, reason = "other tests need the rest")]
 mod spec;
 
 mod acknowledgements;
 mod aliases;
+mod authentication;
+mod closing;
 mod connack;
 mod connect;
 mod connecting;
 mod data;
 mod ending;
 mod expiry;
+mod flow;
 mod format;
 mod forwarding;
 mod incoming;
+mod order;
+mod outgoing;
 mod publish;
 mod remarks;
 mod retained;
+mod sessions;
+mod shared;
 mod subscribing;
 mod subscriptions;
 mod topics;

@@ -48,14 +48,13 @@ fn will_is_kept_with_the_session() {
 /// DISCONNECT 0x00, and not before.
 #[test]
 fn will_is_published_when_the_connection_ends() {
-    type End<'a> = &'a dyn Fn(&mut Broker, Client);
-    let endings: [End<'_>; 6] = [
-        &|broker, bob| broker.drop_socket(bob),
-        &|broker, bob| broker.end(bob, Ending::Administrative),
-        &|broker, bob| broker.end(bob, Ending::ShuttingDown),
-        &|broker, bob| broker.send_bytes(bob, b"\xFF\0"),
-        &|broker, bob| broker.send(bob, &disconnect(Reason::DISCONNECT_WITH_WILL)),
-        &|broker, _| broker.pass(15_000),
+    let endings: [fn(&mut Broker, Client); 6] = [
+        |broker, bob| broker.drop_socket(bob),
+        |broker, bob| broker.end(bob, Ending::Administrative),
+        |broker, bob| broker.end(bob, Ending::ShuttingDown),
+        |broker, bob| broker.send_bytes(bob, b"\xFF\0"),
+        |broker, bob| broker.send(bob, &disconnect(Reason::DISCONNECT_WITH_WILL)),
+        |broker, _| broker.pass(15_000),
     ];
     for end in endings {
         let connect = Connect { will: will(0), keep_alive_s: 10, ..staying("bob") };

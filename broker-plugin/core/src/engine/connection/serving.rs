@@ -354,6 +354,7 @@ impl Feed {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::codec::Remarks;
 
     #[test]
     fn disconnect_cannot_make_a_session_last_longer_than_the_limit() {
