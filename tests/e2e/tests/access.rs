@@ -1,5 +1,7 @@
 //! Passwords and access rules, with real clients and the files of mosquitto_passwd.
 
+#![expect(clippy::unwrap_used, reason = "a panic is how a test fails")]
+
 use std::process::{Command, Output};
 
 use e2e::{Program, TemporaryFolder, run};
