@@ -4,16 +4,18 @@ mod limits;
 mod schema;
 
 use std::net::{IpAddr, SocketAddr};
+use std::path::PathBuf;
 use std::time::Duration;
 
 use broker_auth::{AuthConfig, CertificateUser};
+use broker_listen::{ClientAuthority, ClientCertificates, Network, TlsFiles};
 use ha_shell::layers::Settings;
 use ha_shell::problem::ConfigError;
 use ha_shell::schema::Endpoint;
 use ha_types::BrokerName;
 
 pub use self::limits::ConnectionLimits;
-use self::schema::AUTHENTICATION;
+use self::schema::{AUTHENTICATION, TLS};
 pub use self::schema::{CONFIG, DISTRIBUTOR, SCHEMA};
 
 /// The checked configuration.
@@ -21,12 +23,16 @@ pub use self::schema::{CONFIG, DISTRIBUTOR, SCHEMA};
 pub struct BrokerConfig {
     /// The MQTT engine.
     pub host: HostKind,
-    /// Where MQTT clients connect.
-    pub listen: SocketAddr,
+    /// Where MQTT clients connect: at least plain TCP.
+    pub listeners: Vec<ListenerConfig>,
+    /// Path of the WebSocket listeners.
+    pub websocket_path: String,
+    /// Load balancers that send the PROXY protocol.
+    pub proxies: Vec<Network>,
+    /// Certificates, if a listener needs them.
+    pub tls: Option<TlsFiles>,
     /// Who may come in, and what they may do.
     pub authentication: AuthConfig,
-    /// Of each client.
-    pub limits: ConnectionLimits,
     /// Where /livez, /readyz and /metrics are.
     pub http: SocketAddr,
     /// Name in the cluster.
@@ -41,6 +47,10 @@ pub struct BrokerConfig {
     pub sessions_max: usize,
     /// Subscriptions of one session.
     pub subscriptions_max: usize,
+    /// Deliveries that wait for a session, of any listener.
+    pub queue_messages_max: usize,
+    /// Bytes of these.
+    pub queue_bytes_max: usize,
     /// How often `$SYS` is published; zero: never.
     pub sys_interval: Duration,
     /// How long a starting broker waits for ha-server before it takes clients.
@@ -66,6 +76,32 @@ pub enum HostKind {
     Rumqttd,
 }
 
+/// One port for clients.
+#[derive(Clone, Debug)]
+pub struct ListenerConfig {
+    /// What is spoken there.
+    pub transport: Transport,
+    /// Its key in `broker.conf`.
+    pub key: &'static str,
+    /// Where.
+    pub address: SocketAddr,
+    /// Of its clients.
+    pub limits: ConnectionLimits,
+}
+
+/// What is under MQTT.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Transport {
+    /// Nothing but TCP.
+    Tcp,
+    /// TLS.
+    Tls,
+    /// WebSocket.
+    WebSocket,
+    /// WebSocket over TLS.
+    SecureWebSocket,
+}
+
 impl BrokerConfig {
     /// Takes the settings of [`SCHEMA`] and checks what concerns several of them.
     ///
@@ -78,9 +114,11 @@ impl BrokerConfig {
                 "rumqttd" => HostKind::Rumqttd,
                 _ => HostKind::Session,
             },
-            listen: SocketAddr::new(bind, settings.port(CONFIG, "PORT_NO")),
+            listeners: listeners(settings, bind),
+            websocket_path: settings.text(CONFIG, "WS_PATH").to_owned(),
+            proxies: proxies(settings)?,
+            tls: tls(settings)?,
             authentication: authentication(settings),
-            limits: ConnectionLimits::new(settings),
             http: SocketAddr::new(bind, settings.port(CONFIG, "HTTP_PORT")),
             name: name(settings)?,
             ha_servers: ha_servers(settings),
@@ -88,6 +126,8 @@ impl BrokerConfig {
             connections_max: settings.integer(CONFIG, "CONNECTIONS_MAX"),
             sessions_max: settings.integer(CONFIG, "SESSIONS_MAX"),
             subscriptions_max: settings.integer(schema::LIMITS, "SUBSCRIPTIONS_MAX"),
+            queue_messages_max: settings.integer(schema::LIMITS, "QUEUE_MESSAGES_MAX"),
+            queue_bytes_max: settings.bytes(schema::LIMITS, "QUEUE_BYTES_MAX"),
             sys_interval: settings.duration(CONFIG, "SYS_INTERVAL"),
             attach_hold: settings.duration(CONFIG, "ATTACH_HOLD"),
             outbox_max: settings.integer(CONFIG, "OUTBOX_MAX"),
@@ -96,20 +136,108 @@ impl BrokerConfig {
             retained_max: settings.integer(CONFIG, "RETAINED_MAX"),
             retained_bytes_max: settings.bytes(CONFIG, "RETAINED_BYTES_MAX"),
         };
-        if config.listen.port() == config.http.port() {
-            return Err(settings.error_at(CONFIG, "HTTP_PORT", "PORT_NO is the same"));
-        }
+        config.check_ports(settings)?;
+        config.check_certificate_user(settings)?;
         Ok(config)
+    }
+
+    /// Where plain MQTT is.
+    #[must_use]
+    pub fn listen(&self) -> SocketAddr {
+        self.listeners[0].address
+    }
+
+    fn check_ports(&self, settings: &Settings) -> Result<(), ConfigError> {
+        let ports = self.listeners.iter().map(|listener| (listener.key, listener.address.port()));
+        let mut known: Vec<(&str, u16)> = Vec::new();
+        for (key, port) in ports.chain([("HTTP_PORT", self.http.port())]) {
+            if let Some((other, _)) = known.iter().find(|(_, known)| *known == port) {
+                return Err(settings.error_at(CONFIG, key, format!("{other} is the same")));
+            }
+            known.push((key, port));
+        }
+        if !self.websocket_path.starts_with('/') {
+            return Err(settings.error_at(CONFIG, "WS_PATH", "expected a path that begins with /"));
+        }
+        Ok(())
+    }
+
+    /// A certificate that nobody is asked for names nobody.
+    fn check_certificate_user(&self, settings: &Settings) -> Result<(), ConfigError> {
+        let names = self.authentication.certificate_user != CertificateUser::None;
+        let asks = self.tls.as_ref().is_some_and(|tls| tls.clients != ClientCertificates::None);
+        if names && !asks {
+            let message = "needs CLIENT_CERTIFICATE = optional or required in [TLS]";
+            return Err(settings.error_at(AUTHENTICATION, "CERTIFICATE_USER", message));
+        }
+        Ok(())
     }
 }
 
+fn listeners(settings: &Settings, bind: IpAddr) -> Vec<ListenerConfig> {
+    let ports = [
+        (Transport::Tcp, "PORT_NO", "LIMITS_TCP"),
+        (Transport::Tls, "TLS_PORT_NO", "LIMITS_TLS"),
+        (Transport::WebSocket, "WS_PORT_NO", "LIMITS_WS"),
+        (Transport::SecureWebSocket, "WSS_PORT_NO", "LIMITS_WSS"),
+    ];
+    let listener = |(transport, key, limits)| {
+        let port = settings.if_set(CONFIG, key)?.port();
+        let address = SocketAddr::new(bind, port);
+        let limits = ConnectionLimits::new(settings, limits);
+        Some(ListenerConfig { transport, key, address, limits })
+    };
+    ports.into_iter().filter_map(listener).collect()
+}
+
+fn path(settings: &Settings, section: &str, key: &str) -> Option<PathBuf> {
+    settings.if_set(section, key).map(|value| value.path().to_owned())
+}
+
+fn proxies(settings: &Settings) -> Result<Vec<Network>, ConfigError> {
+    let texts = settings.text(CONFIG, "PROXY_PROTOCOL_FROM").split(',').map(str::trim);
+    let network = |text: &str| {
+        text.parse().map_err(|error| settings.error_at(CONFIG, "PROXY_PROTOCOL_FROM", error))
+    };
+    texts.filter(|text| !text.is_empty()).map(network).collect()
+}
+
+fn tls(settings: &Settings) -> Result<Option<TlsFiles>, ConfigError> {
+    let is_used = |key| settings.if_set(CONFIG, key).is_some();
+    if !is_used("TLS_PORT_NO") && !is_used("WSS_PORT_NO") {
+        return Ok(None);
+    }
+    let needed = |key| {
+        let missing = || settings.error_at(TLS, key, "TLS_PORT_NO and WSS_PORT_NO need it");
+        path(settings, TLS, key).ok_or_else(missing)
+    };
+    let authority = || {
+        let missing =
+            || settings.error_at(TLS, "CLIENT_CERTIFICATE", "CA_FILE must say who signs them");
+        let authorities = path(settings, TLS, "CA_FILE").ok_or_else(missing)?;
+        Ok::<_, ConfigError>(ClientAuthority {
+            authorities,
+            revoked: path(settings, TLS, "CRL_FILE"),
+        })
+    };
+    let clients = match settings.one_of(TLS, "CLIENT_CERTIFICATE") {
+        "optional" => ClientCertificates::Optional(authority()?),
+        "required" => ClientCertificates::Required(authority()?),
+        _ => ClientCertificates::None,
+    };
+    Ok(Some(TlsFiles { chain: needed("CERT_FILE")?, key: needed("KEY_FILE")?, clients }))
+}
+
 fn authentication(settings: &Settings) -> AuthConfig {
-    let path = |key| settings.if_set(AUTHENTICATION, key).map(|value| value.path().to_owned());
     AuthConfig {
         allow_anonymous: settings.flag(AUTHENTICATION, "ALLOW_ANONYMOUS"),
-        password_file: path("PASSWORD_FILE"),
-        acl_file: path("ACL_FILE"),
-        certificate_user: CertificateUser::None,
+        password_file: path(settings, AUTHENTICATION, "PASSWORD_FILE"),
+        acl_file: path(settings, AUTHENTICATION, "ACL_FILE"),
+        certificate_user: match settings.one_of(AUTHENTICATION, "CERTIFICATE_USER") {
+            "common_name" => CertificateUser::CommonName,
+            "subject" => CertificateUser::Subject,
+            _ => CertificateUser::None,
+        },
         hash_threads: settings.integer(AUTHENTICATION, "HASH_THREADS"),
         hash_queue_max: settings.integer(AUTHENTICATION, "HASH_QUEUE_MAX"),
     }
@@ -168,7 +296,7 @@ mod tests {
     fn broker_is_alone_unless_distribution_is_enabled() {
         let config = configured("[CONFIG]\n[DISTRIBUTOR]\nDISTRIBUTION_IP = 10.0.0.1\n").unwrap();
         assert!(config.ha_servers.is_empty());
-        assert_eq!(config.listen.port(), 1883);
+        assert_eq!(config.listen().port(), 1883);
     }
 
     #[test]
@@ -186,9 +314,34 @@ mod tests {
     }
 
     #[test]
+    fn listener_has_the_limits_of_its_own_section_or_the_general_ones() {
+        let text = "[CONFIG]\nWS_PORT_NO = 9001\n[LIMITS]\nINFLIGHT_MAX = 7\n\
+                    PUBLISH_RATE_MAX = 100\n[LIMITS_WS]\nPUBLISH_RATE_MAX = 5\n";
+        let config = configured(text).unwrap();
+        let limits = |at: usize| config.listeners[at].limits.clone();
+        assert_eq!((limits(0).inflight_max, limits(0).publish_rate_max), (7, 100));
+        assert_eq!((limits(1).inflight_max, limits(1).publish_rate_max), (7, 5));
+    }
+
+    #[test]
+    fn tls_port_needs_certificate_and_key() {
+        let error = configured("[CONFIG]\nTLS_PORT_NO = 8883\n").unwrap_err();
+        assert!(error.contains("CERT_FILE"), "{error}");
+        let text = "[CONFIG]\nTLS_PORT_NO = 8883\n[TLS]\nCERT_FILE = c.pem\nKEY_FILE = k.pem\n";
+        assert!(configured(text).unwrap().tls.is_some());
+    }
+
+    #[test]
     fn two_ports_cannot_be_the_same() {
-        let error = configured("[CONFIG]\nHTTP_PORT = 1883\n").unwrap_err();
-        assert!(error.starts_with("x.conf:2: HTTP_PORT = 1883: "), "{error}");
+        let error = configured("[CONFIG]\nWS_PORT_NO = 1883\n").unwrap_err();
+        assert!(error.starts_with("x.conf:2: WS_PORT_NO = 1883: "), "{error}");
+    }
+
+    #[test]
+    fn certificates_name_users_only_when_they_are_asked_for() {
+        let text = "[CONFIG]\n[AUTHENTICATION]\nCERTIFICATE_USER = subject\n";
+        let error = configured(text).unwrap_err();
+        assert!(error.starts_with("x.conf:3: CERTIFICATE_USER = subject: "), "{error}");
     }
 
     #[test]

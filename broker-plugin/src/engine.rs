@@ -5,18 +5,14 @@ use std::time::Duration;
 
 use broker_core::engine::{Limits, SharedSubscriptions};
 use broker_core::holder::HolderConfig;
-use session_host::{ListenerLimits, Origin};
-use tokio::net::TcpListener;
-use tokio::task::JoinHandle;
+use broker_listen::Arrived;
+use session_host::{Certificate, ListenerLimits, Origin};
 
 use broker_auth::Gate;
 
 use crate::admission::Doorkeeper;
-use crate::config::{BrokerConfig, HostKind};
+use crate::config::{BrokerConfig, ConnectionLimits, HostKind};
 use crate::run::{SOFTWARE, unix_time_ms};
-
-/// How long to wait when the process is out of file descriptors.
-const ACCEPT_RETRY: Duration = Duration::from_millis(100);
 
 /// rumqttd keeps a log for every filter since the start: more would take memory without end.
 const RUMQTTD_FILTERS_MAX: usize = 10_000;
@@ -41,29 +37,14 @@ pub enum StartError {
 /// A running engine.
 #[derive(Debug)]
 pub(crate) enum Engine {
-    Session(Session),
+    Session(session_host::Host),
     Rumqttd(Box<rumqttd_host::Host>),
 }
 
-/// Our own engine and its listener.
-#[derive(Debug)]
-pub(crate) struct Session {
-    host: Arc<session_host::Host>,
-    listener: std::sync::Mutex<Listening>,
-}
-
-#[derive(Debug)]
-enum Listening {
-    NotYet(TcpListener),
-    Accepting(JoinHandle<()>),
-    Stopped,
-}
-
 impl Engine {
-    /// Nothing is accepted before [`open`](Self::open).
+    /// Starts the one that is configured.
     pub(crate) async fn start(
         config: &BrokerConfig,
-        listener: TcpListener,
         gate: Gate,
         ports: PluginPorts,
     ) -> Result<Self, StartError> {
@@ -72,26 +53,44 @@ impl Engine {
             let ports = rumqttd_host::PluginPorts { publishes, events, commands };
             let admission = Arc::new(Doorkeeper(gate));
             let host = rumqttd_host::start(rumqttd_config(config), ports, admission).await?;
-            tokio::spawn(host.entrance().accept(listener));
+            host.open();
             return Ok(Self::Rumqttd(Box::new(host)));
         }
         let host = session_host::start(session_config(config), Arc::new(Doorkeeper(gate)), ports)?;
-        let listener = std::sync::Mutex::new(Listening::NotYet(listener));
-        Ok(Self::Session(Session { host: Arc::new(host), listener }))
+        Ok(Self::Session(host))
     }
 
-    /// Begins to accept connections. Until then they wait in the listener's backlog.
-    pub(crate) fn open(&self) {
+    /// Serves what has arrived at a port, counted as in the configuration.
+    pub(crate) fn serve(&self, listener: usize, arrived: Arrived) {
+        let Arrived { stream, peer, certificate, .. } = arrived;
         match self {
-            Self::Session(session) => session.open(),
-            Self::Rumqttd(host) => host.open(),
+            Self::Session(host) => {
+                let certificate = certificate.map(|of| Certificate {
+                    common_name: of.common_name,
+                    // A load balancer says the common name only.
+                    subject: of.distinguished_name.unwrap_or_default(),
+                });
+                let certificate = certificate.map(Arc::new);
+                host.serve(stream, Origin { listener, peer, certificate });
+            }
+            Self::Rumqttd(host) => {
+                let certificate = certificate.map(|of| rumqttd_host::CertificateSubject {
+                    common_name: of.common_name.map(|name| name.as_str().into()),
+                    subject: of.distinguished_name.unwrap_or_default().into(),
+                });
+                let entrance = host.entrance();
+                // One too many is closed at once.
+                if let Some(place) = entrance.place_now() {
+                    entrance.serve(place, stream, rumqttd_host::Origin { peer, certificate });
+                }
+            }
         }
     }
 
     /// Says what is wrong when the engine does not work.
     pub(crate) async fn probe(&self) -> Result<(), String> {
         match self {
-            Self::Session(session) => session.host.probe().map_err(|error| error.to_string()),
+            Self::Session(host) => host.probe().map_err(|error| error.to_string()),
             Self::Rumqttd(host) => host.probe().await.map_err(|error| error.to_string()),
         }
     }
@@ -106,7 +105,7 @@ impl Engine {
 
     pub(crate) fn stats(&self) -> HostStats {
         match self {
-            Self::Session(session) => session.host.stats(),
+            Self::Session(host) => host.stats(),
             Self::Rumqttd(host) => {
                 let stats = host.stats();
                 HostStats {
@@ -125,44 +124,8 @@ impl Engine {
     /// Disconnects the clients.
     pub(crate) async fn shutdown(&self, patience: Duration) {
         match self {
-            Self::Session(session) => {
-                session.stop_accepting();
-                session.host.shutdown(patience).await;
-            }
+            Self::Session(host) => host.shutdown(patience).await,
             Self::Rumqttd(host) => host.shutdown(patience).await,
-        }
-    }
-}
-
-impl Session {
-    fn open(&self) {
-        let mut listener = self.listener.lock().expect("nobody panics while holding it");
-        if let Listening::NotYet(bound) = std::mem::replace(&mut *listener, Listening::Stopped) {
-            let accepting = accept(bound, Arc::clone(&self.host));
-            *listener = Listening::Accepting(tokio::spawn(accepting));
-        }
-    }
-
-    fn stop_accepting(&self) {
-        let mut listener = self.listener.lock().expect("nobody panics while holding it");
-        if let Listening::Accepting(task) = std::mem::replace(&mut *listener, Listening::Stopped) {
-            task.abort();
-        }
-    }
-}
-
-async fn accept(listener: TcpListener, host: Arc<session_host::Host>) {
-    loop {
-        match listener.accept().await {
-            Ok((stream, peer)) => {
-                // Acknowledgements are small and waited for. A socket that cannot do this works.
-                let _ = stream.set_nodelay(true);
-                host.serve(stream, Origin { listener: 0, peer, certificate: None });
-            }
-            Err(error) => {
-                tracing::warn!(%error, "cannot accept a connection");
-                tokio::time::sleep(ACCEPT_RETRY).await;
-            }
         }
     }
 }
@@ -174,21 +137,24 @@ fn rumqttd_config(config: &BrokerConfig) -> rumqttd_host::HostConfig {
         packet_bytes_max: config.packet_bytes_max,
         filters_max: config.filters_max.min(RUMQTTD_FILTERS_MAX),
         subscriptions_max: config.subscriptions_max,
-        connect_timeout: config.limits.connect_timeout,
+        connect_timeout: config.listeners[0].limits.connect_timeout,
         ..rumqttd_host::HostConfig::default()
     }
 }
 
 fn session_config(config: &BrokerConfig) -> session_host::HostConfig {
-    let connection = limits(config);
+    let listeners = config.listeners.iter().map(|listener| ListenerLimits {
+        connections_max: listener.limits.connections_max,
+        connection: limits(config, &listener.limits),
+    });
     session_host::HostConfig {
         connections_max: config.connections_max,
-        listeners: vec![ListenerLimits { connections_max: config.connections_max, connection }],
+        listeners: listeners.collect(),
         holder: HolderConfig {
             sessions_max: config.sessions_max,
             subscriptions_max: config.subscriptions_max,
-            queue_messages_max: config.limits.queue_messages_max,
-            queue_bytes_max: config.limits.queue_bytes_max,
+            queue_messages_max: config.queue_messages_max,
+            queue_bytes_max: config.queue_bytes_max,
             shared_subscriptions: shared_subscriptions(config),
         },
         is_clustered: !config.ha_servers.is_empty(),
@@ -198,8 +164,7 @@ fn session_config(config: &BrokerConfig) -> session_host::HostConfig {
     }
 }
 
-fn limits(config: &BrokerConfig) -> Limits {
-    let of = &config.limits;
+fn limits(config: &BrokerConfig, of: &ConnectionLimits) -> Limits {
     Limits {
         packet_bytes_max: u32::try_from(config.packet_bytes_max).unwrap_or(u32::MAX),
         connect_timeout_ms: u64::try_from(of.connect_timeout.as_millis()).unwrap_or(u64::MAX),

@@ -13,5 +13,6 @@ pub mod config;
 mod engine;
 mod metrics;
 mod plugin;
+mod ports;
 pub mod run;
 mod stream;

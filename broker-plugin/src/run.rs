@@ -1,11 +1,12 @@
 //! Runs a broker until it is told to stop, or until its engine dies.
 
 use std::future::Future;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use broker_auth::{AuthError, Gate};
 use broker_core::{Config, Mode, Plugin};
+use broker_listen::Tls;
 use ha_shell::bind::{BindError, bind};
 use ha_shell::health::{self, CheckState, Health, Liveness};
 use ha_types::{ClusterMillis, Incarnation};
@@ -16,6 +17,7 @@ use crate::config::BrokerConfig;
 use crate::engine::{Engine, PluginPorts, StartError};
 use crate::metrics::metrics;
 use crate::plugin::{self, COMMANDS_AT_ONCE, HostEnds};
+use crate::ports::{PortError, Ports};
 
 /// Program and version, as ha-server and operators see it.
 pub(crate) const SOFTWARE: &str = concat!("ha-broker ", env!("CARGO_PKG_VERSION"));
@@ -42,9 +44,12 @@ const LAST_WORDS: Duration = Duration::from_millis(1_500);
 /// Why the broker stopped by itself.
 #[derive(Debug, thiserror::Error)]
 pub enum RunError {
-    /// A port cannot be listened on.
+    /// The HTTP port cannot be listened on.
     #[error(transparent)]
     Bind(#[from] BindError),
+    /// A port for clients cannot be listened on.
+    #[error(transparent)]
+    Port(#[from] PortError),
     /// A file of `[AUTHENTICATION]` is wrong.
     #[error(transparent)]
     Authentication(#[from] AuthError),
@@ -67,14 +72,14 @@ pub async fn run(
     config: BrokerConfig,
     shutdown: impl Future<Output = &'static str>,
 ) -> Result<(), RunError> {
-    let listener = bind(config.listen, "PORT_NO").await?;
+    let ports = Ports::bind(&config)?;
     let http = bind(config.http, "HTTP_PORT").await?;
     let health = Health::new(&["listener", "engine", "cluster"]);
-    let (ports, ends) = ports();
+    let (plugin_ports, ends) = plugin_ports();
     warn_if_nobody_may_come_in(&config);
     let gate = Gate::open(config.authentication.clone())?;
-    let host = Arc::new(Engine::start(&config, listener, gate.clone(), ports).await?);
-    let reloading = tokio::spawn(reload_on_hangup(gate));
+    let host = Arc::new(Engine::start(&config, gate.clone(), plugin_ports).await?);
+    let reloading = tokio::spawn(reload_on_hangup(gate, ports.tls()));
     let plugin = Plugin::new(core_config(&config));
     let mut plugin = plugin::start(plugin, config.ha_servers.clone(), ends, health.clone());
     let counted = Arc::clone(&host);
@@ -82,11 +87,12 @@ pub async fn run(
     let (stop_http, http_stopped) = tokio::sync::oneshot::channel::<()>();
     tokio::spawn(health::serve(http, health.clone(), metrics, http_stopped));
     let mode = if config.ha_servers.is_empty() { "alone" } else { "clustered" };
-    tracing::info!(name = %config.name, listen = %config.listen, http = %config.http, mode, "ha-broker runs");
+    tracing::info!(name = %config.name, listen = %config.listen(), http = %config.http, mode, "ha-broker runs");
 
+    let open = Mutex::new(None);
     let serving = async {
         hold(&config, &mut plugin.loaded, &health).await;
-        host.open();
+        *open.lock().expect("nobody panics while holding it") = Some(ports.open(&host));
         health.set_check("listener", CheckState::Passing);
         tokio::select! {
             failed = watch(&host, &health) => failed,
@@ -109,6 +115,9 @@ pub async fn run(
     reloading.abort();
     tracing::info!(signal, "stopping");
     health.set_check("listener", CheckState::Failing("stopping".into()));
+    if let Some(ports) = open.into_inner().unwrap_or_else(PoisonError::into_inner) {
+        ports.close();
+    }
     host.shutdown(CLIENTS_GOODBYE_MAX).await;
     plugin.stop().await;
     // The HTTP server may have ended by itself.
@@ -144,9 +153,9 @@ fn warn_if_nobody_may_come_in(config: &BrokerConfig) {
     }
 }
 
-/// Reads the files of `[AUTHENTICATION]` again at each SIGHUP.
+/// Reads the files of `[AUTHENTICATION]` and `[TLS]` again at each SIGHUP.
 #[cfg(unix)]
-async fn reload_on_hangup(gate: Gate) {
+async fn reload_on_hangup(gate: Gate, tls: Option<Arc<Tls>>) {
     use tokio::signal::unix::{SignalKind, signal};
     let Ok(mut hangups) = signal(SignalKind::hangup()) else {
         return tracing::warn!("SIGHUP cannot be awaited: files are read at the start only");
@@ -156,12 +165,17 @@ async fn reload_on_hangup(gate: Gate) {
             Ok(()) => tracing::info!("files of [AUTHENTICATION] are read again"),
             Err(error) => tracing::error!("the files before stay in force: {error}"),
         }
+        match tls.as_ref().map(|tls| tls.reload()) {
+            Some(Ok(())) => tracing::info!("files of [TLS] are read again"),
+            Some(Err(error)) => tracing::error!("the certificates before stay in force: {error}"),
+            None => (),
+        }
     }
 }
 
 /// There is no such signal.
 #[cfg(not(unix))]
-async fn reload_on_hangup(_: Gate) {
+async fn reload_on_hangup(_: Gate, _: Option<Arc<Tls>>) {
     std::future::pending().await
 }
 
@@ -177,7 +191,7 @@ async fn watch(host: &Engine, health: &Health) -> String {
     }
 }
 
-fn ports() -> (PluginPorts, HostEnds) {
+fn plugin_ports() -> (PluginPorts, HostEnds) {
     let (publishes, publishes_rx) = mpsc::channel(PUBLISHES_MAX);
     let (events, events_rx) = mpsc::channel(EVENTS_MAX);
     let (commands, commands_rx) = mpsc::channel(COMMANDS_AT_ONCE * 4);

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use ha_core::FanOut;
 use ha_shell::problem::ConfigError;
-use ha_shell::schema::{Key, Kind, Required, Section};
+use ha_shell::schema::{Key, Kind, Section};
 use ha_types::limits::BROKERS_MAX;
 
 /// Name of the only section.
@@ -15,8 +15,7 @@ const MIB: u64 = 1 << 20;
 const TIB: u64 = 1 << 40;
 
 /// Everything that `HAServer.conf` may contain.
-pub const SCHEMA: &[Section] =
-    &[Section { name: SECTION, aliases: &[], required: Required::Yes, keys: KEYS }];
+pub const SCHEMA: &[Section] = &[Section::new(SECTION, KEYS).required()];
 
 const KEYS: &[Key] = &[
     Key::new("HA_port", Kind::Port, "TCP port for brokers (gRPC)")

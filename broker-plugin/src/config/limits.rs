@@ -1,14 +1,17 @@
-//! What a client may ask for.
+//! What a client of one listener may ask for.
 
 use std::time::Duration;
 
 use ha_shell::layers::Settings;
+use ha_shell::schema::Value;
 
 use super::schema::LIMITS;
 
-/// Limits of one client.
+/// Limits of the clients of one listener.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ConnectionLimits {
+    /// Clients at a time.
+    pub connections_max: usize,
     /// How long a connection may take to its CONNECT.
     pub connect_timeout: Duration,
     /// QoS 1 and 2 publishes that are not answered.
@@ -34,10 +37,13 @@ pub struct ConnectionLimits {
 }
 
 impl ConnectionLimits {
-    /// Of `[LIMITS]`.
-    pub(super) fn new(settings: &Settings) -> Self {
-        let value = |key: &str| settings.value(LIMITS, key);
+    /// Of the listener whose own section is `section`; what it does not say, `[LIMITS]` does.
+    pub(super) fn new(settings: &Settings, section: &str) -> Self {
+        let value = |key: &str| -> &Value {
+            settings.if_set(section, key).unwrap_or_else(|| settings.value(LIMITS, key))
+        };
         Self {
+            connections_max: value("LISTENER_CONNECTIONS_MAX").integer(),
             connect_timeout: value("CONNECT_TIMEOUT").duration(),
             receive_maximum: value("RECEIVE_MAXIMUM").integer(),
             inflight_max: value("INFLIGHT_MAX").integer(),

@@ -1,10 +1,12 @@
 //! Everything that `broker.conf` may contain, with its defaults.
 
-use ha_shell::schema::{Key, Kind, Required, Section};
+use ha_shell::schema::{Key, Kind, Section};
 use ha_types::limits::{PACKET_BYTES_DEFAULT, PACKET_BYTES_MAX, TOPIC_BYTES_MAX, TOPIC_LEVELS_MAX};
 
 /// The section about the broker itself.
 pub const CONFIG: &str = "CONFIG";
+/// The section about certificates.
+pub(super) const TLS: &str = "TLS";
 /// The section about who may come in.
 pub(super) const AUTHENTICATION: &str = "AUTHENTICATION";
 /// The section about what a client may ask for.
@@ -18,20 +20,15 @@ const TIB: u64 = 1 << 40;
 
 /// Everything that `broker.conf` may contain.
 pub const SCHEMA: &[Section] = &[
-    Section { name: CONFIG, aliases: &[], required: Required::Yes, keys: CONFIG_KEYS },
-    Section {
-        name: DISTRIBUTOR,
-        aliases: &["HASERVER"],
-        required: Required::No,
-        keys: DISTRIBUTOR_KEYS,
-    },
-    Section {
-        name: AUTHENTICATION,
-        aliases: &[],
-        required: Required::No,
-        keys: AUTHENTICATION_KEYS,
-    },
-    Section { name: LIMITS, aliases: &[], required: Required::No, keys: LIMITS_KEYS },
+    Section::new(CONFIG, CONFIG_KEYS).required(),
+    Section::new(DISTRIBUTOR, DISTRIBUTOR_KEYS).aliases(&["HASERVER"]),
+    Section::new(AUTHENTICATION, AUTHENTICATION_KEYS),
+    Section::new(TLS, TLS_KEYS),
+    Section::new(LIMITS, LIMITS_KEYS),
+    Section::new("LIMITS_TCP", &LISTENER_LIMITS).special_of(LIMITS),
+    Section::new("LIMITS_TLS", &LISTENER_LIMITS).special_of(LIMITS),
+    Section::new("LIMITS_WS", &LISTENER_LIMITS).special_of(LIMITS),
+    Section::new("LIMITS_WSS", &LISTENER_LIMITS).special_of(LIMITS),
 ];
 
 const _: () = assert!(PACKET_BYTES_DEFAULT == 1 << 20, "the default below says 1M");
@@ -39,7 +36,17 @@ const _: () = assert!(TOPIC_LEVELS_MAX == 128 && TOPIC_BYTES_MAX == 65_535, "as 
 
 const CONFIG_KEYS: &[Key] = &[
     Key::new("PORT_NO", Kind::Port, "TCP port for MQTT clients").default("1883"),
+    Key::new("TLS_PORT_NO", Kind::Port, "TCP port for MQTT over TLS; unset: none"),
+    Key::new("WS_PORT_NO", Kind::Port, "TCP port for MQTT over WebSocket; unset: none"),
+    Key::new("WSS_PORT_NO", Kind::Port, "TCP port for MQTT over secure WebSocket; unset: none"),
+    Key::new("WS_PATH", Kind::Text, "path of both WebSocket ports").default("/mqtt"),
     Key::new("BIND", Kind::Address, "address to listen on").default("0.0.0.0"),
+    Key::new(
+        "PROXY_PROTOCOL_FROM",
+        Kind::Text,
+        "load balancers that must send the PROXY protocol: addresses and networks with commas",
+    )
+    .default(""),
     Key::new("HTTP_PORT", Kind::Port, "TCP port of /livez, /readyz and /metrics").default("8080"),
     Key::new("NAME", Kind::Text, "name in the cluster; default: host name and PORT_NO"),
     Key::new("DATA_DIR", Kind::Path, "folder for what must survive a restart; unused so far")
@@ -124,6 +131,12 @@ const AUTHENTICATION_KEYS: &[Key] = &[
     Key::new("PASSWORD_FILE", Kind::Path, "users and hashes, as mosquitto_passwd writes them"),
     Key::new("ACL_FILE", Kind::Path, "who may publish and receive what; unset: all may everything"),
     Key::new(
+        "CERTIFICATE_USER",
+        Kind::OneOf(&["none", "common_name", "subject"]),
+        "what of a client's certificate is its user name",
+    )
+    .default("none"),
+    Key::new(
         "HASH_THREADS",
         Kind::Integer { min: 1, max: 64 },
         "threads that verify passwords, apart from those that serve clients",
@@ -137,77 +150,138 @@ const AUTHENTICATION_KEYS: &[Key] = &[
     .default("1024"),
 ];
 
-const LIMITS_KEYS: &[Key] = &[
+const TLS_KEYS: &[Key] = &[
+    Key::new("CERT_FILE", Kind::Path, "certificate and its chain, PEM; read again on SIGHUP"),
+    Key::new("KEY_FILE", Kind::Path, "private key, PEM; read again on SIGHUP"),
+    Key::new("CA_FILE", Kind::Path, "who signs clients' certificates, PEM; read again on SIGHUP"),
+    Key::new("CRL_FILE", Kind::Path, "certificates that are revoked, PEM; read again on SIGHUP"),
     Key::new(
-        "CONNECT_TIMEOUT",
-        Kind::Millis { min: 100, max: 600_000 },
-        "how long a connection may take to its CONNECT",
+        "CLIENT_CERTIFICATE",
+        Kind::OneOf(&["none", "optional", "required"]),
+        "whether clients show a certificate",
     )
-    .default("10s"),
-    Key::new(
-        "RECEIVE_MAXIMUM",
-        Kind::Integer { min: 1, max: 65_535 },
-        "QoS 1 and 2 publishes of a client that are not answered",
-    )
-    .default("1024"),
-    Key::new(
-        "INFLIGHT_MAX",
-        Kind::Integer { min: 1, max: 65_535 },
-        "QoS 1 and 2 deliveries to a client that it has not acknowledged",
-    )
-    .default("1024"),
-    Key::new(
-        "QUEUE_MESSAGES_MAX",
-        Kind::Integer { min: 1, max: 100_000_000 },
-        "QoS 1 and 2 deliveries that wait for a client, connected or away",
-    )
-    .default("100000"),
-    Key::new(
-        "QUEUE_BYTES_MAX",
-        Kind::Bytes { min: 64 * KIB, max: TIB },
-        "bytes that wait for a client, connected or away",
-    )
-    .default("16M"),
-    Key::new(
-        "PUBLISH_RATE_MAX",
-        Kind::Integer { min: 0, max: 10_000_000 },
-        "messages per second of a client; 0: any",
-    )
-    .default("0"),
-    Key::new(
-        "SUBSCRIPTIONS_MAX",
-        Kind::Integer { min: 1, max: 10_000_000 },
-        "subscriptions of one session",
-    )
-    .default("10000"),
-    Key::new(
-        "TOPIC_ALIAS_MAX",
-        Kind::Integer { min: 0, max: 65_535 },
-        "topic aliases of a connection, in each direction",
-    )
-    .default("64"),
-    Key::new(
-        "TOPIC_LEVELS_MAX",
-        Kind::Integer { min: 1, max: TOPIC_LEVELS_MAX as u64 },
-        "levels of a topic name or filter",
-    )
-    .default("128"),
-    Key::new(
-        "TOPIC_BYTES_MAX",
-        Kind::Integer { min: 1, max: TOPIC_BYTES_MAX as u64 },
-        "bytes of a topic name or filter",
-    )
-    .default("65535"),
-    Key::new(
-        "KEEP_ALIVE_MAX",
-        Kind::Integer { min: 0, max: 65_535 },
-        "longest keep alive of a client of 5.0, in seconds; 0: any",
-    )
-    .default("0"),
-    Key::new(
-        "SESSION_EXPIRY_MAX",
-        Kind::Integer { min: 0, max: u32::MAX as u64 },
-        "longest session expiry interval, in seconds; 4294967295: for ever",
-    )
-    .default("4294967295"),
+    .default("none"),
 ];
+
+const LIMITS_KEYS: &[Key] = &[
+    CONNECTIONS,
+    CONNECT_TIMEOUT,
+    RECEIVE_MAXIMUM,
+    INFLIGHT,
+    QUEUE_MESSAGES,
+    QUEUE_BYTES,
+    PUBLISH_RATE,
+    SUBSCRIPTIONS,
+    TOPIC_ALIAS,
+    TOPIC_LEVELS,
+    TOPIC_BYTES,
+    KEEP_ALIVE,
+    SESSION_EXPIRY,
+];
+
+/// What one listener may have otherwise. Subscriptions are counted by session, which has no listener.
+const LISTENER_LIMITS: [Key; 12] = [
+    CONNECTIONS.unset(),
+    CONNECT_TIMEOUT.unset(),
+    RECEIVE_MAXIMUM.unset(),
+    INFLIGHT.unset(),
+    QUEUE_MESSAGES.unset(),
+    QUEUE_BYTES.unset(),
+    PUBLISH_RATE.unset(),
+    TOPIC_ALIAS.unset(),
+    TOPIC_LEVELS.unset(),
+    TOPIC_BYTES.unset(),
+    KEEP_ALIVE.unset(),
+    SESSION_EXPIRY.unset(),
+];
+
+const CONNECTIONS: Key = Key::new(
+    "LISTENER_CONNECTIONS_MAX",
+    Kind::Integer { min: 1, max: 1_000_000 },
+    "clients of one port at a time",
+)
+.default("1000000");
+
+const CONNECT_TIMEOUT: Key = Key::new(
+    "CONNECT_TIMEOUT",
+    Kind::Millis { min: 100, max: 600_000 },
+    "how long a connection may take to its CONNECT",
+)
+.default("10s");
+
+const RECEIVE_MAXIMUM: Key = Key::new(
+    "RECEIVE_MAXIMUM",
+    Kind::Integer { min: 1, max: 65_535 },
+    "QoS 1 and 2 publishes of a client that are not answered",
+)
+.default("1024");
+
+const INFLIGHT: Key = Key::new(
+    "INFLIGHT_MAX",
+    Kind::Integer { min: 1, max: 65_535 },
+    "QoS 1 and 2 deliveries to a client that it has not acknowledged",
+)
+.default("1024");
+
+const QUEUE_MESSAGES: Key = Key::new(
+    "QUEUE_MESSAGES_MAX",
+    Kind::Integer { min: 1, max: 100_000_000 },
+    "QoS 1 and 2 deliveries that wait for a client, connected or away",
+)
+.default("100000");
+
+const QUEUE_BYTES: Key = Key::new(
+    "QUEUE_BYTES_MAX",
+    Kind::Bytes { min: 64 * KIB, max: TIB },
+    "bytes that wait for a client, connected or away",
+)
+.default("16M");
+
+const PUBLISH_RATE: Key = Key::new(
+    "PUBLISH_RATE_MAX",
+    Kind::Integer { min: 0, max: 10_000_000 },
+    "messages per second of a client; 0: any",
+)
+.default("0");
+
+const SUBSCRIPTIONS: Key = Key::new(
+    "SUBSCRIPTIONS_MAX",
+    Kind::Integer { min: 1, max: 10_000_000 },
+    "subscriptions of one session",
+)
+.default("10000");
+
+const TOPIC_ALIAS: Key = Key::new(
+    "TOPIC_ALIAS_MAX",
+    Kind::Integer { min: 0, max: 65_535 },
+    "topic aliases of a connection, in each direction",
+)
+.default("64");
+
+const TOPIC_LEVELS: Key = Key::new(
+    "TOPIC_LEVELS_MAX",
+    Kind::Integer { min: 1, max: TOPIC_LEVELS_MAX as u64 },
+    "levels of a topic name or filter",
+)
+.default("128");
+
+const TOPIC_BYTES: Key = Key::new(
+    "TOPIC_BYTES_MAX",
+    Kind::Integer { min: 1, max: TOPIC_BYTES_MAX as u64 },
+    "bytes of a topic name or filter",
+)
+.default("65535");
+
+const KEEP_ALIVE: Key = Key::new(
+    "KEEP_ALIVE_MAX",
+    Kind::Integer { min: 0, max: 65_535 },
+    "longest keep alive of a client of 5.0, in seconds; 0: any",
+)
+.default("0");
+
+const SESSION_EXPIRY: Key = Key::new(
+    "SESSION_EXPIRY_MAX",
+    Kind::Integer { min: 0, max: u32::MAX as u64 },
+    "longest session expiry interval, in seconds; 4294967295: for ever",
+)
+.default("4294967295");

@@ -53,15 +53,20 @@ pub enum BindError {
 ///
 /// Port 0 lets the operating system choose; [`TcpListener::local_addr`] tells which.
 pub async fn bind(address: SocketAddr, key: &str) -> Result<TcpListener, BindError> {
-    TcpListener::bind(address).await.map_err(|source| {
+    TcpListener::bind(address).await.map_err(|source| BindError::new(address, key, source))
+}
+
+impl BindError {
+    /// What the operating system said when `address`, which the setting `key` chose, was opened.
+    pub fn new(address: SocketAddr, key: &str, source: io::Error) -> Self {
         let key = key.to_owned();
         match source.kind() {
-            ErrorKind::AddrInUse => BindError::InUse { address, key },
-            ErrorKind::AddrNotAvailable => BindError::NotLocal { address },
-            ErrorKind::PermissionDenied => BindError::Forbidden { address, key },
-            _ => BindError::Refused { address, key, source },
+            ErrorKind::AddrInUse => Self::InUse { address, key },
+            ErrorKind::AddrNotAvailable => Self::NotLocal { address },
+            ErrorKind::PermissionDenied => Self::Forbidden { address, key },
+            _ => Self::Refused { address, key, source },
         }
-    })
+    }
 }
 
 #[cfg(test)]

@@ -4,14 +4,10 @@
 //! sources: [`crate::layers`] asks. All declarations are `static`:
 //!
 //! ```
-//! use ha_shell::schema::{Key, Kind, Required, Section};
+//! use ha_shell::schema::{Key, Kind, Section};
 //!
-//! static SCHEMA: &[Section] = &[Section {
-//!     name: "HA_SERVER",
-//!     aliases: &[],
-//!     required: Required::Yes,
-//!     keys: &[Key::new("HA_port", Kind::Port, "Port that brokers connect to").default("2000")],
-//! }];
+//! static KEYS: &[Key] = &[Key::new("HA_port", Kind::Port, "where brokers connect").default("2000")];
+//! static SCHEMA: &[Section] = &[Section::new("HA_SERVER", KEYS).required()];
 //! ```
 
 mod kind;
@@ -35,6 +31,34 @@ pub struct Section {
     pub required: Required,
     /// What may stand in it.
     pub keys: &'static [Key],
+    /// The section that has the same keys, with their defaults and their documentation: this one
+    /// says otherwise for a special case.
+    pub special_of: Option<&'static str>,
+}
+
+impl Section {
+    /// A section that a file may leave out, and that was never called otherwise.
+    pub const fn new(name: &'static str, keys: &'static [Key]) -> Self {
+        Self { name, aliases: &[], required: Required::No, keys, special_of: None }
+    }
+
+    /// A section that a file must have.
+    pub const fn required(mut self) -> Self {
+        self.required = Required::Yes;
+        self
+    }
+
+    /// With these older spellings.
+    pub const fn aliases(mut self, aliases: &'static [&'static str]) -> Self {
+        self.aliases = aliases;
+        self
+    }
+
+    /// A special case of another section; `keys` are [`Key::unset`].
+    pub const fn special_of(mut self, general: &'static str) -> Self {
+        self.special_of = Some(general);
+        self
+    }
 }
 
 /// Whether a configuration file must have a section.
@@ -72,6 +96,13 @@ impl Key {
     /// With this default.
     pub const fn default(mut self, value: &'static str) -> Self {
         self.default = Some(value);
+        self
+    }
+
+    /// The same key without defaults, for a section that is a special case.
+    pub const fn unset(mut self) -> Self {
+        self.default = None;
+        self.json_default = None;
         self
     }
 

@@ -21,7 +21,8 @@ fn declared(schema: &'static [Section]) -> Documented {
     let keys = |section: &'static Section| {
         section.keys.iter().map(|key| ((section.name.into(), key.name.into()), default(key)))
     };
-    schema.iter().flat_map(keys).collect()
+    // A special case has the keys of its general section, and is documented with it.
+    schema.iter().filter(|section| section.special_of.is_none()).flat_map(keys).collect()
 }
 
 /// The keys of a sample, also those that are commented out: `# KEY = value`.

@@ -12,6 +12,7 @@ static SERVER: &[Section] = &[
         name: "HA_SERVER",
         aliases: &[],
         required: Required::Yes,
+        special_of: None,
         keys: &[
             Key::new("HA_port", Kind::Port, "Port for brokers")
                 .default("2000")
@@ -24,6 +25,7 @@ static SERVER: &[Section] = &[
         name: "LIMITS",
         aliases: &[],
         required: Required::No,
+        special_of: None,
         keys: &[
             Key::new("max-packet", Kind::Bytes { min: 1, max: 16 << 20 }, "Packet").default("1M"),
             Key::new("brokers", Kind::Integer { min: 1, max: 256 }, "Brokers").default("16"),
@@ -36,6 +38,7 @@ static BROKER: &[Section] = &[
         name: "DISTRIBUTOR",
         aliases: &["HASERVER"],
         required: Required::No,
+        special_of: None,
         keys: &[
             Key::new("DISTRIBUTION_ENABLED", Kind::Flag, "Whether to join a cluster")
                 .default("NO")
@@ -49,6 +52,7 @@ static BROKER: &[Section] = &[
         name: "CONFIG",
         aliases: &[],
         required: Required::No,
+        special_of: None,
         keys: &[
             Key::new("PORT_NO", Kind::Port, "Port for clients").default("1883"),
             Key::new("ISOLATED", Kind::OneOf(&["SERVE", "CLOSE"]), "When isolated")

@@ -1,0 +1,132 @@
+//! The same clients over TLS, with certificates of their own, over WebSocket and through a load
+//! balancer that sends the PROXY protocol.
+
+use std::io::{Read, Write};
+use std::net::TcpStream;
+use std::process::{Command, Output};
+use std::time::Duration;
+
+use e2e::{Client, Port, Program, TemporaryFolder, Version, repository, run, run_within};
+
+/// A CA, a server certificate for localhost and a client certificate for `meter-7`.
+fn certificates(folder: &TemporaryFolder) {
+    let script = "set -e
+        openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 2 \
+            -subj /CN=test-ca -keyout ca.key -out ca.pem \
+            -addext basicConstraints=critical,CA:TRUE -addext keyUsage=critical,keyCertSign
+        for name in server client; do
+            openssl req -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -subj /CN=meter-7 \
+                -keyout $name.key -out $name.csr
+            printf 'subjectAltName=DNS:localhost,IP:127.0.0.1\\nbasicConstraints=CA:FALSE\\n' > ext
+            openssl x509 -req -in $name.csr -CA ca.pem -CAkey ca.key -CAcreateserial -days 2 \
+                -extfile ext -out $name.pem
+        done";
+    let made = run(Command::new("sh").args(["-c", script]).current_dir(folder.path()));
+    assert!(made.status.success(), "{made:?}");
+}
+
+fn broker(folder: &TemporaryFolder, settings: &[(&str, String)]) -> Program {
+    let mut broker = Program::broker("broker", folder.path());
+    settings.iter().for_each(|(key, value)| broker.set(key, value));
+    broker.start_ready();
+    broker
+}
+
+fn path(folder: &TemporaryFolder, name: &str) -> String {
+    folder.path().join(name).display().to_string()
+}
+
+fn with_tls(folder: &TemporaryFolder, port: &Port) -> Vec<(&'static str, String)> {
+    vec![
+        ("CONFIG.TLS_PORT_NO", port.to_string()),
+        ("TLS.CERT_FILE", path(folder, "server.pem")),
+        ("TLS.KEY_FILE", path(folder, "server.key")),
+    ]
+}
+
+fn publish(folder: &TemporaryFolder, port: &Port, arguments: &[&str]) -> Output {
+    let mut command = Command::new("mosquitto_pub");
+    command.args(["-h", "localhost", "-p", &port.to_string(), "--cafile", &path(folder, "ca.pem")]);
+    run(command.args(["-t", "a", "-m", "over TLS", "-q", "1"]).args(arguments))
+}
+
+#[test]
+fn mosquitto_publishes_over_tls_and_a_plain_client_hears_it() {
+    for host in ["session", "rumqttd"] {
+        let (folder, tls) = (TemporaryFolder::new(), Port::free());
+        certificates(&folder);
+        let mut settings = with_tls(&folder, &tls);
+        settings.push(("CONFIG.HOST", host.to_owned()));
+        let broker = broker(&folder, &settings);
+        let mut listener = Client::connect(broker.port.number(), Version::V5, "plain");
+        listener.subscribe("a", 1);
+        for version in ["mqttv311", "mqttv5"] {
+            let output = publish(&folder, &tls, &["-V", version]);
+            assert!(output.status.success(), "{host}: {output:?}");
+            let heard = listener.receive(Duration::from_secs(10)).unwrap();
+            assert_eq!(heard.payload, b"over TLS");
+        }
+    }
+}
+
+#[test]
+fn certificate_of_a_client_is_asked_for_and_names_it() {
+    let (folder, tls) = (TemporaryFolder::new(), Port::free());
+    certificates(&folder);
+    folder.write("acl", "user meter-7\ntopic readwrite a\n");
+    let mut settings = with_tls(&folder, &tls);
+    settings.extend([
+        ("TLS.CA_FILE", path(&folder, "ca.pem")),
+        ("TLS.CLIENT_CERTIFICATE", "required".to_owned()),
+        ("AUTHENTICATION.CERTIFICATE_USER", "common_name".to_owned()),
+        ("AUTHENTICATION.ALLOW_ANONYMOUS", "NO".to_owned()),
+        ("AUTHENTICATION.ACL_FILE", path(&folder, "acl")),
+    ]);
+    let _broker = broker(&folder, &settings);
+    let (certificate, key) = (path(&folder, "client.pem"), path(&folder, "client.key"));
+    let shown = ["--cert", &certificate, "--key", &key, "-V", "mqttv5"];
+    let output = publish(&folder, &tls, &shown);
+    assert!(output.status.success() && output.stderr.is_empty(), "{output:?}");
+    let output = publish(&folder, &tls, &[&shown[..], &["-t", "b"]].concat());
+    assert!(String::from_utf8_lossy(&output.stderr).contains("Not authorized"), "{output:?}");
+    assert!(!publish(&folder, &tls, &["-V", "mqttv5"]).status.success());
+}
+
+#[test]
+fn mqtt_js_finds_over_websocket_what_it_finds_over_tcp() {
+    let folder = TemporaryFolder::new();
+    certificates(&folder);
+    let (ws, wss) = (Port::free(), Port::free());
+    let mut settings = with_tls(&folder, &Port::free());
+    settings.push(("CONFIG.WS_PORT_NO", ws.to_string()));
+    settings.push(("CONFIG.WSS_PORT_NO", wss.to_string()));
+    let _broker = broker(&folder, &settings);
+    for url in [format!("ws://127.0.0.1:{ws}/mqtt"), format!("wss://127.0.0.1:{wss}/mqtt")] {
+        for version in ["4", "5"] {
+            let clients = repository().join("target/clients");
+            let mut node = Command::new(clients.join("node"));
+            node.env("MQTTJS", clients.join("javascript"));
+            node.arg(repository().join("tests/e2e/clients/mqttjs_scenarios.js"));
+            let output = run_within(Duration::from_secs(120), node.args([&url, version]));
+            let text = String::from_utf8_lossy(&output.stdout).into_owned();
+            assert!(text.ends_with("all hold\n"), "{url} {version}: {output:?}");
+        }
+    }
+}
+
+#[test]
+fn trusted_load_balancer_must_send_the_proxy_protocol() {
+    let folder = TemporaryFolder::new();
+    let from = ("CONFIG.PROXY_PROTOCOL_FROM", "127.0.0.0/8".to_owned());
+    let broker = broker(&folder, &[from]);
+    let connect = |header: &[u8]| {
+        let mut socket = TcpStream::connect(("127.0.0.1", broker.port.number())).unwrap();
+        socket.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
+        socket.write_all(&[header, b"\x10\x0F\0\x04MQTT\x04\x02\0\0\0\x03lbs"].concat()).unwrap();
+        let mut connack = [0; 4];
+        socket.read_exact(&mut connack).ok().map(|()| connack)
+    };
+    let header = b"PROXY TCP4 203.0.113.7 127.0.0.1 50000 1883\r\n";
+    assert_eq!(connect(header), Some([0x20, 2, 0, 0]));
+    assert_eq!(connect(b""), None);
+}
