@@ -78,7 +78,7 @@ impl Holder {
                 continue;
             }
             let item = Item {
-                message: shared.for_session(self.sessions.get(&id)),
+                message: shared.for_session(self.sessions.get(&id).map(Box::as_ref)),
                 qos,
                 retain: message.retain && merged.retain_as_published,
                 subscription_ids: merged.subscription_ids,
@@ -93,7 +93,7 @@ impl Holder {
 
     /// The message for one session alone.
     pub(super) fn message_for(&self, id: SessionId, message: &Arc<Message>) -> Arc<Message> {
-        Shared { message, own: None }.for_session(self.sessions.get(&id))
+        Shared { message, own: None }.for_session(self.sessions.get(&id).map(Box::as_ref))
     }
 
     /// Puts it at the end of a session's queue, or drops it when that is full.

@@ -148,7 +148,8 @@ pub struct HolderCounts {
 pub struct Holder {
     config: HolderConfig,
     at: Moment,
-    sessions: BTreeMap<SessionId, Session>,
+    /// In boxes: a tree of large values has room for as many again.
+    sessions: BTreeMap<SessionId, Box<Session>>,
     by_client: BTreeMap<Arc<str>, SessionId>,
     /// CONNECTs that wait for the end of an older connection.
     waiting: BTreeMap<Arc<str>, Waiting>,

@@ -93,7 +93,7 @@ impl Holder {
         };
         self.sessions.insert(
             id,
-            Session {
+            Box::new(Session {
                 id,
                 epoch: SessionEpoch(0),
                 client_id: Arc::clone(&open.client_id),
@@ -107,7 +107,7 @@ impl Holder {
                 will_at: None,
                 expires_at: None,
                 is_announced: false,
-            },
+            }),
         );
         id
     }
