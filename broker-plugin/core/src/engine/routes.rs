@@ -1,6 +1,6 @@
 //! Live subscriptions of the connected sessions of this broker: who gets a message at once.
 //!
-//! A session gets each message once, however many of its filters match [MQTT-3.3.5-1 of 3.1.1]: at
+//! A session gets each message once, however many of its filters match (3.1.1 [MQTT-3.3.5-1]): at
 //! the highest QoS of these filters, with the identifiers of all. Shared subscriptions are not here:
 //! the holder of sessions chooses a member.
 

@@ -38,7 +38,7 @@ enum Stage {
     Pubcomp,
 }
 
-/// Why a message is not published; a client before 5.0 is told nothing [MQTT-3.3.5-2].
+/// Why a message is not published; a client before 5.0 is told nothing: 3.1.1 [MQTT-3.3.5-2].
 #[derive(Clone, Copy, Debug)]
 struct Refusal(Reason, &'static str);
 
@@ -158,7 +158,7 @@ impl Inflow {
                 let Refusal(reason, why) = refusal;
                 Ack { packet_id, reason, remarks: Remarks::because(why) }
             }
-            // [MQTT-3.3.5-2] of 3.1.1: acknowledged like any other.
+            // 3.1.1 [MQTT-3.3.5-2]: acknowledged like any other.
             Version::V31 | Version::V311 => Ack::new(packet_id, Reason::SUCCESS),
         };
         match flow {
