@@ -147,8 +147,10 @@ impl Holder {
     ) {
         let now = self.at.now;
         let Some(session) = self.owned(key) else { return };
+        let before = session.queue.len();
         session.apply(&progress);
         session.queue.take_back();
+        let gone = before - session.queue.len();
         session.lifetime = lifetime.unwrap_or(session.lifetime);
         let client = Arc::clone(&session.client_id);
         let connection = session.owner.take().expect("it is owned");
@@ -165,6 +167,7 @@ impl Holder {
         // [MQTT-3.1.3-9]: whichever comes first; the end publishes it as well.
         let will_at = will_at.filter(|at| ends_at.is_none_or(|ends| *at < ends));
         (session.will_at, session.expires_at) = (will_at, ends_at);
+        self.counts.queued -= gone;
         let id = key.id;
         for (at, due) in [(will_at, Due::Will(id)), (ends_at, Due::End(id))] {
             match at {
