@@ -7,3 +7,4 @@
 mod spec;
 
 mod delivery;
+mod holder;

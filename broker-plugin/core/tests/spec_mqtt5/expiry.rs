@@ -72,7 +72,7 @@ fn message_that_was_never_sent_expires_across_connections() {
 /// [MQTT-3.3.2-6]: what is left of its life is sent with it; without expiry nothing is.
 #[test]
 fn expiry_interval_is_less_by_the_time_that_the_message_waited() {
-    for (waits_ms, left) in [(0, 5), (1_000, 4), (3_000, 2), (4_999, 1)] {
+    for (waits_ms, left) in [(0, 5), (999, 5), (1_000, 4), (3_999, 2), (4_999, 1)] {
         let (mut broker, alice, bob) = broker_with_slow_bob(1, Qos::AtLeastOnce);
         broker.send(alice, &FromClient::Publish(publish_1(1, "a", "first")));
         broker.send(alice, &expiring(publish_1(2, "a", "second"), 5));
