@@ -99,7 +99,7 @@ async fn a_request_head_is_bounded_and_what_is_no_http_is_refused() {
     assert!(answer_to(b"GET /mqtt HTTP/1.1\r\n\r\nmore").await.starts_with("HTTP/1.1 400 "));
 }
 
-/// [MQTT-6.0.0-2]
+/// [MQTT-6.0.0-2], 3.1.1 [MQTT-6.0.0-2]
 #[tokio::test]
 async fn packets_may_be_split_over_frames_and_share_one() {
     let (_running, mut client, mut arrived) = connected().await;
@@ -122,7 +122,7 @@ async fn a_fragmented_message_with_a_ping_inside_is_one_stream_and_the_ping_is_a
     assert_eq!(next(&mut client).await, Message::Pong(b"there?".to_vec().into()));
 }
 
-/// [MQTT-6.0.0-4]
+/// [MQTT-6.0.0-4], 3.1.1 [MQTT-6.0.0-4]
 #[tokio::test]
 async fn what_is_written_between_flushes_is_one_binary_frame() {
     let (_running, mut client, mut arrived) = connected().await;
@@ -170,7 +170,7 @@ async fn close_after(wrong: Message) -> CloseCode {
     code
 }
 
-/// [MQTT-6.0.0-1]
+/// [MQTT-6.0.0-1], 3.1.1 [MQTT-6.0.0-1]
 #[tokio::test]
 async fn a_text_frame_closes_with_1003_after_what_came_before_it() {
     assert_eq!(close_after(Message::text("MQTT")).await, CloseCode::Unsupported);

@@ -1,12 +1,15 @@
 //! Short words for tests of 3.1.1.
 
 use broker_core::codec::{
-    Connack, Connect, ConnectError, DecodeError, FromClient, FromServer, Recipient, Remarks,
-    Version,
+    Connack, Connect, ConnectError, DecodeError, FromClient, FromServer, NEVER_EXPIRES, Recipient,
+    Remarks, Version,
 };
 use bytes::BytesMut;
+use ha_types::Qos;
 
+use crate::spec::broker::{Broker, Client};
 use crate::spec::packet;
+use crate::spec::packets::{payloads, subscribe, text};
 
 pub(crate) fn received(first: u8, body: &[u8]) -> Result<FromClient, DecodeError> {
     FromClient::decode(Version::V311, packet(first, body))
@@ -33,4 +36,31 @@ pub(crate) fn answer(refused: Result<Connect, ConnectError>) -> Vec<u8> {
             sent(&FromServer::Connack(Connack::refusal(error.reason(), Remarks::default())))
         }
     }
+}
+
+/// A client with a clean session.
+pub(crate) fn client(broker: &mut Broker, client_id: &str) -> Client {
+    broker.connect(Version::V311, client_id)
+}
+
+/// A CONNECT of a client whose session stays.
+pub(crate) fn staying(client_id: &str) -> Connect {
+    Connect {
+        clean_start: false,
+        session_expiry_s: NEVER_EXPIRES,
+        ..Connect::new(Version::V311, text(client_id))
+    }
+}
+
+/// A client with one subscription, whose SUBACK has been read.
+pub(crate) fn subscriber(broker: &mut Broker, client_id: &str, filter: &str, qos: Qos) -> Client {
+    let subscriber = client(broker, client_id);
+    broker.send(subscriber, &subscribe(1, filter, qos));
+    broker.received(subscriber);
+    subscriber
+}
+
+/// Payloads that the client has got since it was last asked.
+pub(crate) fn got(broker: &mut Broker, client: Client) -> Vec<String> {
+    payloads(&broker.received(client))
 }

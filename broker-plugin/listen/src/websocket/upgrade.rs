@@ -9,7 +9,7 @@ use ring::digest::{SHA1_FOR_LEGACY_USE_ONLY, digest};
 const KEY_SUFFIX: &str = "258EAFA5-E914-47DA-95CA-C5AB0DC85B11";
 /// Header fields that a request may have. Browsers behind two proxies send about 30.
 const HEADERS_MAX: usize = 64;
-/// [MQTT-6.0.0-4], and what clients of 3.1 call it.
+/// [MQTT-6.0.0-4], 3.1.1 [MQTT-6.0.0-4], and what clients of 3.1 call it.
 const SUBPROTOCOLS: [&str; 2] = ["mqtt", "mqttv3.1"];
 
 /// Why a request is not upgraded.
@@ -163,7 +163,7 @@ mod tests {
         assert!(answer.contains("Sec-WebSocket-Protocol: mqtt\r\n"));
     }
 
-    /// [MQTT-6.0.0-3]
+    /// [MQTT-6.0.0-3], 3.1.1 [MQTT-6.0.0-3]
     #[test]
     fn the_subprotocol_is_mqtt_where_the_client_knows_it_and_else_that_of_3_1() {
         let chosen = |asked: &str| {

@@ -86,7 +86,7 @@ fn a_message_may_be_as_large_as_the_limit_and_no_larger_in_one_frame_or_many() {
     assert_eq!(ending_of(&[binary(&[0; 999]), binary(&[0; 999])].concat()), None);
 }
 
-/// [MQTT-6.0.0-1]
+/// [MQTT-6.0.0-1], 3.1.1 [MQTT-6.0.0-1]
 #[test]
 fn a_text_frame_ends_the_connection_and_the_payload_before_it_is_kept() {
     let mut deframer = Deframer::new(1000);
