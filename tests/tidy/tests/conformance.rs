@@ -5,8 +5,8 @@
 use std::path::Path;
 
 use tidy::conformance::{
-    Citation, PAGE, Specification, Statement, StatementId, catalogue, cited, comments, page,
-    tests_in,
+    Citation, Duty, PAGE, Specification, Statement, StatementId, catalogue, cited, comments, page,
+    tests, tests_in, tests_of,
 };
 use tidy::{files, read};
 
@@ -20,6 +20,21 @@ fn citation(specification: Specification, id: &str) -> Citation {
 #[test]
 fn the_page_is_what_the_generator_writes() {
     assert!(read(PAGE) == page(), "{PAGE} is old: cargo run -p tidy --bin conformance");
+}
+
+#[test]
+fn every_statement_that_obliges_a_server_is_tested() {
+    let tests = tests();
+    let mut missing = Vec::new();
+    for specification in Specification::ALL {
+        let statements = catalogue(specification).into_iter();
+        for Statement { id, text, .. } in statements.filter(|s| s.duty == Duty::Server) {
+            if tests_of(&tests, specification, id).next().is_none() {
+                missing.push(format!("{} [{id}] {text}", specification.name()));
+            }
+        }
+    }
+    assert!(missing.is_empty(), "no test names\n{}", missing.join("\n"));
 }
 
 /// As many as Appendix B of each standard has.
