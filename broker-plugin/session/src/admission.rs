@@ -5,8 +5,8 @@ use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
 
-use broker_core::access::{Access, Identity};
-use broker_core::engine::{Attempt, Credentials, Verdict};
+use broker_core::access::Access;
+use broker_core::engine::{Credentials, Verdict};
 
 use crate::host::Origin;
 
@@ -22,28 +22,4 @@ pub trait Admission: Debug + Send + Sync {
     /// The rules as they are; `None`: everybody may do everything. Asked once per connection and
     /// authentication.
     fn access(&self) -> Option<Arc<dyn Access>>;
-}
-
-/// Lets everybody in, anonymously whatever they say: a name that nobody has checked is no name.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct AdmitAll;
-
-impl Admission for AdmitAll {
-    fn judge(&self, _: &Origin, credentials: Credentials) -> Judging {
-        let Credentials { client_id, attempt } = credentials;
-        let verdict = match attempt {
-            Attempt::Plain { .. } => {
-                let identity = Identity { client_id, user_name: None };
-                Verdict::Admitted { identity, data: None }
-            }
-            Attempt::Begin { .. } | Attempt::Continue { .. } | Attempt::Again { .. } => {
-                Verdict::BadMethod
-            }
-        };
-        Box::pin(std::future::ready(verdict))
-    }
-
-    fn access(&self) -> Option<Arc<dyn Access>> {
-        None
-    }
 }

@@ -33,7 +33,7 @@ mod slots;
 mod socket;
 mod sys;
 
-pub use admission::{Admission, AdmitAll, Judging};
+pub use admission::{Admission, Judging};
 pub use config::{HostConfig, InvalidConfig, ListenerLimits};
 pub use counters::HostStats;
 pub use host::{Certificate, Died, Host, Origin, PluginPorts, start};
