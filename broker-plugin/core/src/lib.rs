@@ -24,6 +24,7 @@ mod invariants;
 mod lease;
 mod link;
 mod outbox;
+mod overtaken;
 mod plugin;
 mod provisional;
 mod publish;

@@ -24,4 +24,6 @@ pub use ask::{
     SubscribeOptions,
 };
 pub use id::{ConnectionId, Offset, PacketId, SessionEpoch, SessionKey, SubscriptionId};
-pub use tell::{Granted, Opened, Page, PageEnd, Queued, Record, RecordStage, RefuseReason, Tell};
+pub use tell::{
+    Granted, Opened, Page, PageEnd, Queued, Record, RecordStage, RefuseReason, Tell, Unqueued,
+};

@@ -12,6 +12,7 @@
 //! gets a message, and sessions that outlive the connection.
 
 mod aliases;
+mod backlog;
 mod ending;
 mod feed;
 mod handshake;

@@ -77,6 +77,9 @@ impl Holder {
             if qos == Qos::AtMostOnce {
                 continue;
             }
+            if let Some(session) = self.sessions.get_mut(&id).filter(|session| session.asked > 0) {
+                session.overtaken.note(message);
+            }
             let item = Item {
                 message: shared.for_session(self.sessions.get(&id).map(Box::as_ref)),
                 qos,

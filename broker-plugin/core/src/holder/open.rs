@@ -14,6 +14,7 @@ use super::session::{Durability, Session};
 use super::timers::Due;
 use super::{Holder, Output, RouteChange};
 use crate::host::HostEvent;
+use crate::overtaken::Overtaken;
 
 /// How long an older connection has for its last acknowledgements.
 const TAKEOVER_MS: u64 = 100;
@@ -107,6 +108,8 @@ impl Holder {
                 will_at: None,
                 expires_at: None,
                 is_announced: false,
+                asked: 0,
+                overtaken: Overtaken::default(),
             }),
         );
         id

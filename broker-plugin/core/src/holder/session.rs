@@ -9,6 +9,7 @@ use ha_types::session::{
 use ha_types::{Millis, SessionId, Subscription};
 
 use super::queue::Queue;
+use crate::overtaken::Overtaken;
 
 /// One session.
 #[derive(Debug)]
@@ -30,6 +31,9 @@ pub(super) struct Session {
     pub(super) expires_at: Option<Millis>,
     /// Whether the plugin has heard of it.
     pub(super) is_announced: bool,
+    /// SUBSCRIBEs that wait for what is retained, and what is queued meanwhile.
+    pub(super) asked: u32,
+    pub(super) overtaken: Overtaken,
 }
 
 /// Whether a session keeps messages. One that was resumed does so to its end, even when its last

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use ha_types::session::{
     ConnectionId, Granted, RefuseReason, RetainHandling, SessionKey, SubscribeOptions, Tell,
+    Unqueued,
 };
 use ha_types::{ClusterMillis, Message, Qos, SessionId, Subscription, Ticket};
 
@@ -13,6 +14,7 @@ use super::session::{Durability, Session};
 use super::{Holder, Output, RouteChange};
 use crate::engine::{Route, SharedSubscriptions, Wants};
 use crate::host::{Delivery, HostEvent, NewSubscription, RetainedWanted};
+use crate::overtaken::Overtaken;
 
 /// A SUBSCRIBE that waits for the plugin.
 #[derive(Debug)]
@@ -70,13 +72,14 @@ impl Holder {
         }
         let asked = Asked { session: key, ticket, answers, new };
         if wanted.is_empty() {
-            return self.answer(owner, asked, out);
+            return self.answer(owner, asked, Vec::new(), out);
         }
         let ours = Ticket(self.next_ticket);
         self.next_ticket += 1;
         self.asked.insert(ours, asked);
         if let Some(session) = self.sessions.get_mut(&key.id) {
             session.is_announced = true;
+            session.asked += 1;
         }
         let session = key.id;
         let event = HostEvent::Subscribe { ticket: ours, session, subscriptions: wanted };
@@ -190,33 +193,61 @@ impl Holder {
         retained: Vec<Vec<Delivery>>,
         out: &mut Vec<Output>,
     ) {
-        let Some(asked) = self.asked.remove(&ticket) else { return };
+        let Some((asked, overtaken)) = self.answered(ticket) else { return };
         let key = asked.session;
-        let Some(owner) = self.owned(key).and_then(|session| session.owner) else { return };
-        let granted: Vec<_> = asked.answers.iter().flatten().cloned().collect();
-        self.answer(owner, asked, out);
-        for (options, found) in granted.iter().zip(retained) {
-            if !self.has(key.id, &options.subscription) {
-                // An UNSUBSCRIBE came meanwhile [MQTT-3.10.4-2].
-                continue;
+        let Some(session) = self.owned(key) else { return };
+        let (durability, Some(owner)) = (session.durability, session.owner) else { return };
+        let (mut queued, mut unqueued) = (Vec::new(), Vec::new());
+        for (options, found) in asked.answers.iter().flatten().zip(retained) {
+            let mut at_once = Vec::new();
+            // Unless an UNSUBSCRIBE came meanwhile [MQTT-3.10.4-2].
+            let is_subscribed = self.has(key.id, &options.subscription);
+            for delivery in found.into_iter().filter(|_| is_subscribed) {
+                let Some(item) = self.retained_item(key.id, options, delivery) else { continue };
+                match durability {
+                    Durability::Durable if item.qos > Qos::AtMostOnce => {
+                        queued.extend((!overtaken.has(&item.message)).then_some(item));
+                    }
+                    Durability::Durable | Durability::Ephemeral => at_once.push(Unqueued {
+                        message: item.message,
+                        qos: item.qos,
+                        subscription_id: options.subscription_id,
+                    }),
+                }
             }
-            for delivery in found {
-                self.enqueue_retained(key.id, options, delivery, out);
-            }
+            unqueued.push(at_once);
+        }
+        self.answer(owner, asked, unqueued, out);
+        for item in queued {
+            self.enqueue(key.id, item, out);
         }
     }
 
-    /// [MQTT-3.3.1-8]: with RETAIN set. They have their place in the queue, after what is in it.
-    fn enqueue_retained(
-        &mut self,
+    /// The SUBSCRIBE that waited, and what has overtaken its retained messages.
+    fn answered(&mut self, ticket: Ticket) -> Option<(Asked, Overtaken)> {
+        let asked = self.asked.remove(&ticket)?;
+        let mut overtaken = Overtaken::default();
+        if let Some(session) = self.sessions.get_mut(&asked.session.id) {
+            session.asked -= 1;
+            overtaken = match session.asked {
+                0 => std::mem::take(&mut session.overtaken),
+                _ => session.overtaken.clone(),
+            };
+        }
+        Some((asked, overtaken))
+    }
+
+    /// [MQTT-3.3.1-8]: with RETAIN set. At QoS 1 and 2 a durable session has it in its queue, after
+    /// what is in it; nobody else keeps it, so nothing newer can come before it.
+    fn retained_item(
+        &self,
         id: SessionId,
         options: &SubscribeOptions,
         delivery: Delivery,
-        out: &mut Vec<Output>,
-    ) {
+    ) -> Option<Item> {
         let Delivery { mut message, expires_in_s } = delivery;
         if options.no_local && is_own(&message, id) {
-            return;
+            return None;
         }
         let expires_at = expires_in_s.map(|seconds| {
             let left = u64::from(seconds) * 1_000;
@@ -226,19 +257,18 @@ impl Holder {
             let copy = Message { expires_at, ..Message::clone(&message) };
             message = Arc::new(copy);
         }
-        let item = Item {
+        Some(Item {
             qos: message.qos.min(options.qos),
             message,
             retain: true,
             subscription_ids: options.subscription_id.into_iter().collect(),
             group: None,
-        };
-        self.enqueue(id, item, out);
+        })
     }
 
     /// The plugin has no room: what the session did not have before it does not have now.
     pub(super) fn subscribe_refused(&mut self, ticket: Ticket, out: &mut Vec<Output>) {
-        let Some(mut asked) = self.asked.remove(&ticket) else { return };
+        let Some((mut asked, _)) = self.answered(ticket) else { return };
         for subscription in std::mem::take(&mut asked.new) {
             self.undo(asked.session.id, subscription, out);
         }
@@ -250,7 +280,7 @@ impl Holder {
                 *answer = Err(RefuseReason::QuotaExceeded);
             }
         }
-        self.answer(owner, asked, out);
+        self.answer(owner, asked, Vec::new(), out);
     }
 
     /// Unless another SUBSCRIBE waits for the same: then its answer decides.
@@ -269,11 +299,22 @@ impl Holder {
         session.is_some_and(|session| session.subscriptions.contains_key(subscription))
     }
 
-    fn answer(&mut self, owner: ConnectionId, asked: Asked, out: &mut Vec<Output>) {
+    /// `unqueued`: for each subscription that was granted, as far as there is any.
+    fn answer(
+        &mut self,
+        owner: ConnectionId,
+        asked: Asked,
+        unqueued: Vec<Vec<Unqueued>>,
+        out: &mut Vec<Output>,
+    ) {
         let Asked { session, ticket, answers, .. } = asked;
-        let granted =
-            |options: SubscribeOptions| Granted { qos: options.qos, retained: Vec::new() };
-        let granted = answers.into_iter().map(|answer| answer.map(granted)).collect();
+        let mut unqueued = unqueued.into_iter();
+        let mut granted = |options: SubscribeOptions| Granted {
+            qos: options.qos,
+            retained: Vec::new(),
+            unqueued: unqueued.next().unwrap_or_default(),
+        };
+        let granted = answers.into_iter().map(|answer| answer.map(&mut granted)).collect();
         out.push(Output::Tell(owner, Tell::Subscribed { session, ticket, granted }));
     }
 

@@ -8,3 +8,4 @@ mod spec;
 
 mod delivery;
 mod holder;
+mod order;

@@ -8,7 +8,7 @@ use ha_types::session::{
 
 use crate::common::{
     Bench, Link, Outputs, acknowledged, at, completed, durable, expiring, id, qos_0, qos_1, qos_2,
-    received, retained, text, to,
+    received, text, to,
 };
 
 /// A connected durable session that is subscribed to `t` with QoS 2.
@@ -271,9 +271,8 @@ fn engine_that_had_no_room_fetches_what_it_lost_in_pages() {
 #[test]
 fn qos_0_that_was_handed_out_is_not_handed_out_again() {
     let (mut bench, link) = subscribed(durable("a"));
-    let found = [retained(qos_0("t", "old"))];
-    let outputs = bench.subscribe_with(link, &[to("t")], &found);
-    assert_eq!(outputs.payloads(link), ["old"]);
+    bench.subscribe(link, &[to("$share/group/t")]);
+    assert_eq!(bench.message(qos_0("t", "x")).payloads(link), ["x"]);
     bench.lose(link);
     assert_eq!(bench.queued(), 0);
     let (link, opened, outputs) = bench.connect_fully(durable("a"));

@@ -3,12 +3,12 @@
 use broker_core::engine::SharedSubscriptions;
 use broker_core::holder::{HolderConfig, Input};
 use broker_core::host::{HostEvent, RetainedWanted};
-use ha_types::Qos;
 use ha_types::session::{RefuseReason, RetainHandling, SubscribeOptions, Tell};
+use ha_types::{Message, Qos};
 
 use crate::common::{
-    Bench, Link, Outputs, at, durable, ephemeral, named, qos_0, qos_1, retained, subscription,
-    text, to,
+    Bench, Link, Outputs, at, durable, ephemeral, named, qos_0, qos_1, qos_2, retained,
+    subscription, text, to,
 };
 
 /// What each filter was granted, or why not.
@@ -183,16 +183,47 @@ fn answer_that_nobody_waits_for_is_ignored() {
 }
 
 #[test]
-fn retained_messages_count_against_the_queue() {
+fn retained_messages_that_are_queued_count_against_the_queue() {
     let config = HolderConfig { queue_messages_max: 1, ..HolderConfig::default() };
-    for open in [durable("a"), ephemeral("a")] {
-        let mut bench = Bench::with(config.clone());
+    let mut bench = Bench::with(config);
+    let link = bench.connect(durable("a"));
+    let found = [retained(qos_1("t/1", "1")), retained(qos_2("t/2", "2"))];
+    let outputs = bench.subscribe_with(link, &[to("t/+")], &found);
+    assert_eq!(outputs.payloads(link), ["1"]);
+    assert_eq!(bench.holder.counts().dropped, 1);
+}
+
+#[test]
+fn retained_messages_that_nobody_keeps_come_with_the_answer() {
+    for (open, kept) in [(durable("a"), &["1"][..]), (ephemeral("a"), &[])] {
+        let mut bench = Bench::new();
         let link = bench.connect(open);
-        let found = [retained(qos_1("t/1", "1")), retained(qos_0("t/2", "2"))];
+        let found = [retained(qos_0("t/0", "0")), retained(qos_1("t/1", "1"))];
         let outputs = bench.subscribe_with(link, &[to("t/+")], &found);
-        assert_eq!(outputs.payloads(link), ["1"]);
-        assert_eq!(bench.holder.counts().dropped, 1);
+        let at_once = if kept.is_empty() { &["0", "1"][..] } else { &["0"] };
+        assert_eq!(outputs.unqueued(link), at_once);
+        assert_eq!(outputs.payloads(link), kept);
+        assert_eq!(bench.holder.counts().queued, kept.len());
     }
+}
+
+#[test]
+fn retained_message_is_left_out_when_a_newer_one_was_queued_meanwhile() {
+    let mut bench = Bench::new();
+    let link = bench.connect(durable("a"));
+    let asked = [(); 2].map(|()| {
+        let asked = bench.subscribe_unanswered(link, &[to("t")]);
+        asked.asked_plugin().unwrap().0
+    });
+    let newer = Message { retain: true, ..qos_1("t", "new") };
+    assert_eq!(bench.message(newer).payloads(link), ["new"]);
+    for ticket in asked {
+        let retained = vec![vec![retained(qos_1("t", "old"))]];
+        assert!(bench.step(Input::Retained { ticket, retained }).payloads(link).is_empty());
+    }
+    // Nothing is remembered after the last answer.
+    let outputs = bench.subscribe_with(link, &[to("t")], &[retained(qos_1("t", "old"))]);
+    assert_eq!(outputs.payloads(link), ["old"]);
 }
 
 #[test]

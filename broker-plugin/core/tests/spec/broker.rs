@@ -45,6 +45,8 @@ pub(crate) struct Broker {
     pub(crate) judge: Option<Judge>,
     /// The holder takes no message above QoS 0, and says this.
     pub(crate) refusal: Option<RefuseReason>,
+    /// `Some`: the plugin has answered, and its answers are on their way.
+    late_answers: Option<Vec<HostCommand>>,
     now: u64,
     holder: Holder,
     routes: Routes<ConnectionId>,
@@ -81,6 +83,7 @@ impl Broker {
             access: None,
             judge: None,
             refusal: None,
+            late_answers: None,
             now: 0,
             holder: Holder::new(config),
             routes: Routes::new(1),
@@ -362,7 +365,27 @@ impl Broker {
     }
 
     fn plugin(&mut self, event: HostEvent) {
-        for command in self.plugin.event(Millis(self.now), event) {
+        let commands = self.plugin.event(Millis(self.now), event);
+        match &mut self.late_answers {
+            Some(late) => late.extend(commands),
+            None => self.take(commands),
+        }
+    }
+
+    /// What the plugin answers from now on takes its time.
+    pub(crate) fn delay_answers(&mut self) {
+        self.late_answers = Some(Vec::new());
+    }
+
+    /// The plugin's answers arrive.
+    pub(crate) fn take_answers(&mut self) {
+        let late = self.late_answers.take().unwrap_or_default();
+        self.take(late);
+        self.run();
+    }
+
+    fn take(&mut self, commands: Vec<HostCommand>) {
+        for command in commands {
             match command {
                 HostCommand::Subscribed { ticket, retained } => {
                     self.hold(holder::Input::Retained { ticket, retained });

@@ -172,6 +172,21 @@ pub struct Granted {
     /// Retained messages that match, in queue order, under offsets of this session. Those that are
     /// not here come unasked, right after.
     pub retained: Vec<Queued>,
+    /// Retained messages that no queue needs: of QoS 0, or for a session that ends with its
+    /// connection. They are sent before what comes later, but not those that something newer of their
+    /// topic has overtaken.
+    pub unqueued: Vec<Unqueued>,
+}
+
+/// A retained message that nobody keeps for its session.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Unqueued {
+    /// The message.
+    pub message: Arc<Message>,
+    /// The lower of published and granted.
+    pub qos: Qos,
+    /// Of the subscription.
+    pub subscription_id: Option<SubscriptionId>,
 }
 
 /// Why something was not done. The engine chooses the reason code of its protocol version.

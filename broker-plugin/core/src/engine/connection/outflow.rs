@@ -5,12 +5,13 @@
 //! its holder's: every step that must outlive the connection is reported as progress, and the next
 //! packet waits for the record.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::BTreeMap;
 
 use ha_types::Qos;
 use ha_types::session::{Offset, PacketId, Progress, Refused};
 
 use super::aliases::OutboundAliases;
+use super::backlog::Backlog;
 use super::ending::End;
 use super::waiting::Waiting;
 use super::{Moment, Surroundings};
@@ -33,8 +34,7 @@ pub(super) struct Outflow {
     /// Exchanges at a time, at least 1.
     window: usize,
     inflight: BTreeMap<PacketId, Inflight>,
-    queue: VecDeque<Waiting>,
-    queue_bytes: usize,
+    backlog: Backlog,
     /// The last one that an ephemeral session used.
     last_id: u16,
     aliases: OutboundAliases,
@@ -79,31 +79,26 @@ impl Outflow {
             durability,
             window: usize::from(window),
             inflight: BTreeMap::new(),
-            queue: VecDeque::new(),
-            queue_bytes: 0,
+            backlog: Backlog::default(),
             last_id: 0,
             aliases: OutboundAliases::new(aliases),
             progress: Progress::default(),
         }
     }
 
-    /// How many more deliveries may wait.
+    /// How many more live deliveries may wait.
     pub(super) fn room(&self, around: &Surroundings<'_>) -> usize {
-        let limits = around.limits;
-        if self.queue_bytes >= limits.queue_bytes_max {
-            return 0;
-        }
-        limits.queue_messages_max.saturating_sub(self.queue.len())
+        self.backlog.room(around.limits)
     }
 
-    /// Deliveries that wait.
+    /// Live deliveries that wait.
     pub(super) fn waiting(&self) -> usize {
-        self.queue.len()
+        self.backlog.live()
     }
 
-    /// Bytes of deliveries that wait.
+    /// Bytes of these.
     pub(super) fn waiting_bytes(&self) -> usize {
-        self.queue_bytes
+        self.backlog.live_bytes()
     }
 
     /// Sends it, or keeps it until the client can take it.
@@ -112,38 +107,34 @@ impl Outflow {
     /// The connection ends when nothing more can be kept.
     pub(super) fn offer(&mut self, waiting: Waiting, to: &mut Sending<'_>) -> Result<(), End> {
         // Those of the holder's queue wait like any other: nobody else has them.
-        if waiting.qos == Qos::AtMostOnce && waiting.offset.is_none() {
-            if to.out.bytes.len() > to.around.limits.queue_bytes_max {
-                to.out.counts.dropped += 1;
-                return Ok(());
-            }
+        let is_unkept_qos_0 = waiting.qos == Qos::AtMostOnce && waiting.offset.is_none();
+        let overtakes = match is_unkept_qos_0 {
+            true => self.backlog.has_qos_0(),
+            false => !self.backlog.is_empty(),
+        };
+        if !overtakes && self.can_send(&waiting, to) {
             return self.send(waiting, to);
         }
-        if self.queue.is_empty() && self.can_send(&waiting, to) {
-            return self.send(waiting, to);
-        }
-        if self.room(to.around) == 0 && self.durability == Durability::Ephemeral {
+        let may_be_lost = is_unkept_qos_0 || waiting.is_unqueued;
+        let waits = overtakes || waiting.is_unqueued || !is_unkept_qos_0;
+        if self.backlog.has_room_for(&waiting, to.around.limits) && waits {
+            self.backlog.push(waiting);
+        } else if may_be_lost {
+            to.out.counts.dropped += 1;
+        } else if self.durability == Durability::Ephemeral {
             let why = "the client is too slow for its subscriptions";
             return Err(End::because(Reason::QUOTA_EXCEEDED, why));
+        } else {
+            self.backlog.push(waiting);
         }
-        self.queue_bytes += waiting.message.size();
-        self.queue.push_back(waiting);
         Ok(())
     }
 
     /// Sends what waits, as far as the client can take it.
     pub(super) fn pump(&mut self, to: &mut Sending<'_>) -> Result<(), End> {
-        while let Some(next) = self.queue.front() {
-            if !self.can_send(next, to) {
-                break;
-            }
-            let next = self.queue.pop_front().expect("there is a front");
-            self.queue_bytes -= next.message.size();
+        while self.backlog.front().is_some_and(|next| self.can_send(next, to)) {
+            let next = self.backlog.pop().expect("there is a front");
             self.send(next, to)?;
-        }
-        // A burst must not keep its room for ever.
-        if self.queue.is_empty() && self.queue.capacity() > 64 {
-            self.queue = VecDeque::new();
         }
         Ok(())
     }

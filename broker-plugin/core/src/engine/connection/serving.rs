@@ -208,6 +208,7 @@ impl Serving {
         around: &Surroundings<'_>,
         out: &mut Output,
     ) -> Result<(), End> {
+        self.subscribing.delivered(&delivery.message);
         let mut to = Self::sending(&self.identity, at, around, out);
         self.outflow.offer(Waiting::from(delivery), &mut to)
     }
@@ -254,14 +255,20 @@ impl Serving {
     fn subscribed(
         &mut self,
         ticket: Ticket,
-        granted: Vec<Result<Granted, RefuseReason>>,
+        mut granted: Vec<Result<Granted, RefuseReason>>,
         at: Moment,
         around: &Surroundings<'_>,
         out: &mut Output,
     ) -> Result<(), End> {
-        self.subscribing.subscribed(ticket, &granted, out)?;
-        for queued in granted.into_iter().flatten().flat_map(|granted| granted.retained) {
-            self.flow(queued, at, around, out)?;
+        self.subscribing.subscribed(ticket, &mut granted, out)?;
+        for granted in granted.into_iter().flatten() {
+            for unqueued in granted.unqueued {
+                let mut to = Self::sending(&self.identity, at, around, out);
+                self.outflow.offer(Waiting::from(unqueued), &mut to)?;
+            }
+            for queued in granted.retained {
+                self.flow(queued, at, around, out)?;
+            }
         }
         Ok(())
     }

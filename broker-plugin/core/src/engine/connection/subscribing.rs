@@ -1,9 +1,10 @@
 //! SUBSCRIBE and UNSUBSCRIBE: what can be decided here, and what the holder answers.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use ha_types::session::{Ask, Granted, PacketId, RefuseReason, SessionKey, SubscribeOptions};
-use ha_types::{Qos, Ticket};
+use ha_types::{Message, Qos, Ticket};
 
 use super::Surroundings;
 use super::ending::End;
@@ -13,6 +14,7 @@ use crate::codec::{
     FilterRequest, FromServer, Reason, Recipient, Remarks, Suback, Subscribe, Unsuback, Unsubscribe,
 };
 use crate::engine::output::{Output, Request};
+use crate::overtaken::Overtaken;
 
 /// Packets that wait for the holder.
 #[derive(Debug)]
@@ -20,6 +22,7 @@ pub(super) struct Subscribing {
     recipient: Recipient,
     waiting: BTreeMap<Ticket, Asked>,
     next_ticket: u64,
+    overtaken: Overtaken,
 }
 
 #[derive(Debug)]
@@ -39,7 +42,23 @@ impl Asked {
 
 impl Subscribing {
     pub(super) fn new(recipient: Recipient) -> Self {
-        Self { recipient, waiting: BTreeMap::new(), next_ticket: 1 }
+        Self {
+            recipient,
+            waiting: BTreeMap::new(),
+            next_ticket: 1,
+            overtaken: Overtaken::default(),
+        }
+    }
+
+    /// A live message is delivered.
+    pub(super) fn delivered(&mut self, message: &Arc<Message>) {
+        if message.retain && self.waits_for_retained() {
+            self.overtaken.note(message);
+        }
+    }
+
+    fn waits_for_retained(&self) -> bool {
+        self.waiting.values().any(|asked| matches!(asked, Asked::Subscribe(..)))
     }
 
     /// Whether one more may wait.
@@ -112,16 +131,22 @@ impl Subscribing {
         Ok(())
     }
 
-    /// [MQTT-3.8.4-2], [MQTT-3.8.4-6]
+    /// [MQTT-3.8.4-2], [MQTT-3.8.4-6]. Takes out the retained messages that came too late.
     pub(super) fn subscribed(
         &mut self,
         ticket: Ticket,
-        granted: &[Result<Granted, RefuseReason>],
+        granted: &mut [Result<Granted, RefuseReason>],
         out: &mut Output,
     ) -> Result<(), End> {
         let Some(Asked::Subscribe(packet_id, here)) = self.waiting.remove(&ticket) else {
             return Ok(());
         };
+        for granted in granted.iter_mut().flatten() {
+            granted.unqueued.retain(|unqueued| !self.overtaken.has(&unqueued.message));
+        }
+        if !self.waits_for_retained() {
+            self.overtaken.clear();
+        }
         let mut answers = granted.iter();
         let reasons = here.into_iter().map(|refused_here| {
             refused_here.unwrap_or_else(|| match answers.next() {

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use ha_types::session::{Offset, PacketId, Queued};
+use ha_types::session::{Offset, PacketId, Queued, Unqueued};
 use ha_types::{Message, Qos};
 
 use super::outflow::Durability;
@@ -20,6 +20,8 @@ pub(super) struct Waiting {
     pub(super) offset: Option<Offset>,
     /// Of the holder's; an ephemeral session gets one when it is sent.
     pub(super) packet_id: Option<PacketId>,
+    /// A retained message of a SUBSCRIBE that no queue of the holder has.
+    pub(super) is_unqueued: bool,
 }
 
 impl From<Delivery> for Waiting {
@@ -33,6 +35,23 @@ impl From<Delivery> for Waiting {
             subscription_ids: delivery.subscription_ids,
             offset: None,
             packet_id: None,
+            is_unqueued: false,
+        }
+    }
+}
+
+impl From<Unqueued> for Waiting {
+    fn from(unqueued: Unqueued) -> Self {
+        Self {
+            message: unqueued.message,
+            encodings: None,
+            qos: unqueued.qos,
+            retain: true,
+            dup: false,
+            subscription_ids: unqueued.subscription_id.as_slice().into(),
+            offset: None,
+            packet_id: None,
+            is_unqueued: true,
         }
     }
 }
@@ -50,6 +69,7 @@ impl Waiting {
             dup: false,
             subscription_ids: queued.subscription_ids.as_slice().into(),
             offset: Some(queued.offset),
+            is_unqueued: false,
             message: queued.message,
         }
     }

@@ -71,6 +71,13 @@ impl Outputs {
         })
     }
 
+    /// The payloads of the retained messages that came with the answer to a SUBSCRIBE.
+    pub(crate) fn unqueued(&self, link: Link) -> Vec<String> {
+        let granted = self.granted(link).into_iter().flatten().flatten();
+        let unqueued = granted.flat_map(|granted| &granted.unqueued);
+        unqueued.map(|unqueued| text(&unqueued.message)).collect()
+    }
+
     /// The answer to an UNSUBSCRIBE.
     pub(crate) fn existed(&self, link: Link) -> Option<&Vec<bool>> {
         self.tells(link.connection).into_iter().find_map(|tell| match tell {
