@@ -42,13 +42,15 @@ const WRITE_TIMEOUT: Duration = Duration::from_secs(30);
 /// How long the last words may take.
 const FAREWELL: Duration = Duration::from_secs(2);
 
-/// Serves one socket until its end.
+/// Serves one socket until its end, which it tells by dropping `guard`.
 ///
-/// Not an `async fn`: that would keep room for what it was called with beside what it makes of it.
+/// Not an `async fn`: that would keep room for what it was called with beside what it makes of it. To
+/// be spawned as it is: a future that awaits it has room for it twice.
 pub(crate) fn serve<S>(
     exchange: Arc<Exchange>,
     stream: S,
     entry: Entry,
+    guard: impl Send + 'static,
 ) -> impl Future<Output = ()> + Send
 where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
@@ -57,7 +59,9 @@ where
     async move {
         task.run().await;
         task.leave();
-        task.farewell().await;
+        // Its room is needed at the end only.
+        Box::pin(task.farewell()).await;
+        drop((task, guard));
     }
 }
 

@@ -165,11 +165,7 @@ impl Host {
             door: Arc::clone(door),
             admission: Arc::clone(&self.admission),
         };
-        let serving = client::serve(Arc::clone(&self.exchange), stream, entry);
-        tokio::spawn(async move {
-            serving.await;
-            drop(guard);
-        });
+        tokio::spawn(client::serve(Arc::clone(&self.exchange), stream, entry, guard));
     }
 
     fn is_stopping(&self) -> bool {
