@@ -93,9 +93,9 @@ impl Queue {
     pub(super) fn take_back(&mut self) {
         let exchanges = self.entries.range(..self.given);
         let mut exchanges = exchanges.filter(|entry| entry.item.qos > Qos::AtMostOnce);
-        let beyond = exchanges.nth(self.receive_maximum).map(|entry| entry.offset.0);
-        self.sent_before(beyond.unwrap_or(self.given_upto().0.wrapping_add(1)));
-        let sent = self.entries.partition_point(|entry| entry.offset.0 < self.unsent_from);
+        let beyond = exchanges.nth(self.receive_maximum).map(|entry| entry.offset.message);
+        self.sent_before(beyond.unwrap_or(self.given_upto().message.wrapping_add(1)));
+        let sent = self.entries.partition_point(|entry| entry.offset.message < self.unsent_from);
         for entry in self.entries.range_mut(sent.min(self.given)..self.given) {
             entry.stage = Stage::Queued;
         }
@@ -104,7 +104,7 @@ impl Queue {
 
     /// The connection ended without a word: it may have sent all that it was given.
     pub(super) fn leave_as_sent(&mut self) {
-        self.sent_before(self.given_upto().0.wrapping_add(1));
+        self.sent_before(self.given_upto().message.wrapping_add(1));
     }
 
     fn sent_before(&mut self, offset: u64) {
@@ -127,7 +127,7 @@ impl Queue {
 
     pub(super) fn push(&mut self, item: Item) {
         self.bytes += item.message.size();
-        let offset = Offset(self.next);
+        let offset = Offset::new(self.next);
         self.next += 1;
         self.entries.push_back(Entry { offset, stage: Stage::Queued, item });
     }
@@ -135,8 +135,8 @@ impl Queue {
     /// Where the live flow is.
     pub(super) fn given_upto(&self) -> Offset {
         match self.entries.get(self.given) {
-            Some(next) => Offset(next.offset.0 - 1),
-            None => Offset(self.next - 1),
+            Some(next) => Offset::new(next.offset.message - 1),
+            None => Offset::new(self.next - 1),
         }
     }
 
@@ -149,7 +149,7 @@ impl Queue {
                 continue;
             }
             let oldest = self.entries.front().map_or(entry.offset, |front| front.offset);
-            if self.given >= self.window || entry.offset.0 - oldest.0 >= PACKET_IDS {
+            if self.given >= self.window || entry.offset.message - oldest.message >= PACKET_IDS {
                 return None;
             }
             self.given += 1;
@@ -185,7 +185,7 @@ impl Queue {
         let mut given: Vec<_> = self.entries.range(..self.given).collect();
         given.sort_by_key(|entry| match entry.stage {
             Stage::Received(at) => (0, at),
-            Stage::Queued | Stage::Given => (1, entry.offset.0),
+            Stage::Queued | Stage::Given => (1, entry.offset.message),
         });
         given
             .into_iter()
@@ -255,7 +255,7 @@ impl Queue {
         let bytes = self.entries.iter().map(|entry| entry.item.message.size()).sum::<usize>();
         assert_eq!(self.bytes, bytes);
         if let (Some(first), Some(last)) = (self.entries.front(), self.given.checked_sub(1)) {
-            let apart = self.entries[last].offset.0 - first.offset.0;
+            let apart = self.entries[last].offset.message - first.offset.message;
             assert!(apart < PACKET_IDS, "packet identifiers in use are distinct");
         }
     }
@@ -269,7 +269,7 @@ impl Queue {
         let front = self.entries.front()?.offset;
         let distance =
             (u64::from(id.get()) + PACKET_IDS - u64::from(front.packet_id().get())) % PACKET_IDS;
-        let at = self.find(Offset(front.0 + distance)).ok()?;
+        let at = self.find(Offset::new(front.message + distance)).ok()?;
         (at < self.given && self.entries[at].item.qos == Qos::ExactlyOnce).then_some(at)
     }
 

@@ -28,7 +28,13 @@ pub struct SessionKey {
 /// Place of a message among those that a session may get. Offsets of one session only grow, and
 /// every message of it has its own; messages stored once for many sessions have the same in each.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Offset(pub u64);
+pub struct Offset {
+    /// Place among the messages that are stored for all.
+    pub message: u64,
+    /// Zero, or the place among the messages that this session alone has after that one: those that
+    /// were retained when it subscribed.
+    pub private: u32,
+}
 
 /// A packet identifier: 1 to 65,535 (MQTT 5.0 §2.2.1).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -73,13 +79,20 @@ impl fmt::Display for PacketId {
 }
 
 impl Offset {
-    /// The packet id of a QoS 1 delivery at this offset: any broker that takes a session over
-    /// computes the one that the client knows, without stored state.
+    /// Of a message that is stored for all.
+    #[must_use]
+    pub fn new(message: u64) -> Self {
+        Self { message, private: 0 }
+    }
+
+    /// The packet id of a delivery at this offset: any broker that takes a session over computes the
+    /// one that the client knows, without stored state.
     ///
-    /// Two offsets 65,535 apart have the same: the later waits until the earlier is acknowledged.
+    /// Several offsets have the same: the later waits until the earlier is acknowledged.
     #[must_use]
     pub fn packet_id(self) -> PacketId {
-        let number = u16::try_from(self.0 % 65_535).expect("below 65,535") + 1;
+        let round = (self.message % 65_535 + u64::from(self.private)) % 65_535;
+        let number = u16::try_from(round).expect("below 65,535") + 1;
         PacketId::new(number).expect("at least 1")
     }
 }
@@ -90,10 +103,19 @@ mod tests {
 
     #[test]
     fn packet_ids_of_offsets_go_round_from_65535_to_1() {
-        assert_eq!(Offset(0).packet_id().get(), 1);
-        assert_eq!(Offset(65_534).packet_id().get(), 65_535);
-        assert_eq!(Offset(65_535).packet_id().get(), 1);
-        assert_eq!(Offset(u64::MAX).packet_id(), Offset(u64::MAX - 65_535).packet_id());
+        assert_eq!(Offset::new(0).packet_id().get(), 1);
+        assert_eq!(Offset::new(65_534).packet_id().get(), 65_535);
+        assert_eq!(Offset::new(65_535).packet_id().get(), 1);
+        assert_eq!(Offset::new(u64::MAX).packet_id(), Offset::new(u64::MAX - 65_535).packet_id());
+    }
+
+    #[test]
+    fn private_offsets_come_after_their_message_and_before_the_next() {
+        let private = |private| Offset { private, ..Offset::new(7) };
+        assert!(Offset::new(7) < private(1) && private(1) < private(2));
+        assert!(private(u32::MAX) < Offset::new(8));
+        assert_eq!(private(1).packet_id(), Offset::new(8).packet_id());
+        assert!(Offset { message: u64::MAX, private: u32::MAX }.packet_id().get() > 0);
     }
 
     /// [MQTT-2.2.1-3]

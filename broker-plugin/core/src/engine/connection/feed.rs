@@ -80,24 +80,24 @@ mod tests {
     #[test]
     fn message_that_has_no_room_comes_again_with_a_page() {
         let mut feed = Feed::default();
-        assert!(feed.takes(Offset(5), 1));
-        assert!(!feed.takes(Offset(6), 0));
-        assert!(!feed.takes(Offset(7), 1));
+        assert!(feed.takes(Offset::new(5), 1));
+        assert!(!feed.takes(Offset::new(6), 0));
+        assert!(!feed.takes(Offset::new(7), 1));
         assert_eq!(feed.fetch(LOW_WATER, 1), None);
-        assert_eq!(feed.fetch(0, 1), Some(Some(Offset(5))));
+        assert_eq!(feed.fetch(0, 1), Some(Some(Offset::new(5))));
         assert_eq!(feed.fetch(0, 1), None);
-        feed.paged(PageEnd::Live(Offset(9)), Some(Offset(7)));
-        assert!(feed.takes(Offset(10), 1));
+        feed.paged(PageEnd::Live(Offset::new(9)), Some(Offset::new(7)));
+        assert!(feed.takes(Offset::new(10), 1));
     }
 
     #[test]
     fn empty_page_is_not_asked_for_again_before_something_changes() {
         let mut feed = Feed::default();
-        feed.paged(PageEnd::More(Offset(1)), None);
-        assert_eq!(feed.fetch(0, 1), Some(Some(Offset(1))));
-        feed.paged(PageEnd::More(Offset(1)), None);
+        feed.paged(PageEnd::More(Offset::new(1)), None);
+        assert_eq!(feed.fetch(0, 1), Some(Some(Offset::new(1))));
+        feed.paged(PageEnd::More(Offset::new(1)), None);
         assert_eq!(feed.fetch(0, 1), None);
         feed.unblock();
-        assert_eq!(feed.fetch(0, 1), Some(Some(Offset(1))));
+        assert_eq!(feed.fetch(0, 1), Some(Some(Offset::new(1))));
     }
 }
