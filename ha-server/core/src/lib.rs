@@ -4,14 +4,17 @@
 //! are attached and alive, who must get a message, in which order retained messages change, and
 //! when a publish is answered. It does no I/O, knows no clock and never waits.
 //!
-//! What is *not* here: bytes, sockets, configuration files (`ha-server`); durable sessions and
-//! replication.
+//! [`cluster::ClusterState`] is what all ha-servers hold in common: durable sessions and what they need.
+//! It changes by commands of the replicated log. It is not wired to the distributor yet.
+//!
+//! What is *not* here: bytes, sockets, configuration files (`ha-server`); the log and its replication.
 //!
 //! Start reading at [`Distributor::step`].
 
 mod attach;
 mod broker;
 mod broker_set;
+pub mod cluster;
 mod distributor;
 mod fan_out;
 mod interest;

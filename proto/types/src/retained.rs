@@ -75,6 +75,12 @@ impl RetainedStore {
         self.messages == 0
     }
 
+    /// What is known about one topic.
+    #[must_use]
+    pub fn get(&self, topic: &TopicName) -> Option<&Retained> {
+        self.topics.get(topic)
+    }
+
     /// Bytes of all retained messages, as [`Message::size`] counts them.
     #[must_use]
     pub fn bytes(&self) -> usize {

@@ -212,6 +212,15 @@ impl fmt::Display for TopicFilter {
     }
 }
 
+impl fmt::Display for Subscription {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Plain(filter) => filter.fmt(f),
+            Self::Shared(shared) => write!(f, "$share/{}/{}", shared.share_name, shared.filter),
+        }
+    }
+}
+
 /// The share name of a shared subscription and the filter that its members share.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct SharedFilter {

@@ -1,0 +1,106 @@
+//! Records: deliveries that began, and must end whatever happens.
+
+use std::sync::Arc;
+
+use ha_types::session::{Offset, PacketId, Queued, SessionKey};
+use ha_types::{Qos, SessionId};
+
+use super::ClusterState;
+use super::outcome::Outcome;
+use super::record::Key;
+use super::session::{Exchange, Kept, Session};
+
+impl Kept {
+    pub(super) fn queued(&self, offset: Offset, record: Option<PacketId>) -> Queued {
+        Queued {
+            offset,
+            message: Arc::clone(&self.message),
+            qos: self.qos,
+            retain: self.retain,
+            subscription_ids: self.subscription_ids.clone(),
+            record,
+        }
+    }
+}
+
+impl Session {
+    /// Whether its client takes one more exchange, under this packet identifier.
+    fn may_begin(&self, packet_id: PacketId) -> bool {
+        self.records.len() < usize::from(self.receive_maximum)
+            && !self.records.contains_key(&packet_id)
+    }
+
+    /// It belongs to its record from now on.
+    pub(super) fn take(&mut self, offset: Offset) {
+        if offset.private > 0 {
+            self.private.remove(&offset);
+        } else if !self.acked.has(offset.message) {
+            self.acked.above.insert(offset.message);
+        }
+    }
+}
+
+impl ClusterState {
+    /// What is already in an exchange is told again: the command may have come twice.
+    pub(super) fn begin(&mut self, key: SessionKey, offsets: &[Offset]) -> Outcome {
+        if self.owned(key).is_none() {
+            return Outcome::Fenced;
+        }
+        let mut begun = Vec::new();
+        for &offset in offsets {
+            let Some(packet_id) =
+                self.begun(key.id, offset).or_else(|| self.begin_one(key.id, offset))
+            else {
+                break;
+            };
+            let session = self.sessions.get(&key.id).expect("owned above");
+            if let Some(Exchange::Sent(_, kept)) = session.records.get(&packet_id) {
+                begun.push(kept.queued(offset, Some(packet_id)));
+            }
+        }
+        if let Some(session) = self.sessions.get_mut(&key.id) {
+            let last = offsets.last().map_or(session.acked.upto, |last| last.message + 1);
+            let is_behind = self.indexes.pending(session, last).next().is_some();
+            session.is_behind = is_behind;
+            self.changed.insert(Key::Session(key.id));
+        }
+        self.advance(key.id);
+        Outcome::Begun(begun)
+    }
+
+    fn begun(&self, id: SessionId, offset: Offset) -> Option<PacketId> {
+        let packet_id = offset.packet_id();
+        let exchange = self.sessions.get(&id)?.records.get(&packet_id)?;
+        matches!(exchange, Exchange::Sent(known, _) if *known == offset).then_some(packet_id)
+    }
+
+    /// `None`: it is acknowledged, is not of QoS 2, or has to wait.
+    pub(super) fn begin_one(&mut self, id: SessionId, offset: Offset) -> Option<PacketId> {
+        let session = self.sessions.get_mut(&id)?;
+        let packet_id = offset.packet_id();
+        if !session.may_begin(packet_id) {
+            return None;
+        }
+        let kept = if offset.private > 0 {
+            session.private.get(&offset)?.clone()
+        } else {
+            let message = self.messages.get(offset.message)?;
+            let is_done = session.acked.has(offset.message) || message.is_expired(self.now);
+            if is_done || !self.indexes.has(session, offset.message) {
+                return None;
+            }
+            session.merged(offset.message, message)?
+        };
+        if kept.qos != Qos::ExactlyOnce {
+            return None;
+        }
+        session.take(offset);
+        session.records.insert(packet_id, Exchange::Sent(offset, kept));
+        self.changed.insert(Key::Session(id));
+        self.changed.insert(Key::Record(id, packet_id));
+        if offset.private > 0 {
+            self.changed.insert(Key::Private(id, offset));
+        }
+        Some(packet_id)
+    }
+}

@@ -1,0 +1,81 @@
+//! Batches of commands.
+
+use bytes::{Bytes, BytesMut};
+
+use super::{Malformed, Wire, decode, encode, fields};
+use crate::cluster::command::{Batch, Command};
+use crate::cluster::limits::StateLimits;
+
+fields!(Batch { time, commands });
+fields!(StateLimits {
+    sessions_max,
+    subscriptions_max,
+    queue_messages_max,
+    queue_bytes_max,
+    filter_messages_max,
+    store_bytes_max,
+    retained_max,
+    retained_bytes_max,
+});
+
+impl Batch {
+    /// As the log has it.
+    #[must_use]
+    pub fn encode(&self) -> Bytes {
+        encode(self)
+    }
+
+    /// From the log.
+    ///
+    /// # Errors
+    /// [`Malformed`]
+    pub fn decode(bytes: &[u8]) -> Result<Self, Malformed> {
+        decode(bytes)
+    }
+}
+
+/// Numbers each command, and writes and reads its fields in the order given.
+macro_rules! commands {
+    ($($number:literal => $name:ident { $($field:ident),* }),* $(,)?) => {
+        impl Wire for Command {
+            fn write(&self, out: &mut BytesMut) {
+                match self {
+                    $(Self::$name { $($field),* } => {
+                        let number: u8 = $number;
+                        number.write(out);
+                        $($field.write(out);)*
+                    })*
+                    Self::Configure(limits) => {
+                        CONFIGURE.write(out);
+                        limits.write(out);
+                    }
+                }
+            }
+
+            fn read(input: &mut Bytes) -> Result<Self, Malformed> {
+                match u8::read(input)? {
+                    $($number => Ok(Self::$name { $($field: Wire::read(input)?),* }),)*
+                    CONFIGURE => Wire::read(input).map(Self::Configure),
+                    _ => Err(Malformed),
+                }
+            }
+        }
+    };
+}
+
+const CONFIGURE: u8 = 20;
+
+commands!(
+    1 => Join { name, incarnation },
+    2 => Leave { broker },
+    3 => Open { broker, open },
+    4 => Close { session, cause, progress, lifetime },
+    5 => Subscribe { session, subscriptions },
+    6 => Unsubscribe { session, subscriptions },
+    7 => Publish { broker, number, exchange, message },
+    8 => Release { session, packet_id },
+    9 => Progress { session, progress },
+    10 => Begin { session, offsets },
+    11 => Expire { at_most },
+    12 => Sweep { at_most },
+);

@@ -1,0 +1,116 @@
+//! What changes the state.
+
+use std::sync::Arc;
+
+use ha_types::session::{
+    CloseCause, Lifetime, Offset, Open, PacketId, Progress, SessionKey, SubscribeOptions,
+};
+use ha_types::{
+    BrokerEpoch, BrokerName, ClusterMillis, Incarnation, Message, PublishNumber, Subscription,
+};
+
+use super::limits::StateLimits;
+
+/// Commands that are applied together, stamped by the leader.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Batch {
+    /// Cluster time of the leader. An older one than the state's counts as that.
+    pub time: ClusterMillis,
+    /// In order.
+    pub commands: Vec<Command>,
+}
+
+/// One change. What is said for a stale session epoch or a broker that is lost changes nothing and is
+/// answered by [`Outcome::Fenced`](super::Outcome::Fenced).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Command {
+    /// A broker begins a life. An older one of the same name ends.
+    Join {
+        /// How operators know it.
+        name: BrokerName,
+        /// A restarted broker has a higher one; an older one is refused.
+        incarnation: Incarnation,
+    },
+    /// A broker is lost, or has left: its sessions have no owner any more. They are freed by `Expire`.
+    Leave {
+        /// Which.
+        broker: BrokerEpoch,
+    },
+    /// A CONNECT. Takes the session from whoever has it.
+    Open {
+        /// Of the new owner.
+        broker: BrokerEpoch,
+        /// What the engine asks.
+        open: Open,
+    },
+    /// The connection is gone.
+    Close {
+        /// Whose.
+        session: SessionKey,
+        /// Why.
+        cause: CloseCause,
+        /// Since the last one.
+        progress: Progress,
+        /// Of DISCONNECT.
+        lifetime: Option<Lifetime>,
+    },
+    /// A SUBSCRIBE.
+    Subscribe {
+        /// Whose.
+        session: SessionKey,
+        /// In the order of the packet.
+        subscriptions: Vec<SubscribeOptions>,
+    },
+    /// An UNSUBSCRIBE.
+    Unsubscribe {
+        /// Whose.
+        session: SessionKey,
+        /// In the order of the packet.
+        subscriptions: Vec<Subscription>,
+    },
+    /// A message that somebody must keep.
+    Publish {
+        /// Whose client published it.
+        broker: BrokerEpoch,
+        /// Applied once for each number; numbers grow.
+        number: PublishNumber,
+        /// At QoS 2 from a durable session: what a repeat is known by until `Release`.
+        exchange: Option<(SessionKey, PacketId)>,
+        /// The message.
+        message: Arc<Message>,
+    },
+    /// A PUBREL from a client.
+    Release {
+        /// Whose.
+        session: SessionKey,
+        /// Of the exchange.
+        packet_id: PacketId,
+    },
+    /// What a client acknowledged.
+    Progress {
+        /// Whose.
+        session: SessionKey,
+        /// Since the last one.
+        progress: Progress,
+    },
+    /// Deliveries of QoS 2 are about to be sent: each gets its record first.
+    Begin {
+        /// Whose.
+        session: SessionKey,
+        /// Which, in order.
+        offsets: Vec<Offset>,
+    },
+    /// Wills and sessions that are due, and sessions of lost brokers: so many at most, so that a mass
+    /// death does not stop everything else.
+    Expire {
+        /// How many.
+        at_most: u32,
+    },
+    /// Looks at some sessions for what has expired or does not fit into their queues.
+    Sweep {
+        /// How many.
+        at_most: u32,
+    },
+    /// Other limits, from now on.
+    Configure(StateLimits),
+}

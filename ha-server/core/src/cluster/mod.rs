@@ -1,0 +1,203 @@
+//! What all ha-servers hold in common: durable sessions, their messages, who owns them, what is
+//! retained (ADR 0013).
+//!
+//! [`ClusterState`] changes by [`apply`](ClusterState::apply) alone: a batch of commands at a place of
+//! the replicated log. The same batches in the same order make the same state on every node, for any
+//! bytes. What clients are told follows from the outcomes; only the leader tells it.
+//!
+//! A durable session is a cursor, not a copy: a message is stored once, under an offset, and each
+//! distinct filter has an index of offsets. A publish costs one entry for every filter that matches,
+//! however many sessions share it; a session knows up to where it has acknowledged.
+//!
+//! What is *not* here: who is connected to which socket, live messages that nobody must keep, share
+//! groups, the log itself.
+
+mod begin;
+mod broker;
+mod codec;
+mod command;
+mod index;
+mod invariants;
+mod limits;
+mod load;
+mod messages;
+mod open;
+mod outcome;
+mod page;
+mod pending;
+mod progress;
+mod publish;
+mod record;
+mod session;
+mod subscribe;
+mod timers;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use ha_types::session::SessionKey;
+use ha_types::{BrokerEpoch, ClusterMillis, RetainedStore, RetainedVersion, SessionId};
+
+pub use self::codec::Malformed;
+pub use self::command::{Batch, Command};
+pub use self::limits::StateLimits;
+pub use self::load::CorruptRecord;
+pub use self::outcome::{Applied, Began, Fired, Opened, Outcome, Owner, Refused, Stored};
+
+use self::broker::Broker;
+use self::index::Indexes;
+use self::messages::Messages;
+use self::record::Key;
+use self::session::Session;
+use self::timers::Timers;
+
+/// See the module.
+#[derive(Debug)]
+pub struct ClusterState {
+    limits: StateLimits,
+    /// Cluster time, as the leader stamped it into the last batch. Never goes back.
+    now: ClusterMillis,
+    /// Of the last batch.
+    applied: u64,
+    messages: Messages,
+    indexes: Indexes,
+    retained: RetainedStore,
+    retained_version: RetainedVersion,
+    /// In boxes: a tree of large values has room for as many again.
+    sessions: BTreeMap<SessionId, Box<Session>>,
+    by_client: BTreeMap<Arc<str>, SessionId>,
+    by_broker: BTreeSet<(BrokerEpoch, SessionId)>,
+    brokers: BTreeMap<BrokerEpoch, Broker>,
+    timers: Timers,
+    next_session: u64,
+    next_epoch: u64,
+    /// The last session that the sweep has looked at.
+    swept: SessionId,
+    counts: Counts,
+    /// Of this batch.
+    fired: Vec<Fired>,
+    changed: BTreeSet<Key>,
+}
+
+/// Numbers for metrics. Not replicated: a node counts since its start.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Counts {
+    /// Sessions, connected or not.
+    pub sessions: usize,
+    /// Messages that are stored.
+    pub messages: usize,
+    /// Bytes of these.
+    pub bytes: usize,
+    /// Messages that a session lost because its queue was full.
+    pub dropped: u64,
+    /// Messages that expired before a session had them.
+    pub expired: u64,
+    /// Batches that were not understood.
+    pub malformed: u64,
+}
+
+impl Default for ClusterState {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl ClusterState {
+    /// Before the first command.
+    #[must_use]
+    pub fn new() -> Self {
+        let limits = StateLimits::default();
+        Self {
+            now: ClusterMillis(0),
+            applied: 0,
+            messages: Messages::default(),
+            indexes: Indexes::default(),
+            retained: RetainedStore::new(limits.retained_max, limits.retained_bytes_max),
+            retained_version: RetainedVersion(0),
+            sessions: BTreeMap::new(),
+            by_client: BTreeMap::new(),
+            by_broker: BTreeSet::new(),
+            brokers: BTreeMap::new(),
+            timers: Timers::default(),
+            next_session: 1,
+            next_epoch: 1,
+            swept: SessionId(0),
+            counts: Counts::default(),
+            fired: Vec::new(),
+            changed: BTreeSet::new(),
+            limits,
+        }
+    }
+
+    /// Applies what the log has at `index`. Total: bytes that are no batch change nothing but the
+    /// counts.
+    pub fn apply(&mut self, index: u64, batch: &[u8]) -> Applied {
+        debug_assert!(index > self.applied, "the log has an order");
+        self.applied = index;
+        let Ok(Batch { time, commands }) = Batch::decode(batch) else {
+            self.counts.malformed += 1;
+            return Applied::default();
+        };
+        self.now = self.now.max(time);
+        self.changed.insert(Key::Meta);
+        let outcomes = commands.into_iter().map(|command| self.command(command)).collect();
+        Applied { outcomes, fired: std::mem::take(&mut self.fired) }
+    }
+
+    fn command(&mut self, command: Command) -> Outcome {
+        match command {
+            Command::Join { name, incarnation } => self.join(name, incarnation),
+            Command::Leave { broker } => self.leave(broker),
+            Command::Open { broker, open } => self.open(broker, open),
+            Command::Close { session, cause, progress, lifetime } => {
+                self.close(session, cause, &progress, lifetime)
+            }
+            Command::Subscribe { session, subscriptions } => self.subscribe(session, subscriptions),
+            Command::Unsubscribe { session, subscriptions } => {
+                self.unsubscribe(session, &subscriptions)
+            }
+            Command::Publish { broker, number, exchange, message } => {
+                self.publish((broker, number), exchange, &message)
+            }
+            Command::Release { session, packet_id } => self.release(session, packet_id),
+            Command::Progress { session, progress } => self.progress(session, &progress),
+            Command::Begin { session, offsets } => self.begin(session, &offsets),
+            Command::Expire { at_most } => self.expire(at_most),
+            Command::Sweep { at_most } => self.sweep(at_most),
+            Command::Configure(limits) => self.configure(limits),
+        }
+    }
+
+    /// Cluster time, as of the last batch.
+    #[must_use]
+    pub fn now(&self) -> ClusterMillis {
+        self.now
+    }
+
+    /// When [`Command::Expire`] is due.
+    #[must_use]
+    pub fn deadline(&self) -> Option<ClusterMillis> {
+        let is_freeing = self.brokers.values().any(|broker| !broker.is_alive);
+        if is_freeing { Some(self.now) } else { self.timers.first() }
+    }
+
+    /// Numbers for metrics.
+    #[must_use]
+    pub fn counts(&self) -> Counts {
+        Counts {
+            sessions: self.sessions.len(),
+            messages: self.messages.len(),
+            bytes: self.messages.bytes(),
+            ..self.counts
+        }
+    }
+
+    /// The session, if the key is its living owner's. A stale one changes nothing.
+    fn owned(&mut self, key: SessionKey) -> Option<&mut Session> {
+        let session = self.sessions.get_mut(&key.id)?;
+        let is_alive = |broker| self.brokers.get(&broker).is_some_and(|broker| broker.is_alive);
+        let is_owned =
+            session.epoch == key.epoch && session.owner.is_some_and(|owner| is_alive(owner.broker));
+        is_owned.then_some(session)
+    }
+}

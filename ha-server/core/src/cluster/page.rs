@@ -1,0 +1,104 @@
+//! What is queued for a session, part by part.
+
+use std::iter::Peekable;
+
+use ha_types::SessionId;
+use ha_types::session::{Offset, Page, PageEnd, Queued, SessionKey};
+
+use super::ClusterState;
+use super::session::Session;
+
+impl ClusterState {
+    /// What comes after `after`, at most so many messages and bytes but one message always. Of QoS 2
+    /// are those whose delivery did not begin: [`Command::Begin`](super::Command::Begin) comes before
+    /// they are sent. `None`: the key is stale.
+    #[must_use]
+    pub fn page(
+        &self,
+        key: SessionKey,
+        after: Option<Offset>,
+        messages_max: usize,
+        bytes_max: usize,
+    ) -> Option<Page> {
+        let session = self.sessions.get(&key.id).filter(|session| session.epoch == key.epoch)?;
+        let mut queued = self.queued(session, after).peekable();
+        let (mut messages, mut bytes) = (Vec::new(), 0);
+        while let Some(next) = queued.peek() {
+            bytes += next.message.size();
+            let is_full = messages.len() >= messages_max || bytes > bytes_max;
+            if is_full && !messages.is_empty() {
+                break;
+            }
+            messages.extend(queued.next());
+        }
+        let last = messages.last().map(|queued| queued.offset);
+        let end = match (last, queued.peek()) {
+            (Some(last), Some(_)) => PageEnd::More(last),
+            _ => PageEnd::Live(self.last_offset(session)),
+        };
+        Some(Page { messages, end })
+    }
+
+    /// Where the live flow is: everything at or below is queued, or done.
+    pub(super) fn last_offset(&self, session: &Session) -> Offset {
+        let last = Offset::new(self.messages.next() - 1);
+        session.private.keys().next_back().map_or(last, |&private| private.max(last))
+    }
+
+    /// In order, without what has expired.
+    pub(super) fn queued<'a>(
+        &'a self,
+        session: &'a Session,
+        after: Option<Offset>,
+    ) -> impl Iterator<Item = Queued> + 'a {
+        let from = after.map_or(0, |after| after.message + 1).max(session.acked.upto);
+        let shared = self.indexes.pending(session, from).filter_map(|number| {
+            let message = self.messages.get(number)?;
+            let kept = (!message.is_expired(self.now)).then(|| session.merged(number, message));
+            Some(kept??.queued(Offset::new(number), None))
+        });
+        let is_after = move |offset: &Offset| after.is_none_or(|after| *offset > after);
+        let private = session.private.iter().filter(move |(offset, _)| is_after(offset));
+        let private = private.filter(|(_, kept)| !kept.message.is_expired(self.now));
+        let private = private.map(|(offset, kept)| kept.queued(*offset, None));
+        Joined { shared: shared.peekable(), private: private.peekable() }
+    }
+
+    /// Who has the session of a client identifier, and since when.
+    #[must_use]
+    pub fn session_of(&self, client_id: &str) -> Option<(SessionKey, Option<super::Owner>)> {
+        let session = self.sessions.get(self.by_client.get(client_id)?)?;
+        let owner = session.owner.filter(|owner| self.is_alive(owner.broker));
+        Some((session.key(), owner))
+    }
+
+    /// Whether a message of this topic must be kept for somebody, if it is of QoS 1 or 2.
+    #[must_use]
+    pub fn is_durable(&self, topic: &ha_types::TopicName) -> bool {
+        !self.indexes.matching(topic).is_empty()
+    }
+
+    /// Sessions of a broker's life, in order.
+    pub fn sessions_of(&self, broker: ha_types::BrokerEpoch) -> impl Iterator<Item = SessionId> {
+        let range = (broker, SessionId(0))..=(broker, SessionId(u64::MAX));
+        self.by_broker.range(range).map(|(_, id)| *id)
+    }
+}
+
+/// Two sequences in order of their offsets.
+struct Joined<A: Iterator<Item = Queued>, B: Iterator<Item = Queued>> {
+    shared: Peekable<A>,
+    private: Peekable<B>,
+}
+
+impl<A: Iterator<Item = Queued>, B: Iterator<Item = Queued>> Iterator for Joined<A, B> {
+    type Item = Queued;
+
+    fn next(&mut self) -> Option<Queued> {
+        match (self.shared.peek(), self.private.peek()) {
+            (Some(shared), Some(private)) if private.offset < shared.offset => self.private.next(),
+            (Some(_), _) => self.shared.next(),
+            (None, _) => self.private.next(),
+        }
+    }
+}

@@ -1,0 +1,129 @@
+//! Messages that somebody must keep.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use ha_types::session::{Offset, PacketId, SessionKey};
+use ha_types::{BrokerEpoch, Message, PublishNumber, Qos, RetainedVersion, SessionId};
+
+use super::ClusterState;
+use super::broker::Numbered;
+use super::index::IndexId;
+use super::outcome::{Began, Outcome, Refused, Stored};
+use super::record::Key;
+
+impl ClusterState {
+    /// A repeat, known by its number or by its packet identifier [MQTT-4.3.3-10], is answered again
+    /// and not done again.
+    pub(super) fn publish(
+        &mut self,
+        (epoch, number): (BrokerEpoch, PublishNumber),
+        exchange: Option<(SessionKey, PacketId)>,
+        message: &Arc<Message>,
+    ) -> Outcome {
+        let repeat = Outcome::Published(Ok(Stored { is_repeat: true, ..Stored::default() }));
+        let Some(broker) = self.brokers.get_mut(&epoch).filter(|broker| broker.is_alive) else {
+            return Outcome::Published(Err(Refused::Fenced));
+        };
+        self.changed.insert(Key::Broker(epoch));
+        match broker.number(number) {
+            Numbered::New => (),
+            Numbered::Taken => return repeat,
+            Numbered::Refused => return Outcome::Published(Err(Refused::QuotaExceeded)),
+        }
+        if let Some((key, packet_id)) = exchange {
+            let Some(session) = self.owned(key) else {
+                return Outcome::Published(Err(Refused::Fenced));
+            };
+            if session.inbound.contains(&packet_id) {
+                return repeat;
+            }
+        }
+        let stored = self.store(message);
+        match (&stored, exchange) {
+            (Ok(_), Some((key, packet_id))) => {
+                let session = self.sessions.get_mut(&key.id).expect("owned above");
+                session.inbound.insert(packet_id);
+                self.changed.insert(Key::Session(key.id));
+            }
+            (Err(_), _) => {
+                self.brokers.get_mut(&epoch).expect("alive above").refuse(number);
+            }
+            (Ok(_), None) => (),
+        }
+        Outcome::Published(stored)
+    }
+
+    /// Retains it and stores it for durable sessions, or does neither.
+    pub(super) fn store(&mut self, message: &Arc<Message>) -> Result<Stored, Refused> {
+        let indexes = match message.qos {
+            Qos::AtMostOnce => Vec::new(),
+            Qos::AtLeastOnce | Qos::ExactlyOnce => self.indexes.matching(&message.topic),
+        };
+        let size = message.size();
+        if !indexes.is_empty() && !self.has_room(&indexes, size) {
+            return Err(Refused::QuotaExceeded);
+        }
+        let mut stored = Stored { retained: self.retain(message)?, ..Stored::default() };
+        if indexes.is_empty() {
+            return Ok(stored);
+        }
+        let number = self.messages.append(Arc::clone(message), indexes.len());
+        self.changed.insert(Key::Message(number));
+        for &index in &indexes {
+            self.indexes.push(index, number, size);
+        }
+        stored.number = Some(number);
+        if message.qos == Qos::ExactlyOnce {
+            stored.began = self.begin_connected(number, &indexes);
+        }
+        Ok(stored)
+    }
+
+    fn has_room(&self, indexes: &[IndexId], size: usize) -> bool {
+        let is_full =
+            |&id: &IndexId| self.indexes.get(id).numbers.len() >= self.limits.filter_messages_max;
+        self.messages.bytes() + size <= self.limits.store_bytes_max && !indexes.iter().any(is_full)
+    }
+
+    /// `None`: it is not to be retained.
+    fn retain(&mut self, message: &Arc<Message>) -> Result<Option<RetainedVersion>, Refused> {
+        if !message.retain {
+            return Ok(None);
+        }
+        let version = RetainedVersion(self.retained_version.0 + 1);
+        self.retained_version = version;
+        let own = message.detached();
+        let topic = own.topic.clone();
+        let kept = (!own.payload.is_empty()).then(|| Arc::new(own));
+        self.retained.apply(&topic, version, kept).map_err(|_| Refused::QuotaExceeded)?;
+        self.changed.insert(Key::Retained(topic));
+        Ok(Some(version))
+    }
+
+    /// Connected sessions that have sent all before it get their records at no extra round trip.
+    fn begin_connected(&mut self, number: u64, indexes: &[IndexId]) -> Vec<Began> {
+        let connected = indexes.iter().flat_map(|&id| &self.indexes.get(id).connected_at_2);
+        let sessions: BTreeSet<SessionId> = connected.copied().collect();
+        let begin = |id| {
+            let is_behind = self.sessions.get(&id)?.is_behind;
+            let began = (!is_behind).then(|| self.begin_one(id, Offset::new(number))).flatten();
+            let session = self.sessions.get_mut(&id)?;
+            let (session_key, owner) = (session.key(), session.owner?);
+            if began.is_none() && !is_behind {
+                session.is_behind = true;
+                self.changed.insert(Key::Session(id));
+            }
+            self.advance(id);
+            Some(Began { session: session_key, owner, packet_id: began? })
+        };
+        sessions.into_iter().filter_map(begin).collect()
+    }
+
+    pub(super) fn release(&mut self, key: SessionKey, packet_id: PacketId) -> Outcome {
+        let Some(session) = self.owned(key) else { return Outcome::Fenced };
+        session.inbound.remove(&packet_id);
+        self.changed.insert(Key::Session(key.id));
+        Outcome::Done
+    }
+}

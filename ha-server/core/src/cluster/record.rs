@@ -1,0 +1,269 @@
+//! The state in parts, as a store keeps it: what changed since it was last asked for.
+
+use bytes::{Bytes, BytesMut};
+use ha_types::session::{Offset, PacketId, SessionEpoch, SubscribeOptions};
+use ha_types::{
+    BrokerEpoch, BrokerName, ClusterMillis, Incarnation, PublishNumber, SessionId, TopicName,
+};
+
+use super::ClusterState;
+use super::codec::{Malformed, Wire, encode, fields};
+use super::limits::StateLimits;
+use super::outcome::Owner;
+use super::session::{Durability, Exchange, Kept, Session};
+
+/// What a part is known by. The order is that of loading: messages come after the subscriptions that
+/// need them.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Key {
+    Meta,
+    Broker(BrokerEpoch),
+    Session(SessionId),
+    Subscriptions(SessionId),
+    Record(SessionId, PacketId),
+    Private(SessionId, Offset),
+    Message(u64),
+    Retained(TopicName),
+}
+
+/// What belongs to nobody in particular.
+pub(super) struct Meta {
+    pub(super) now: ClusterMillis,
+    pub(super) applied: u64,
+    pub(super) next_message: u64,
+    pub(super) next_session: u64,
+    pub(super) next_epoch: u64,
+    pub(super) retained_version: u64,
+    pub(super) swept: SessionId,
+    pub(super) limits: StateLimits,
+}
+
+/// A broker without its name in the key.
+pub(super) struct BrokerRecord {
+    pub(super) name: BrokerName,
+    pub(super) incarnation: Incarnation,
+    pub(super) is_alive: bool,
+    pub(super) published: PublishNumber,
+    pub(super) refused: Vec<PublishNumber>,
+}
+
+/// A session without its subscriptions, exchanges and messages.
+pub(super) struct SessionRecord {
+    pub(super) client_id: std::sync::Arc<str>,
+    pub(super) epoch: SessionEpoch,
+    pub(super) owner: Option<Owner>,
+    pub(super) is_durable: bool,
+    pub(super) lifetime: ha_types::session::Lifetime,
+    pub(super) receive_maximum: u16,
+    pub(super) acked_upto: u64,
+    pub(super) acked_above: Vec<u64>,
+    pub(super) sent_before: u64,
+    pub(super) is_behind: bool,
+    pub(super) received: u64,
+    pub(super) reserved: Offset,
+    pub(super) inbound: Vec<PacketId>,
+    pub(super) will: Option<Box<ha_types::session::NewWill>>,
+    pub(super) will_at: Option<ClusterMillis>,
+    pub(super) ends_at: Option<ClusterMillis>,
+}
+
+/// A subscription, and from which message on.
+pub(super) struct SubscribedRecord {
+    pub(super) options: SubscribeOptions,
+    pub(super) began: Option<u64>,
+}
+
+fields!(Meta {
+    now,
+    applied,
+    next_message,
+    next_session,
+    next_epoch,
+    retained_version,
+    swept,
+    limits,
+});
+fields!(Owner { broker, connection });
+fields!(BrokerRecord { name, incarnation, is_alive, published, refused });
+fields!(SessionRecord {
+    client_id,
+    epoch,
+    owner,
+    is_durable,
+    lifetime,
+    receive_maximum,
+    acked_upto,
+    acked_above,
+    sent_before,
+    is_behind,
+    received,
+    reserved,
+    inbound,
+    will,
+    will_at,
+    ends_at,
+});
+fields!(SubscribedRecord { options, began });
+fields!(Kept { message, qos, retain, subscription_ids });
+
+impl Wire for Exchange {
+    fn write(&self, out: &mut BytesMut) {
+        match self {
+            Self::Sent(offset, kept) => {
+                0_u8.write(out);
+                offset.write(out);
+                kept.write(out);
+            }
+            Self::Received(at) => (1_u8, *at).write(out),
+        }
+    }
+
+    fn read(input: &mut Bytes) -> Result<Self, Malformed> {
+        match u8::read(input)? {
+            0 => Ok(Self::Sent(Offset::read(input)?, Kept::read(input)?)),
+            1 => u64::read(input).map(Self::Received),
+            _ => Err(Malformed),
+        }
+    }
+}
+
+impl Key {
+    /// Bytes that sort like the keys.
+    pub(super) fn bytes(&self) -> Vec<u8> {
+        match self {
+            Self::Meta => vec![0],
+            Self::Broker(epoch) => with(1, &[epoch.0]),
+            Self::Session(id) => with(2, &[id.0]),
+            Self::Subscriptions(id) => with(3, &[id.0]),
+            Self::Record(id, packet_id) => with(4, &[id.0, u64::from(packet_id.get())]),
+            Self::Private(id, at) => with(5, &[id.0, at.message, u64::from(at.private)]),
+            Self::Message(number) => with(6, &[*number]),
+            Self::Retained(topic) => [&[7], &topic.as_bytes()[..]].concat(),
+        }
+    }
+
+    /// `None`: no key has these bytes.
+    pub(super) fn parse(bytes: &[u8]) -> Option<Self> {
+        let (&kind, rest) = bytes.split_first()?;
+        if kind == 7 {
+            return TopicName::parse(Bytes::copy_from_slice(rest)).ok().map(Self::Retained);
+        }
+        let (numbers, []) = rest.as_chunks::<8>() else { return None };
+        let numbers: Vec<u64> = numbers.iter().map(|&bytes| u64::from_be_bytes(bytes)).collect();
+        match (kind, numbers[..].as_ref()) {
+            (0, []) => Some(Self::Meta),
+            (1, &[epoch]) => Some(Self::Broker(BrokerEpoch(epoch))),
+            (2, &[id]) => Some(Self::Session(SessionId(id))),
+            (3, &[id]) => Some(Self::Subscriptions(SessionId(id))),
+            (4, &[id, packet_id]) => {
+                let packet_id = PacketId::new(u16::try_from(packet_id).ok()?)?;
+                Some(Self::Record(SessionId(id), packet_id))
+            }
+            (5, &[id, message, private]) => {
+                let private = u32::try_from(private).ok()?;
+                Some(Self::Private(SessionId(id), Offset { message, private }))
+            }
+            (6, &[number]) => Some(Self::Message(number)),
+            _ => None,
+        }
+    }
+}
+
+fn with(kind: u8, numbers: &[u64]) -> Vec<u8> {
+    let numbers = numbers.iter().flat_map(|number| number.to_be_bytes());
+    std::iter::once(kind).chain(numbers).collect()
+}
+
+impl From<&Session> for SessionRecord {
+    fn from(session: &Session) -> Self {
+        Self {
+            client_id: session.client_id.clone(),
+            epoch: session.epoch,
+            owner: session.owner,
+            is_durable: session.durability == Durability::Durable,
+            lifetime: session.lifetime,
+            receive_maximum: session.receive_maximum,
+            acked_upto: session.acked.upto,
+            acked_above: session.acked.above.iter().copied().collect(),
+            sent_before: session.sent_before,
+            is_behind: session.is_behind,
+            received: session.received,
+            reserved: session.reserved,
+            inbound: session.inbound.iter().copied().collect(),
+            will: session.will.clone(),
+            will_at: session.will_at,
+            ends_at: session.ends_at,
+        }
+    }
+}
+
+impl ClusterState {
+    /// What changed since the last call, as of the last batch: each part by its key, `None` when it
+    /// is gone. What came and went in between is not there, so a message that was acknowledged soon
+    /// never reaches a store.
+    pub fn take_changes(&mut self) -> Vec<(Vec<u8>, Option<Bytes>)> {
+        let changed = std::mem::take(&mut self.changed);
+        changed.iter().map(|key| (key.bytes(), self.part(key))).collect()
+    }
+
+    /// All parts, in the order of their keys: a whole copy.
+    pub fn parts(&self) -> impl Iterator<Item = (Vec<u8>, Bytes)> {
+        let sessions = || self.sessions.values();
+        let keys = std::iter::once(Key::Meta)
+            .chain(self.brokers.keys().map(|&epoch| Key::Broker(epoch)))
+            .chain(self.sessions.keys().map(|&id| Key::Session(id)))
+            .chain(self.sessions.keys().map(|&id| Key::Subscriptions(id)))
+            .chain(sessions().flat_map(|of| of.records.keys().map(|&at| Key::Record(of.id, at))))
+            .chain(sessions().flat_map(|of| of.private.keys().map(|&at| Key::Private(of.id, at))))
+            .chain(self.messages.numbers().map(Key::Message))
+            .chain(
+                self.retained.ordered_after(None).map(|(topic, _)| Key::Retained(topic.clone())),
+            );
+        keys.filter_map(|key| Some((key.bytes(), self.part(&key)?)))
+    }
+
+    fn part(&self, key: &Key) -> Option<Bytes> {
+        let session = |id: &SessionId| self.sessions.get(id);
+        match key {
+            Key::Meta => Some(encode(&self.meta())),
+            Key::Broker(epoch) => self.brokers.get(epoch).map(|broker| {
+                encode(&BrokerRecord {
+                    name: broker.name.clone(),
+                    incarnation: broker.incarnation,
+                    is_alive: broker.is_alive,
+                    published: broker.published,
+                    refused: broker.refused.iter().copied().collect(),
+                })
+            }),
+            Key::Session(id) => session(id).map(|session| encode(&SessionRecord::from(&**session))),
+            Key::Subscriptions(id) => {
+                let of = session(id).filter(|session| !session.subscriptions.is_empty())?;
+                let subscriptions = of.subscriptions.iter().map(|of| SubscribedRecord {
+                    options: of.options.clone(),
+                    began: of.place.map(|place| place.began),
+                });
+                Some(encode(&subscriptions.collect::<Vec<_>>()))
+            }
+            Key::Record(id, packet_id) => session(id)?.records.get(packet_id).map(encode),
+            Key::Private(id, offset) => session(id)?.private.get(offset).map(encode),
+            Key::Message(number) => self.messages.get(*number).map(encode),
+            Key::Retained(topic) => {
+                let known = self.retained.get(topic)?;
+                Some(encode(&(known.version, known.message.clone())))
+            }
+        }
+    }
+
+    fn meta(&self) -> Meta {
+        Meta {
+            now: self.now,
+            applied: self.applied,
+            next_message: self.messages.next(),
+            next_session: self.next_session,
+            next_epoch: self.next_epoch,
+            retained_version: self.retained_version.0,
+            swept: self.swept,
+            limits: self.limits,
+        }
+    }
+}

@@ -1,0 +1,154 @@
+//! What is kept of one client.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use ha_types::session::{
+    Lifetime, NewWill, Offset, PacketId, SessionEpoch, SessionKey, SubscribeOptions, SubscriptionId,
+};
+use ha_types::{ClusterMillis, Message, Qos, SessionId, Subscription};
+
+use super::index::IndexId;
+use super::outcome::Owner;
+
+/// One session.
+#[derive(Debug)]
+pub(super) struct Session {
+    pub(super) id: SessionId,
+    pub(super) epoch: SessionEpoch,
+    pub(super) client_id: Arc<str>,
+    pub(super) owner: Option<Owner>,
+    pub(super) durability: Durability,
+    pub(super) lifetime: Lifetime,
+    /// Of the owner, or of the last one.
+    pub(super) receive_maximum: u16,
+    /// In order.
+    pub(super) subscriptions: Vec<Subscribed>,
+    pub(super) acked: Acked,
+    /// Messages below may have been sent by an owner that is gone.
+    pub(super) sent_before: u64,
+    /// There is more than its owner was told of: QoS 2 deliveries begin when it asks.
+    pub(super) is_behind: bool,
+    /// Exchanges that began, in order of their packet identifiers.
+    pub(super) records: BTreeMap<PacketId, Exchange>,
+    /// PUBRECs that came.
+    pub(super) received: u64,
+    /// Retained messages that it must get, in order.
+    pub(super) private: BTreeMap<Offset, Kept>,
+    /// The last place that one of these got.
+    pub(super) reserved: Offset,
+    /// QoS 2 publishes of the client between PUBREC and PUBCOMP.
+    pub(super) inbound: BTreeSet<PacketId>,
+    pub(super) will: Option<Box<NewWill>>,
+    /// When a will that waits is due, and when the session ends.
+    pub(super) will_at: Option<ClusterMillis>,
+    pub(super) ends_at: Option<ClusterMillis>,
+}
+
+/// Whether a session keeps messages. One that was resumed does so to its end, even when its last
+/// connection wants it to end with itself.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Durability {
+    Ephemeral,
+    Durable,
+}
+
+/// One subscription of a session.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Subscribed {
+    pub(super) options: SubscribeOptions,
+    /// `None`: nothing is stored for it.
+    pub(super) place: Option<Place>,
+}
+
+/// Where a subscription is in its filter's index.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Place {
+    pub(super) index: IndexId,
+    /// Messages below are not for it.
+    pub(super) began: u64,
+    /// As the index knows it.
+    pub(super) cursor: u64,
+}
+
+/// Which messages a session is done with.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct Acked {
+    /// Everything below.
+    pub(super) upto: u64,
+    /// And these.
+    pub(super) above: BTreeSet<u64>,
+}
+
+/// A message of this session alone, or in an exchange that began.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Kept {
+    pub(super) message: Arc<Message>,
+    pub(super) qos: Qos,
+    pub(super) retain: bool,
+    pub(super) subscription_ids: Vec<SubscriptionId>,
+}
+
+/// A delivery that began.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Exchange {
+    /// Perhaps sent.
+    Sent(Offset, Kept),
+    /// PUBREC came, after so many others. The message is not needed any more.
+    Received(u64),
+}
+
+impl Acked {
+    pub(super) fn has(&self, number: u64) -> bool {
+        number < self.upto || self.above.contains(&number)
+    }
+
+    pub(super) fn skip_to(&mut self, upto: u64) {
+        self.upto = self.upto.max(upto);
+        self.above = self.above.split_off(&self.upto);
+    }
+}
+
+impl Session {
+    pub(super) fn key(&self) -> SessionKey {
+        SessionKey { id: self.id, epoch: self.epoch }
+    }
+
+    pub(super) fn find(&self, subscription: &Subscription) -> Result<usize, usize> {
+        self.subscriptions.binary_search_by(|known| known.options.subscription.cmp(subscription))
+    }
+
+    /// Whether a subscription is for this message, which is stored under `number`.
+    fn wants<'a>(
+        &'a self,
+        number: u64,
+        message: &'a Message,
+    ) -> impl Iterator<Item = &'a SubscribeOptions> {
+        self.subscriptions.iter().filter_map(move |of| {
+            let began = of.place.map_or(0, |place| place.began);
+            let options = &of.options;
+            let is_own = options.no_local && message.publisher.session == self.id;
+            let is_for_it = number >= began && !is_own;
+            (is_for_it && options.subscription.filter().matches(&message.topic)).then_some(options)
+        })
+    }
+
+    /// What its matching subscriptions make of a message; `None`: it is not for this session.
+    pub(super) fn merged(&self, number: u64, message: &Arc<Message>) -> Option<Kept> {
+        let mut qos = Qos::AtMostOnce;
+        let (mut retain, mut subscription_ids) = (false, Vec::new());
+        for options in self.wants(number, message) {
+            qos = qos.max(options.qos);
+            retain |= options.retain_as_published;
+            subscription_ids.extend(options.subscription_id);
+        }
+        let qos = qos.min(message.qos);
+        let kept = || Kept {
+            message: Arc::clone(message),
+            qos,
+            retain: retain && message.retain,
+            subscription_ids,
+        };
+        (qos > Qos::AtMostOnce).then(kept)
+    }
+}

@@ -1,0 +1,226 @@
+//! SUBSCRIBE and UNSUBSCRIBE.
+
+use std::sync::Arc;
+
+use ha_types::session::{
+    Granted, Offset, Queued, RefuseReason, RetainHandling, SessionKey, SubscribeOptions, Unqueued,
+};
+use ha_types::{Message, Qos, SessionId, Subscription};
+
+use super::ClusterState;
+use super::outcome::Outcome;
+use super::record::Key;
+use super::session::{Durability, Exchange, Kept, Place, Session, Subscribed};
+
+impl ClusterState {
+    pub(super) fn subscribe(
+        &mut self,
+        key: SessionKey,
+        subscriptions: Vec<SubscribeOptions>,
+    ) -> Outcome {
+        if self.owned(key).is_none() {
+            return Outcome::Fenced;
+        }
+        // One after the other: the second of two equal ones is not new [MQTT-3.8.4-5].
+        let granted = subscriptions.into_iter().map(|options| self.take(key.id, options)).collect();
+        self.changed.insert(Key::Subscriptions(key.id));
+        Outcome::Subscribed(granted)
+    }
+
+    fn take(&mut self, id: SessionId, options: SubscribeOptions) -> Result<Granted, RefuseReason> {
+        if matches!(options.subscription, Subscription::Shared(_)) {
+            return Err(RefuseReason::SharedNotSupported);
+        }
+        let session = self.sessions.get(&id).ok_or(RefuseReason::Unavailable)?;
+        let found = session.find(&options.subscription);
+        let is_new = found.is_err();
+        if is_new && session.subscriptions.len() >= self.limits.subscriptions_max {
+            return Err(RefuseReason::QuotaExceeded);
+        }
+        if found.is_ok_and(|at| session.subscriptions[at].options.no_local && !options.no_local) {
+            self.forget_own(id);
+        }
+        self.place(id, found, &options);
+        let wants_retained = match options.retain_handling {
+            RetainHandling::AtSubscribe => true,
+            RetainHandling::IfNew => is_new,
+            RetainHandling::Never => false,
+        };
+        let mut granted = Granted { qos: options.qos, retained: Vec::new(), unqueued: Vec::new() };
+        if wants_retained {
+            self.reserve_retained(id, &options, &mut granted);
+        }
+        Ok(granted)
+    }
+
+    /// Subscribing again keeps where the subscription began [MQTT-3.8.4-3].
+    fn place(&mut self, id: SessionId, found: Result<usize, usize>, options: &SubscribeOptions) {
+        let session = self.sessions.get(&id).expect("looked at by the caller");
+        let known = found.ok().and_then(|at| session.subscriptions[at].place);
+        let is_stored = session.durability == Durability::Durable && options.qos > Qos::AtMostOnce;
+        let place = match (known, is_stored) {
+            (None, true) => {
+                let began = self.messages.next();
+                let filter = options.subscription.filter();
+                let index = self.indexes.join(filter, id, began);
+                Some(Place { index, began, cursor: began })
+            }
+            (Some(place), true) => Some(place),
+            (known, false) => {
+                self.keep_in_flight(id, known);
+                self.unplace(id, known);
+                None
+            }
+        };
+        if let Some(place) = place {
+            let connected = &mut self.indexes.get_mut(place.index).connected_at_2;
+            match options.qos {
+                Qos::ExactlyOnce => connected.insert(id),
+                Qos::AtMostOnce | Qos::AtLeastOnce => connected.remove(&id),
+            };
+        }
+        let session = self.sessions.get_mut(&id).expect("looked at by the caller");
+        let subscribed = Subscribed { options: options.clone(), place };
+        match found {
+            Ok(at) => session.subscriptions[at] = subscribed,
+            Err(at) => session.subscriptions.insert(at, subscribed),
+        }
+    }
+
+    /// What a session published itself while it did not want that, it does not want later either.
+    fn forget_own(&mut self, id: SessionId) {
+        let Some(session) = self.sessions.get(&id) else { return };
+        let is_own = |number: &u64| {
+            let message = self.messages.get(*number).expect("an index has what is stored");
+            session.merged(*number, message).is_none()
+        };
+        let own = self.indexes.pending(session, session.acked.upto).filter(is_own);
+        let own: Vec<u64> = own.collect();
+        if let Some(session) = self.sessions.get_mut(&id) {
+            session.acked.above.extend(own);
+            self.changed.insert(Key::Session(id));
+        }
+        self.advance(id);
+    }
+
+    /// Every retained message that matches gets a place behind what is queued, if somebody must keep
+    /// it [MQTT-3.3.1-6].
+    fn reserve_retained(
+        &mut self,
+        id: SessionId,
+        options: &SubscribeOptions,
+        granted: &mut Granted,
+    ) {
+        let filter = options.subscription.filter();
+        let found: Vec<_> = self.retained.matching(filter, self.now).cloned().collect();
+        let after = self.messages.next() - 1;
+        let (room, mut dropped) = (self.limits.queue_messages_max, 0);
+        let Some(session) = self.sessions.get_mut(&id) else { return };
+        for message in found {
+            if options.no_local && message.publisher.session == id {
+                continue;
+            }
+            let qos = message.qos.min(options.qos);
+            if qos == Qos::AtMostOnce || session.durability == Durability::Ephemeral {
+                let subscription_id = options.subscription_id;
+                granted.unqueued.push(Unqueued { message, qos, subscription_id });
+            } else if session.private.len() >= room {
+                dropped += 1;
+            } else {
+                let (offset, queued) = session.reserve(after, message, qos, options);
+                self.changed.extend([Key::Session(id), Key::Private(id, offset)]);
+                granted.retained.push(queued);
+            }
+        }
+        self.counts.dropped += dropped;
+    }
+
+    pub(super) fn unsubscribe(
+        &mut self,
+        key: SessionKey,
+        subscriptions: &[Subscription],
+    ) -> Outcome {
+        if self.owned(key).is_none() {
+            return Outcome::Fenced;
+        }
+        let existed = subscriptions.iter().map(|subscription| self.drop_one(key.id, subscription));
+        let existed = existed.collect();
+        self.advance(key.id);
+        self.changed.insert(Key::Subscriptions(key.id));
+        Outcome::Unsubscribed(existed)
+    }
+
+    /// False when the session did not have it.
+    fn drop_one(&mut self, id: SessionId, subscription: &Subscription) -> bool {
+        let Some(session) = self.sessions.get(&id) else { return false };
+        let Ok(at) = session.find(subscription) else { return false };
+        let place = session.subscriptions[at].place;
+        self.keep_in_flight(id, place);
+        let session = self.sessions.get_mut(&id).expect("found above");
+        session.subscriptions.remove(at);
+        self.unplace(id, place);
+        true
+    }
+
+    /// Deliveries of QoS 1 that may be in flight, and that no other subscription brings, go on as
+    /// records [MQTT-3.10.4-3].
+    fn keep_in_flight(&mut self, id: SessionId, place: Option<Place>) {
+        let Some(place) = place else { return };
+        let Some(session) = self.sessions.get(&id) else { return };
+        let room = usize::from(session.receive_maximum).saturating_sub(session.records.len());
+        let perhaps = self.queued(session, None).take(room).filter(|queued| {
+            let number = queued.offset.message;
+            let is_only_here = |of: &Subscribed| {
+                of.place.is_none_or(|other| {
+                    other.index == place.index || !self.indexes.get(other.index).has(number)
+                })
+            };
+            queued.offset.private == 0
+                && queued.qos == Qos::AtLeastOnce
+                && self.indexes.get(place.index).has(number)
+                && session.subscriptions.iter().all(is_only_here)
+        });
+        let perhaps: Vec<Queued> = perhaps.collect();
+        let session = self.sessions.get_mut(&id).expect("found above");
+        for queued in perhaps {
+            let Queued { offset, message, qos, retain, subscription_ids, .. } = queued;
+            let packet_id = offset.packet_id();
+            if session.records.contains_key(&packet_id) {
+                continue;
+            }
+            session.take(offset);
+            let kept = Kept { message, qos, retain, subscription_ids };
+            session.records.insert(packet_id, Exchange::Sent(offset, kept));
+            self.changed.insert(Key::Record(id, packet_id));
+        }
+        self.changed.insert(Key::Session(id));
+    }
+
+    /// Nothing is stored for this subscription any more.
+    pub(super) fn unplace(&mut self, id: SessionId, place: Option<Place>) {
+        let Some(Place { index, cursor, .. }) = place else { return };
+        let mut gone = Vec::new();
+        self.indexes.leave(index, id, cursor, &mut self.messages, &mut gone);
+        self.changed.extend(gone.into_iter().map(Key::Message));
+    }
+}
+
+impl Session {
+    /// A place behind the message `after` for a message of this session alone.
+    fn reserve(
+        &mut self,
+        after: u64,
+        message: Arc<Message>,
+        qos: Qos,
+        options: &SubscribeOptions,
+    ) -> (Offset, Queued) {
+        let private = if self.reserved.message == after { self.reserved.private + 1 } else { 1 };
+        let offset = Offset { message: after, private };
+        self.reserved = offset;
+        let subscription_ids = options.subscription_id.into_iter().collect();
+        let kept = Kept { message, qos, retain: true, subscription_ids };
+        let queued = kept.queued(offset, None);
+        self.private.insert(offset, kept);
+        (offset, queued)
+    }
+}

@@ -1,0 +1,199 @@
+//! A state with a store beside it, as a node has them, and clients in a few words.
+
+mod values;
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use ha_core::cluster::{
+    Applied, Batch, ClusterState, Command, Fired, Opened, Outcome, Refused, Stored,
+};
+use ha_types::session::{
+    CloseCause, Offset, Open, Page, Progress, Queued, Record, RecordStage, SessionKey,
+    SubscribeOptions,
+};
+use ha_types::{BrokerEpoch, BrokerName, ClusterMillis, Incarnation, Message, PublishNumber};
+
+pub(crate) use values::{
+    at, durable, ephemeral, message, offset, packet_id, payload, subscription, will,
+};
+
+/// See the module. Checks the invariants, and that the store follows, after every batch.
+#[derive(Debug)]
+pub(crate) struct Bench {
+    pub(crate) state: ClusterState,
+    /// What a store has.
+    pub(crate) store: BTreeMap<Vec<u8>, Vec<u8>>,
+    pub(crate) now: u64,
+    index: u64,
+    published: u64,
+    /// A broker that is there from the beginning.
+    pub(crate) broker: BrokerEpoch,
+}
+
+impl Bench {
+    pub(crate) fn new() -> Self {
+        let mut bench = Self {
+            state: ClusterState::new(),
+            store: BTreeMap::new(),
+            now: 1_000_000,
+            index: 0,
+            published: 0,
+            broker: BrokerEpoch(0),
+        };
+        bench.broker = bench.join("a", 1);
+        bench
+    }
+
+    pub(crate) fn batch(&mut self, commands: Vec<Command>) -> Applied {
+        let batch = Batch { time: ClusterMillis(self.now), commands };
+        let bytes = batch.encode();
+        assert_eq!(Batch::decode(&bytes), Ok(batch), "a batch comes back from its bytes");
+        self.index += 1;
+        let applied = self.state.apply(self.index, &bytes);
+        self.state.check_invariants();
+        for (key, value) in self.state.take_changes() {
+            match value {
+                Some(value) => self.store.insert(key, value.to_vec()),
+                None => self.store.remove(&key),
+            };
+        }
+        applied
+    }
+
+    /// What a node has that starts from the store.
+    pub(crate) fn reloaded(&self) -> ClusterState {
+        let state = ClusterState::load(&self.store).unwrap();
+        state.check_invariants();
+        let parts = |state: &ClusterState| -> BTreeMap<Vec<u8>, Vec<u8>> {
+            state.parts().map(|(key, value)| (key, value.to_vec())).collect()
+        };
+        assert_eq!(differing(&parts(&self.state), &self.store), [""; 0], "changes add up");
+        assert_eq!(differing(&parts(&state), &self.store), [""; 0], "and the state comes back");
+        state
+    }
+
+    /// Goes on from the store alone.
+    pub(crate) fn restart(&mut self) {
+        self.state = self.reloaded();
+    }
+
+    pub(crate) fn one(&mut self, command: Command) -> Outcome {
+        let Applied { mut outcomes, fired } = self.batch(vec![command]);
+        assert!(fired.is_empty(), "{fired:?}");
+        assert_eq!(outcomes.len(), 1);
+        outcomes.remove(0)
+    }
+
+    pub(crate) fn join(&mut self, name: &str, incarnation: u64) -> BrokerEpoch {
+        let name = BrokerName::parse(name).unwrap();
+        match self.one(Command::Join { name, incarnation: Incarnation(incarnation) }) {
+            Outcome::Joined(epoch) => epoch,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    pub(crate) fn open(&mut self, open: Open) -> Opened {
+        self.open_at(self.broker, open)
+    }
+
+    pub(crate) fn open_at(&mut self, broker: BrokerEpoch, open: Open) -> Opened {
+        match self.one(Command::Open { broker, open }) {
+            Outcome::Opened(opened) => *opened,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    pub(crate) fn subscribe(
+        &mut self,
+        session: SessionKey,
+        options: SubscribeOptions,
+    ) -> Vec<Queued> {
+        let subscriptions = vec![options];
+        match self.one(Command::Subscribe { session, subscriptions }) {
+            Outcome::Subscribed(mut granted) => granted.remove(0).unwrap().retained,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    pub(crate) fn unsubscribe(&mut self, session: SessionKey, filter: &str) -> Outcome {
+        let subscriptions = vec![subscription(filter)];
+        self.one(Command::Unsubscribe { session, subscriptions })
+    }
+
+    pub(crate) fn publish(&mut self, message: Message) -> Stored {
+        self.try_publish(message).unwrap()
+    }
+
+    pub(crate) fn try_publish(&mut self, message: Message) -> Result<Stored, Refused> {
+        self.published += 1;
+        let number = PublishNumber(self.published);
+        self.publish_as(number, message)
+    }
+
+    pub(crate) fn publish_as(
+        &mut self,
+        number: PublishNumber,
+        message: Message,
+    ) -> Result<Stored, Refused> {
+        let (broker, message) = (self.broker, Arc::new(message));
+        match self.one(Command::Publish { broker, number, exchange: None, message }) {
+            Outcome::Published(stored) => stored,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    pub(crate) fn progress(&mut self, session: SessionKey, progress: Progress) -> Outcome {
+        self.one(Command::Progress { session, progress })
+    }
+
+    pub(crate) fn puback(&mut self, session: SessionKey, offsets: &[Offset]) {
+        let progress = Progress { acknowledged: offsets.to_vec(), ..Progress::default() };
+        assert_eq!(self.progress(session, progress), Outcome::Done);
+    }
+
+    pub(crate) fn begin(&mut self, session: SessionKey, offsets: &[Offset]) -> Vec<Queued> {
+        match self.one(Command::Begin { session, offsets: offsets.to_vec() }) {
+            Outcome::Begun(begun) => begun,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    pub(crate) fn close(&mut self, session: SessionKey, cause: CloseCause) -> Vec<Fired> {
+        let progress = Progress::default();
+        self.batch(vec![Command::Close { session, cause, progress, lifetime: None }]).fired
+    }
+
+    /// Everything that is due is done.
+    pub(crate) fn pass(&mut self, ms: u64) -> Vec<Fired> {
+        self.now += ms;
+        self.batch(vec![Command::Expire { at_most: u32::MAX }]).fired
+    }
+
+    pub(crate) fn page(&self, session: SessionKey) -> Page {
+        self.state.page(session, None, usize::MAX, usize::MAX).unwrap()
+    }
+
+    /// What is queued, by payload.
+    pub(crate) fn queued(&self, session: SessionKey) -> Vec<String> {
+        self.page(session).messages.iter().map(|queued| payload(&queued.message)).collect()
+    }
+}
+
+type Parts = BTreeMap<Vec<u8>, Vec<u8>>;
+
+/// The parts that are not the same.
+fn differing(one: &Parts, other: &Parts) -> Vec<String> {
+    let keys: std::collections::BTreeSet<_> = one.keys().chain(other.keys()).collect();
+    let differing = keys.into_iter().filter(|key| one.get(*key) != other.get(*key));
+    differing.map(|key| format!("{key:?}: {:?} {:?}", one.get(key), other.get(key))).collect()
+}
+
+/// Records that may have been sent, by payload; those at PUBREL as `pubrel ID`.
+pub(crate) fn records(opened: &Opened) -> Vec<String> {
+    let text = |record: &Record| match &record.stage {
+        RecordStage::Sent(queued) => payload(&queued.message),
+        RecordStage::Received => format!("pubrel {}", record.packet_id),
+    };
+    opened.records.iter().map(text).collect()
+}

@@ -1,0 +1,133 @@
+//! Deliveries and publishes of QoS 2.
+
+use std::sync::Arc;
+
+use ha_core::cluster::{Command, Outcome, Refused};
+use ha_types::PublishNumber;
+use ha_types::Qos::{AtLeastOnce, ExactlyOnce};
+use ha_types::session::{CloseCause, Open, Progress, SessionKey};
+
+use crate::common::{Bench, at, durable, message, offset, packet_id, records};
+
+fn received(ids: &[u16]) -> Progress {
+    let received = ids.iter().map(|&id| packet_id(id)).collect();
+    Progress { received, ..Progress::default() }
+}
+
+fn completed(ids: &[u16]) -> Progress {
+    let completed = ids.iter().map(|&id| packet_id(id)).collect();
+    Progress { completed, ..Progress::default() }
+}
+
+#[test]
+fn connected_session_gets_its_record_with_the_message() {
+    let mut bench = Bench::new();
+    let session = bench.open(durable("a")).session;
+    bench.subscribe(session, at("t", ExactlyOnce));
+    let stored = bench.publish(message("t", "x", ExactlyOnce));
+    let began: Vec<_> = stored.began.iter().map(|of| (of.session, of.packet_id.get())).collect();
+    assert_eq!(began, [(session, 2)]);
+    assert!(bench.queued(session).is_empty(), "it is in its exchange");
+    assert_eq!(bench.state.counts().messages, 0, "which has the message for itself");
+}
+
+#[test]
+fn exchange_goes_on_where_it_was_with_the_next_owner() {
+    let mut bench = Bench::new();
+    let session = bench.open(durable("a")).session;
+    bench.subscribe(session, at("t", ExactlyOnce));
+    for n in 1..=3 {
+        bench.publish(message("t", &n.to_string(), ExactlyOnce));
+    }
+    bench.progress(session, received(&[3]));
+    bench.progress(session, received(&[2]));
+    bench.close(session, CloseCause::Failure);
+    bench.restart();
+    let opened = bench.open(durable("a"));
+    assert_eq!(records(&opened), ["pubrel 3", "pubrel 2", "3"], "in the order of the PUBRECs");
+    bench.progress(opened.session, completed(&[2, 3]));
+    assert_eq!(records(&bench.open(durable("a"))), ["3"]);
+}
+
+#[test]
+fn exchange_survives_everything_that_happens_to_its_message() {
+    let mut bench = Bench::new();
+    let session = bench.open(durable("a")).session;
+    bench.subscribe(session, at("t", ExactlyOnce));
+    let expires_at = Some(ha_types::ClusterMillis(bench.now + 1_000));
+    bench.publish(ha_types::Message { expires_at, ..message("t", "x", ExactlyOnce) });
+    bench.unsubscribe(session, "t");
+    bench.pass(2_000);
+    assert_eq!(records(&bench.open(durable("a"))), ["x"]);
+}
+
+#[test]
+fn session_that_is_behind_begins_when_its_owner_asks() {
+    let mut bench = Bench::new();
+    let open = Open { receive_maximum: 2, ..durable("a") };
+    let session = bench.open(open).session;
+    bench.subscribe(session, at("t", ExactlyOnce));
+    let began = |bench: &mut Bench, n: u64| {
+        bench.publish(message("t", &n.to_string(), ExactlyOnce)).began.len()
+    };
+    assert_eq!([began(&mut bench, 1), began(&mut bench, 2), began(&mut bench, 3)], [1, 1, 0]);
+    bench.progress(session, received(&[2, 3]));
+    bench.progress(session, completed(&[2, 3]));
+    assert_eq!(began(&mut bench, 4), 0, "not before the third");
+    let begun = bench.begin(session, &[offset(3), offset(4)]);
+    assert_eq!(
+        begun.iter().map(|of| of.record).collect::<Vec<_>>(),
+        [Some(packet_id(4)), Some(packet_id(5))]
+    );
+    // The same again: the answer was lost.
+    assert_eq!(bench.begin(session, &[offset(3), offset(4)]), begun);
+    bench.progress(session, completed(&[4, 5]));
+    assert_eq!(began(&mut bench, 5), 1, "it has caught up");
+}
+
+#[test]
+fn delivery_does_not_begin_twice() {
+    let mut bench = Bench::new();
+    let session = bench.open(durable("a")).session;
+    bench.subscribe(session, at("t", ExactlyOnce));
+    bench.publish(message("t", "x", ExactlyOnce));
+    bench.progress(session, received(&[2]));
+    assert!(bench.begin(session, &[offset(1)]).is_empty(), "PUBREC came");
+    bench.progress(session, completed(&[2]));
+    assert!(bench.begin(session, &[offset(1)]).is_empty(), "PUBCOMP came");
+    bench.publish(message("t", "one", AtLeastOnce));
+    assert!(bench.begin(session, &[offset(2), offset(77)]).is_empty(), "of QoS 1, and none");
+}
+
+fn exchange(bench: &mut Bench, number: u64, of: (SessionKey, u16)) -> Outcome {
+    let message = Arc::new(message("t", &number.to_string(), ExactlyOnce));
+    let exchange = Some((of.0, packet_id(of.1)));
+    let (broker, number) = (bench.broker, PublishNumber(number));
+    bench.one(Command::Publish { broker, number, exchange, message })
+}
+
+#[test]
+fn publish_is_taken_once_until_its_packet_identifier_is_released() {
+    let mut bench = Bench::new();
+    let subscriber = bench.open(durable("sub")).session;
+    bench.subscribe(subscriber, at("t", AtLeastOnce));
+    let publisher = bench.open(durable("pub")).session;
+    let is_repeat = |outcome: Outcome| match outcome {
+        Outcome::Published(Ok(stored)) => stored.is_repeat,
+        other => panic!("{other:?}"),
+    };
+    assert!(!is_repeat(exchange(&mut bench, 1, (publisher, 7))));
+    bench.close(publisher, CloseCause::Failure);
+    bench.restart();
+    let again = bench.open(durable("pub"));
+    assert_eq!(again.inbound, [packet_id(7)]);
+    assert!(is_repeat(exchange(&mut bench, 2, (again.session, 7))), "by its packet identifier");
+    assert!(!is_repeat(exchange(&mut bench, 3, (again.session, 8))));
+    assert!(is_repeat(exchange(&mut bench, 3, (again.session, 9))), "by its number");
+    let release = Command::Release { session: again.session, packet_id: packet_id(7) };
+    assert_eq!(bench.one(release), Outcome::Done);
+    assert!(!is_repeat(exchange(&mut bench, 4, (again.session, 7))));
+    assert_eq!(bench.queued(subscriber), ["1", "3", "4"]);
+    let stale = exchange(&mut bench, 5, (publisher, 1));
+    assert_eq!(stale, Outcome::Published(Err(Refused::Fenced)));
+}

@@ -1,0 +1,166 @@
+//! Bytes that logs have must mean the same for good. A golden line changes only with a new version.
+
+use std::sync::Arc;
+
+use ha_core::cluster::{Batch, Command, StateLimits};
+use ha_types::Qos::{AtLeastOnce, ExactlyOnce};
+use ha_types::session::{
+    CloseCause, Lifetime, Offset, Open, Progress, Refused, RetainHandling, SessionEpoch,
+    SessionKey, Start, SubscribeOptions, SubscriptionId,
+};
+use ha_types::{
+    BrokerEpoch, BrokerName, ClusterMillis, Incarnation, Message, PublishNumber, Publisher,
+    SessionId,
+};
+use proptest::prelude::*;
+
+use crate::common::{at, durable, message, offset, packet_id, subscription, will};
+
+const SESSION: SessionKey = SessionKey { id: SessionId(300), epoch: SessionEpoch(2) };
+
+fn commands() -> Vec<(Command, &'static str)> {
+    [of_brokers(), of_sessions()].concat()
+}
+
+fn of_brokers() -> Vec<(Command, &'static str)> {
+    let broker = BrokerEpoch(5);
+    let published = Message {
+        retain: true,
+        expires_at: Some(ClusterMillis(1)),
+        publisher: Publisher { session: SessionId(7), epoch: broker },
+        properties: bytes::Bytes::from_static(b"p"),
+        ..message("t/a", "xy", ExactlyOnce)
+    };
+    vec![
+        (
+            Command::Join { name: BrokerName::parse("b-1").unwrap(), incarnation: Incarnation(9) },
+            "0103622d3109",
+        ),
+        (Command::Leave { broker }, "0205"),
+        (
+            Command::Publish {
+                broker,
+                number: PublishNumber(128),
+                exchange: Some((SESSION, packet_id(3))),
+                message: Arc::new(published),
+            },
+            "07 05 8001 01 ac02 02 03 03742f61 027879 0170 02 01 01 01 07 05",
+        ),
+        (Command::Expire { at_most: 100 }, "0b 64"),
+        (Command::Sweep { at_most: 200 }, "0c c801"),
+        (
+            Command::Configure(StateLimits {
+                sessions_max: 1,
+                subscriptions_max: 2,
+                queue_messages_max: 3,
+                queue_bytes_max: 4,
+                filter_messages_max: 5,
+                store_bytes_max: 6,
+                retained_max: 7,
+                retained_bytes_max: 8,
+            }),
+            "14 01 02 03 04 05 06 07 08",
+        ),
+    ]
+}
+
+fn of_sessions() -> Vec<(Command, &'static str)> {
+    let broker = BrokerEpoch(5);
+    let progress = Progress {
+        acknowledged: vec![offset(200), Offset { message: 3, private: 1 }],
+        received: vec![packet_id(1)],
+        completed: vec![packet_id(65_535)],
+        refused: vec![Refused::Offset(offset(9)), Refused::Record(packet_id(4))],
+    };
+    let options = SubscribeOptions {
+        no_local: true,
+        retain_as_published: true,
+        retain_handling: RetainHandling::IfNew,
+        subscription_id: SubscriptionId::new(268_435_455),
+        ..at("$share/g/a/+", AtLeastOnce)
+    };
+    let open = Open { will: will("w", 3), lifetime: Lifetime::Seconds(60), ..durable("c") };
+    let clean = Open { start: Start::Clean, lifetime: Lifetime::Connection, ..durable("c") };
+    vec![
+        (
+            Command::Open { broker, open },
+            "030501016301 3c01 0477696c6c 0177 00 01 00 00 00 00 00 03 0a",
+        ),
+        (Command::Open { broker, open: clean }, "0305010163000000 0a"),
+        (
+            Command::Close {
+                session: SESSION,
+                cause: CloseCause::Handover,
+                progress: Progress::default(),
+                lifetime: Some(Lifetime::Unlimited),
+            },
+            "04 ac02 02 02 00 00 00 00 01 ffffffff0f",
+        ),
+        (
+            Command::Subscribe { session: SESSION, subscriptions: vec![options] },
+            "05 ac02 02 01 0c 2473686172652f672f612f2b 01 01 01 01 01 ffffff7f",
+        ),
+        (
+            Command::Unsubscribe { session: SESSION, subscriptions: vec![subscription("a")] },
+            "06 ac02 02 01 01 61",
+        ),
+        (Command::Release { session: SESSION, packet_id: packet_id(300) }, "08 ac02 02 ac02"),
+        (
+            Command::Progress { session: SESSION, progress },
+            "09 ac02 02 02 c801 00 03 01 01 01 01 ffff03 02 00 09 00 01 04",
+        ),
+        (Command::Begin { session: SESSION, offsets: vec![offset(6)] }, "0a ac02 02 01 06 00"),
+    ]
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+#[test]
+fn commands_have_their_golden_bytes() {
+    let time = ClusterMillis(300);
+    for (command, golden) in commands() {
+        let batch = Batch { time, commands: vec![command] };
+        let bytes = batch.encode();
+        let golden = format!("01ac0201{}", golden.replace(' ', ""));
+        assert_eq!(hex(&bytes), golden, "{batch:?}");
+        assert_eq!(Batch::decode(&bytes), Ok(batch));
+    }
+}
+
+#[test]
+fn bytes_that_are_cut_or_too_many_are_malformed() {
+    let commands = commands().into_iter().map(|(command, _)| command).collect();
+    let bytes = Batch { time: ClusterMillis(1), commands }.encode();
+    for len in 0..bytes.len() {
+        assert!(Batch::decode(&bytes[..len]).is_err(), "{len}");
+    }
+    assert!(Batch::decode(&[&bytes[..], &[0]].concat()).is_err());
+}
+
+#[test]
+fn numbers_beyond_their_type_are_malformed() {
+    // Eleven bytes, a bit too many, and a count of commands beyond what is there.
+    for bytes in [
+        &[1, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0][..],
+        &[1, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0x02, 0],
+        &[1, 0, 0xFF, 0xFF, 0xFF, 0xFF, 0x0F],
+        // Expire at most 2^32.
+        &[1, 0, 1, 11, 0x80, 0x80, 0x80, 0x80, 0x10],
+    ] {
+        assert!(Batch::decode(bytes).is_err(), "{bytes:x?}");
+    }
+}
+
+proptest! {
+    /// Whatever is read is written the same way again: one meaning has one form. Lifetimes and counts
+    /// included; LEB128 with superfluous zero bytes is the exception, and is not written by anybody.
+    #[test]
+    fn any_bytes_are_a_batch_or_malformed(bytes in prop::collection::vec(any::<u8>(), 0..200)) {
+        let bytes = [&[1][..], &bytes].concat();
+        if let Ok(batch) = Batch::decode(&bytes) {
+            prop_assert_eq!(Batch::decode(&batch.encode()), Ok(batch));
+        }
+    }
+}

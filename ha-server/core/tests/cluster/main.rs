@@ -1,0 +1,16 @@
+//! The replicated state, command by command.
+
+#![expect(clippy::unwrap_used, reason = "a panic is how a test fails")]
+
+mod common;
+
+mod brokers;
+mod exchanges;
+mod format;
+mod limits;
+mod ownership;
+mod queues;
+mod random;
+mod retained;
+mod storing;
+mod wills;
