@@ -42,10 +42,8 @@ const WRITE_TIMEOUT: Duration = Duration::from_secs(30);
 /// How long the last words may take.
 const FAREWELL: Duration = Duration::from_secs(2);
 
-/// Serves one socket until its end, which it tells by dropping `guard`.
-///
-/// Not an `async fn`: that would keep room for what it was called with beside what it makes of it. To
-/// be spawned as it is: a future that awaits it has room for it twice.
+/// Serves one socket until its end, which it tells by dropping `guard`. To be spawned as it is: a
+/// future that awaits it, or an `async fn`, has room twice for what it is called with.
 pub(crate) fn serve<S>(
     exchange: Arc<Exchange>,
     stream: S,
