@@ -14,6 +14,7 @@
 
 mod binaries;
 mod cable;
+mod certificates;
 mod client;
 mod cluster;
 mod http;
@@ -28,6 +29,7 @@ pub mod wait;
 
 pub use binaries::{binary, repository, without_our_environment};
 pub use cable::Cable;
+pub use certificates::certificates;
 pub use client::{Client, Message, Outcome, Version};
 pub use cluster::Cluster;
 pub use http::get;

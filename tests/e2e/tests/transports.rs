@@ -6,24 +6,9 @@ use std::net::TcpStream;
 use std::process::{Command, Output};
 use std::time::Duration;
 
-use e2e::{Client, Port, Program, TemporaryFolder, Version, repository, run, run_within};
-
-/// A CA, a server certificate for localhost and a client certificate for `meter-7`.
-fn certificates(folder: &TemporaryFolder) {
-    let script = "set -e
-        openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 2 \
-            -subj /CN=test-ca -keyout ca.key -out ca.pem \
-            -addext basicConstraints=critical,CA:TRUE -addext keyUsage=critical,keyCertSign
-        for name in server client; do
-            openssl req -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -subj /CN=meter-7 \
-                -keyout $name.key -out $name.csr
-            printf 'subjectAltName=DNS:localhost,IP:127.0.0.1\\nbasicConstraints=CA:FALSE\\n' > ext
-            openssl x509 -req -in $name.csr -CA ca.pem -CAkey ca.key -CAcreateserial -days 2 \
-                -extfile ext -out $name.pem
-        done";
-    let made = run(Command::new("sh").args(["-c", script]).current_dir(folder.path()));
-    assert!(made.status.success(), "{made:?}");
-}
+use e2e::{
+    Client, Port, Program, TemporaryFolder, Version, certificates, repository, run, run_within,
+};
 
 fn broker(folder: &TemporaryFolder, settings: &[(&str, String)]) -> Program {
     let mut broker = Program::broker("broker", folder.path());
