@@ -13,8 +13,8 @@ use crate::{
     wait::{self, LONG},
 };
 
-/// Both versions, as the argument of `-V`.
-pub const VERSIONS: [&str; 2] = ["mqttv311", "mqttv5"];
+/// All versions, as the argument of `-V`.
+pub const VERSIONS: [&str; 3] = ["mqttv31", "mqttv311", "mqttv5"];
 
 /// Before each message in the output, to tell it from what `-d` prints.
 const MARK: &str = "message ";

@@ -7,7 +7,8 @@ use std::process::{Command, Output};
 use std::time::Duration;
 
 use e2e::{
-    Client, Port, Program, TemporaryFolder, Version, certificates, repository, run, run_within,
+    Client, Port, Program, TemporaryFolder, Version, certificates, mosquitto, repository, run,
+    run_within,
 };
 
 fn broker(folder: &TemporaryFolder, settings: &[(&str, String)]) -> Program {
@@ -45,7 +46,7 @@ fn mosquitto_publishes_over_tls_and_a_plain_client_hears_it() {
         let broker = broker(&folder, &settings);
         let mut listener = Client::connect(broker.port.number(), Version::V5, "plain");
         listener.subscribe("a", 1);
-        for version in ["mqttv311", "mqttv5"] {
+        for version in mosquitto::VERSIONS {
             let output = publish(&folder, &tls, &["-V", version]);
             assert!(output.status.success(), "{host}: {output:?}");
             let heard = listener.receive(Duration::from_secs(10)).unwrap();
