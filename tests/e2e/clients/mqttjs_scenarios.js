@@ -1,41 +1,22 @@
-// What MQTT.js sees of a broker: node mqttjs_scenarios.js URL VERSION, VERSION 3, 4 or 5.
+// What MQTT.js sees of a broker: node mqttjs_scenarios.js PORT VERSION TRANSPORT BROKER. See
+// mqttjs_client.js for the arguments and mqttjs_scenarios_5.js for what only MQTT 5 has.
 
 'use strict'
 
 const assert = require('node:assert')
-const path = require('node:path')
-const mqtt = require(path.join(process.env.MQTTJS, 'node_modules', 'mqtt'))
-
-const [url, version] = [process.argv[2], Number(process.argv[3])]
-const protocol = version === 3 ? { protocolId: 'MQIsdp' } : {}
-
-async function connect (clientId, options = {}) {
-  const all = { clientId, protocolVersion: version, reconnectPeriod: 0, ...protocol, ...options }
-  // Self-signed by the test, which also says so.
-  const client = await mqtt.connectAsync(url, { rejectUnauthorized: false, ...all })
-  client.got = []
-  client.on('message', (topic, payload, packet) => client.got.push({ topic, payload, packet }))
-  return client
-}
-
-async function until (condition) {
-  for (let tries = 0; !condition(); tries++) {
-    assert(tries < 2_000, 'timed out')
-    await new Promise((resolve) => setTimeout(resolve, 10))
-  }
-}
+const { broker, connect, die, leave } = require('./mqttjs_client.js')
+const { receive, texts, until, version } = require('./mqttjs_client.js')
+const scenariosOf5 = require('./mqttjs_scenarios_5.js')
 
 async function numberedMessagesArriveInOrder () {
   const [subscriber, publisher] = [await connect('sub'), await connect('pub')]
   for (const qos of [0, 1, 2]) {
     await subscriber.subscribeAsync(`n/${qos}`, { qos })
-    const numbers = Array.from({ length: 1_000 }, (_, number) => number)
-    await Promise.all(numbers.map((number) => publisher.publishAsync(`n/${qos}`, `${number}`, { qos })))
-    await until(() => subscriber.got.length >= 1_000)
-    assert.deepStrictEqual(subscriber.got.map(({ payload }) => Number(payload)), numbers)
-    subscriber.got = []
+    const numbers = Array.from({ length: 1_000 }, (_, number) => `${number}`)
+    await Promise.all(numbers.map((number) => publisher.publishAsync(`n/${qos}`, number, { qos })))
+    assert.deepStrictEqual(await texts(subscriber, 1_000), numbers)
   }
-  await Promise.all([subscriber.endAsync(), publisher.endAsync()])
+  await leave(subscriber, publisher)
 }
 
 async function largeMessageArrivesWhole () {
@@ -43,50 +24,113 @@ async function largeMessageArrivesWhole () {
   await client.subscribeAsync('large', { qos: 1 })
   const payload = Buffer.alloc(900_000, 'abcdefg')
   await client.publishAsync('large', payload, { qos: 1 })
-  await until(() => client.got.length > 0)
-  assert(client.got[0].payload.equals(payload))
-  await client.endAsync()
+  const [message] = await receive(client, 1)
+  assert(message.payload.equals(payload))
+  await leave(client)
 }
 
-async function sessionIsResumed () {
+async function sessionIsResumedWithWhatWasQueuedMeanwhile () {
   const expiry = version === 5 ? { properties: { sessionExpiryInterval: 600 } } : {}
   const away = await connect('durable', { clean: false, ...expiry })
-  await away.subscribeAsync('queue', { qos: 1 })
-  await away.endAsync()
+  assert(!away.connack.sessionPresent)
+  await away.subscribeAsync('queue/#', { qos: 2 })
+  await leave(away)
   const publisher = await connect('pub')
-  await publisher.publishAsync('queue', 'waiting', { qos: 1 })
-  const back = mqtt.connect(url, {
-    clientId: 'durable', protocolVersion: version, clean: false, rejectUnauthorized: false, ...protocol, ...expiry
-  })
-  const payload = await new Promise((resolve) => back.once('message', (_, payload) => resolve(payload)))
-  assert.strictEqual(payload.toString(), 'waiting')
-  await Promise.all([back.endAsync(), publisher.endAsync()])
+  for (const qos of [1, 2]) await publisher.publishAsync(`queue/${qos}`, `${qos}`, { qos })
+  const back = await connect('durable', { clean: false, ...expiry })
+  assert(back.connack.sessionPresent || version === 3)
+  assert.deepStrictEqual((await texts(back, 2)).sort(), ['1', '2'])
+  await leave(back, publisher)
 }
 
-async function requestIsAnswered () {
-  if (version !== 5) return
-  const [asking, answering] = [await connect('asking'), await connect('answering')]
-  await answering.subscribeAsync('question', { qos: 1 })
-  answering.on('message', (_topic, payload, { properties }) => {
-    const { responseTopic, correlationData } = properties
-    answering.publish(responseTopic, `${payload}!`, { qos: 1, properties: { correlationData } })
-  })
-  await asking.subscribeAsync('answer', { qos: 1 })
-  const properties = { responseTopic: 'answer', correlationData: Buffer.from('7') }
-  await asking.publishAsync('question', 'why', { qos: 1, properties })
-  await until(() => asking.got.length > 0)
-  assert.strictEqual(asking.got[0].payload.toString(), 'why!')
-  assert.strictEqual(asking.got[0].packet.properties.correlationData.toString(), '7')
-  await Promise.all([asking.endAsync(), answering.endAsync()])
+async function retainedMessageWaitsUntilItIsCleared () {
+  const [publisher, late] = [await connect('pub'), await connect('late')]
+  await publisher.publishAsync('kept', 'x', { qos: 1, retain: true })
+  await late.subscribeAsync('kept', { qos: 1 })
+  const [message] = await receive(late, 1)
+  assert(message.packet.retain && message.payload.toString() === 'x')
+  await publisher.publishAsync('kept', '', { qos: 1, retain: true })
+  assert(!(await receive(late, 1))[0].packet.retain)
+  const later = await connect('later')
+  await later.subscribeAsync('kept', { qos: 1 })
+  await publisher.publishAsync('kept', 'live', { qos: 1 })
+  assert.deepStrictEqual(await texts(later, 1), ['live'])
+  await leave(publisher, late, later)
+}
+
+async function willComesWhenItsClientDiesAndNotWhenItLeaves () {
+  const watcher = await connect('watcher')
+  await watcher.subscribeAsync('will/#', { qos: 1 })
+  const will = (topic) => ({ will: { topic, payload: Buffer.from('gone'), qos: 1 } })
+  await leave(await connect('polite', will('will/polite')))
+  die(await connect('dying', will('will/dying')))
+  const [message] = await receive(watcher, 1)
+  assert.strictEqual(message.topic, 'will/dying')
+  await leave(watcher)
+}
+
+async function overlappingFiltersGiveOneCopy () {
+  const [subscriber, publisher] = [await connect('sub'), await connect('pub')]
+  await subscriber.subscribeAsync({ 'o/#': { qos: 0 }, 'o/+': { qos: 2 }, 'o/a': { qos: 1 } })
+  await publisher.publishAsync('o/a', 'x', { qos: 2 })
+  await publisher.publishAsync('o/a/b', 'last', { qos: 2 })
+  const got = (await receive(subscriber, 2)).map(({ topic, packet }) => [topic, packet.qos])
+  assert.deepStrictEqual(Object.fromEntries(got), { 'o/a': 2, 'o/a/b': 0 })
+  await leave(subscriber, publisher)
+}
+
+async function unsubscribedTopicComesNoMore () {
+  const client = await connect('sub')
+  await client.subscribeAsync(['u/gone', 'u/kept'], { qos: 1 })
+  await client.unsubscribeAsync(['u/gone', 'u/never'])
+  await client.publishAsync('u/gone', 'after', { qos: 1 })
+  await client.publishAsync('u/kept', 'last', { qos: 1 })
+  assert.deepStrictEqual(await texts(client, 1), ['last'])
+  await leave(client)
+}
+
+async function sharedSubscriptionGivesEachMessageToOneMember () {
+  const [one, other] = [await connect('one'), await connect('other')]
+  const publisher = await connect('pub')
+  for (const member of [one, other]) await member.subscribeAsync('$share/group/job', { qos: 1 })
+  const numbers = Array.from({ length: 200 }, (_, number) => number)
+  await Promise.all(numbers.map((number) => publisher.publishAsync('job', `${number}`, { qos: 1 })))
+  await until(() => one.got.length + other.got.length >= 200)
+  assert(one.got.length > 0 && other.got.length > 0)
+  const got = [...one.got, ...other.got].map(({ payload }) => Number(payload))
+  assert.deepStrictEqual(got.sort((a, b) => a - b), numbers)
+  await leave(one, other, publisher)
+}
+
+async function idleClientStaysByPinging () {
+  const client = await connect('idle', { keepalive: 4 })
+  await until(() => client.pongs >= 2)
+  await client.subscribeAsync('idle', { qos: 1 })
+  await client.publishAsync('idle', 'here', { qos: 1 })
+  assert.deepStrictEqual(await texts(client, 1), ['here'])
+  await leave(client)
 }
 
 async function main () {
-  for (const scenario of [
-    numberedMessagesArriveInOrder, largeMessageArrivesWhole, sessionIsResumed, requestIsAnswered
-  ]) {
+  const scenarios = [
+    numberedMessagesArriveInOrder,
+    largeMessageArrivesWhole,
+    sessionIsResumedWithWhatWasQueuedMeanwhile,
+    retainedMessageWaitsUntilItIsCleared,
+    willComesWhenItsClientDiesAndNotWhenItLeaves,
+    overlappingFiltersGiveOneCopy,
+    unsubscribedTopicComesNoMore,
+    ...(broker === 'alone' ? [sharedSubscriptionGivesEachMessageToOneMember] : []),
+    ...(version === 5 ? scenariosOf5 : [])
+  ]
+  const run = (scenario) => {
     console.log(scenario.name)
-    await scenario()
+    return scenario()
   }
+  // It mostly waits, so it runs beside the others. A busy machine may stand still for two seconds.
+  const idle = run(idleClientStaysByPinging)
+  for (const scenario of scenarios) await run(scenario)
+  await idle
   console.log('all hold')
 }
 

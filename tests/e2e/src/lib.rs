@@ -3,7 +3,7 @@
 //! - [`Cluster`] and [`Program`] run the programs on free ports of 127.0.0.1, each in a folder of
 //!   its own, and end them when they go out of scope. When a test fails their logs are printed.
 //! - [`mosquitto`] runs the clients that users have; [`Client`] is a small MQTT client that says
-//!   exactly what arrived.
+//!   exactly what arrived; [`all_hold`] runs the libraries of other people.
 //! - [`Cable`] breaks the connections between two programs and nothing else.
 //! - [`wait::until`] polls a condition with a limit. No test sleeps for a fixed time and hopes.
 //!
@@ -24,6 +24,7 @@ mod packet;
 mod ports;
 mod process;
 mod program;
+mod scenarios;
 mod temporary;
 pub mod wait;
 
@@ -37,4 +38,5 @@ pub use load_balancer::{haproxy, nginx, with_ports};
 pub use ports::Port;
 pub use process::{Process, run, run_within};
 pub use program::Program;
+pub use scenarios::{Library, Transport, all_hold, all_hold_in_a_cluster};
 pub use temporary::TemporaryFolder;

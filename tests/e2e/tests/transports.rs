@@ -1,15 +1,12 @@
-//! The same clients over TLS, with certificates of their own, over WebSocket and through a load
-//! balancer that sends the PROXY protocol.
+//! Clients over TLS, with certificates of their own, and through a load balancer that sends the PROXY
+//! protocol. What libraries find over each transport is in `clients.rs`.
 
 use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::process::{Command, Output};
 use std::time::Duration;
 
-use e2e::{
-    Client, Port, Program, TemporaryFolder, Version, certificates, mosquitto, repository, run,
-    run_within,
-};
+use e2e::{Client, Port, Program, TemporaryFolder, Version, certificates, mosquitto, run};
 
 fn broker(folder: &TemporaryFolder, settings: &[(&str, String)]) -> Program {
     let mut broker = Program::broker("broker", folder.path());
@@ -76,28 +73,6 @@ fn certificate_of_a_client_is_asked_for_and_names_it() {
     let output = publish(&folder, &tls, &[&shown[..], &["-t", "b"]].concat());
     assert!(String::from_utf8_lossy(&output.stderr).contains("Not authorized"), "{output:?}");
     assert!(!publish(&folder, &tls, &["-V", "mqttv5"]).status.success());
-}
-
-#[test]
-fn mqtt_js_finds_over_websocket_what_it_finds_over_tcp() {
-    let folder = TemporaryFolder::new();
-    certificates(&folder);
-    let (ws, wss) = (Port::free(), Port::free());
-    let mut settings = with_tls(&folder, &Port::free());
-    settings.push(("CONFIG.WS_PORT_NO", ws.to_string()));
-    settings.push(("CONFIG.WSS_PORT_NO", wss.to_string()));
-    let _broker = broker(&folder, &settings);
-    for url in [format!("ws://127.0.0.1:{ws}/mqtt"), format!("wss://127.0.0.1:{wss}/mqtt")] {
-        for version in ["4", "5"] {
-            let clients = repository().join("target/clients");
-            let mut node = Command::new(clients.join("node"));
-            node.env("MQTTJS", clients.join("javascript"));
-            node.arg(repository().join("tests/e2e/clients/mqttjs_scenarios.js"));
-            let output = run_within(Duration::from_secs(120), node.args([&url, version]));
-            let text = String::from_utf8_lossy(&output.stdout).into_owned();
-            assert!(text.ends_with("all hold\n"), "{url} {version}: {output:?}");
-        }
-    }
 }
 
 #[test]
