@@ -15,6 +15,10 @@ pub(crate) struct Alone(Plugin);
 
 impl Alone {
     pub(crate) fn new() -> Self {
+        Self::with_limits(10_000, 1_000)
+    }
+
+    pub(crate) fn with_limits(filters_max: usize, retained_max: usize) -> Self {
         Self(Plugin::new(Config {
             mode: Mode::Alone,
             name: BrokerName::parse("a").unwrap(),
@@ -25,10 +29,20 @@ impl Alone {
             backoff_ms: (100, 800),
             outbox_max: 8,
             outbox_bytes_max: 10_000,
-            filters_max: 10_000,
-            retained_max: 1_000,
+            filters_max,
+            retained_max,
             retained_bytes_max: 1 << 20,
         }))
+    }
+
+    /// Panics when an invariant is broken.
+    pub(crate) fn check_invariants(&self) {
+        self.0.check_invariants();
+    }
+
+    /// Filters that the cluster is asked for.
+    pub(crate) fn interest(&self) -> usize {
+        self.0.interest().count()
     }
 
     /// A message that was published at this moment.

@@ -8,6 +8,8 @@
 //! assert_eq!(broker.received(alice), [FromServer::Suback(..)]);
 //! ```
 
+mod inspect;
+
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 

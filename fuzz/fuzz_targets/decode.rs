@@ -1,17 +1,22 @@
-//! What both targets do: cut, decode, and hold what was accepted to its own encoding.
+//! Any bytes, as a stream of packets of every version, from either side: cut, decode, and hold what
+//! was accepted to its own encoding.
+
+#![no_main]
 
 use broker_core::codec::{Connect, Frame, FromClient, FromServer, Recipient, Version, frame};
 use bytes::BytesMut;
 
+libfuzzer_sys::fuzz_target!(|bytes: &[u8]| decode(bytes));
+
 /// Panics when a packet that was accepted does not come back from its own encoding.
-pub fn decode(bytes: &[u8], versions: &[Version]) {
+fn decode(bytes: &[u8]) {
     let mut input = BytesMut::from(bytes);
     while let Ok(Some(frame)) = frame::split(&mut input, 1 << 20) {
         if let Ok(connect) = Connect::decode(&frame) {
             let again = rewritten(|out| connect.encode(out).expect("it was not too large"));
             assert_eq!(Connect::decode(&again), Ok(connect));
         }
-        versions.iter().for_each(|&version| decode_both(version, &frame));
+        Version::ALL.into_iter().for_each(|version| decode_both(version, &frame));
     }
 }
 
