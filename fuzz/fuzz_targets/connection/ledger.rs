@@ -19,7 +19,8 @@ pub struct Ledger {
     pub connect: Option<Connect>,
     /// What was sent and is no whole packet.
     partial: BytesMut,
-    is_garbled: bool,
+    /// The broker will end the connection for what was sent.
+    pub is_garbled: bool,
     pub is_accepted: bool,
     is_resumed: bool,
     inflight: BTreeMap<u16, Exchange>,
@@ -224,9 +225,11 @@ impl Ledger {
         match packet {
             FromServer::Connack(connack) => {
                 self.is_accepted = connack.reason == Reason::SUCCESS;
-                self.is_resumed = connack.session_present;
                 let is_clean = self.connect.as_ref().is_none_or(|connect| connect.clean_start);
-                assert!(!(is_clean && self.is_resumed), "a clean start resumes nothing");
+                assert!(!(is_clean && connack.session_present), "a clean start resumes nothing");
+                // 3.1 has no word for it.
+                let may_be_resumed = self.version == Version::V31 && !is_clean;
+                self.is_resumed = connack.session_present || may_be_resumed;
             }
             FromServer::Publish(publish) => self.is_published(&publish, known),
             FromServer::Pubrel(ack) => self.is_released(&ack),

@@ -168,7 +168,7 @@ impl Play {
     /// Whether there was something to answer.
     fn answer_all(&mut self, who: usize) -> bool {
         let Some(seat) = &self.seats[who] else { return false };
-        if !self.broker.is_open(seat.client) {
+        if !self.broker.is_open(seat.client) || seat.ledger.is_garbled {
             return false;
         }
         let due = seat.ledger.due();

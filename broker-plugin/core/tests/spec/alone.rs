@@ -87,9 +87,10 @@ impl Alone {
         let mut outputs = Vec::new();
         self.0.step(now, input, &mut outputs);
         let command = |output| match output {
-            Output::Host(command) => command,
+            Output::Host(command) => Some(command),
+            Output::Note(_) => None,
             other => panic!("alone, and then {other:?}"),
         };
-        outputs.into_iter().map(command).collect()
+        outputs.into_iter().filter_map(command).collect()
     }
 }
