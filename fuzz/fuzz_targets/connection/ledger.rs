@@ -9,6 +9,8 @@ use broker_core::codec::{
 use bytes::BytesMut;
 use ha_types::{Qos, Subscription, TopicName};
 
+use crate::script::{LEVELS_MAX, TOPIC_BYTES_MAX};
+
 /// See the module.
 #[derive(Debug)]
 pub struct Ledger {
@@ -283,6 +285,7 @@ impl Ledger {
 
     fn is_published(&mut self, publish: &Publish, known: Known) {
         let topic = self.resolve(&publish.topic);
+        check_topic(topic.as_str());
         if publish.dup {
             assert!(self.is_resumed, "DUP, and no earlier connection");
         }
@@ -355,6 +358,12 @@ impl Ledger {
             None => (),
         }
     }
+}
+
+/// What nobody may publish reaches nobody.
+fn check_topic(topic: &str) {
+    assert_ne!(topic.split('/').next(), Some("$SYS"), "the broker's own");
+    assert!(topic.len() <= TOPIC_BYTES_MAX && topic.split('/').count() <= LEVELS_MAX, "{topic}");
 }
 
 /// Whether this packet may bring messages in any order.

@@ -12,12 +12,17 @@ use bytes::{Bytes, BytesMut};
 use ha_types::Qos;
 
 use crate::ledger::{Awaits, Known, Ledger, joins_group};
-use crate::script::{CLIENT_IDS, EXPIRY_MAX_S, Message, Naming, Setup, Step};
+use crate::script::{
+    BURST_MAX, CLIENT_IDS, EXPIRY_MAX_S, Message, Naming, RATE_MAX, STEPS_MAX, Setup, Step,
+};
 use crate::spec::broker::{Broker, Client};
 use crate::spec::packets::{name, text};
 
 /// Rounds after which a broker that still has something to say never stops.
-const ROUNDS_MAX: usize = 1_000;
+const ROUNDS_MAX: usize = 3_000;
+
+/// Seconds until the broker has taken all that a script may have published.
+const PAUSES_MAX: usize = 2 * STEPS_MAX * BURST_MAX as usize / RATE_MAX as usize;
 
 /// Answers and a page of messages: what one packet may cause beyond the limit of a buffer.
 const BURST_BYTES: usize = 16 << 10;
@@ -66,6 +71,7 @@ impl Play {
         match step {
             Step::Connect(who, connect) => self.connect(who, &connect),
             Step::Publish(who, message) => self.publish(who, message),
+            Step::Burst(who, count, message) => self.burst(who, count, &message),
             Step::Send(who, packet) => self.send(who, &packet),
             Step::Answer(who, at, reason) => self.answer(who, at, reason),
             Step::AnswerAll(who) => {
@@ -155,6 +161,16 @@ impl Play {
             payload: if message.is_empty { Bytes::new() } else { payload.into() },
         };
         self.send(who, &FromClient::Publish(publish));
+    }
+
+    fn burst(&mut self, who: usize, count: usize, message: &Message) {
+        for _ in 0..count {
+            self.publish(who, message.clone());
+            if message.qos == Qos::ExactlyOnce {
+                let id = PacketId::new(message.id).expect("not zero");
+                self.send(who, &FromClient::Pubrel(Ack::new(id, Reason::SUCCESS)));
+            }
+        }
     }
 
     /// What is due for the packet at this place, or a refusal of it.
@@ -265,8 +281,10 @@ impl Play {
             if has_answered {
                 continue;
             }
-            let untaken = |seat: &Seat| self.broker.untaken(seat.client) > 0;
-            if pauses == 20 || !self.seats.iter().flatten().any(untaken) {
+            let untaken = |seat: &Seat| {
+                seat.ledger.is_between_packets() && self.broker.untaken(seat.client) > 0
+            };
+            if pauses == PAUSES_MAX || !self.seats.iter().flatten().any(untaken) {
                 return;
             }
             pauses += 1;
@@ -279,12 +297,13 @@ impl Play {
     /// A client that is served hears of everything that it asked for.
     fn check_settled(&mut self, who: usize) {
         self.send(who, &FromClient::Pingreq);
-        for _ in 0..20 {
+        for _ in 0..PAUSES_MAX {
             let Some(seat) = &self.seats[who] else { return };
-            if self.broker.is_open(seat.client) && seat.ledger.is_owed() {
-                self.broker.pass(1_000);
-                self.look();
+            if !self.broker.is_open(seat.client) || !seat.ledger.is_owed() {
+                break;
             }
+            self.broker.pass(1_000);
+            self.look();
         }
         let Some(seat) = &self.seats[who] else { return };
         let is_served = self.broker.is_open(seat.client)

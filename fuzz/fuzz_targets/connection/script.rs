@@ -13,14 +13,24 @@ use ha_types::session::RefuseReason;
 
 use crate::spec::packets::{name, subscription, text};
 
-/// Longer scripts find nothing that these do not, only later.
+/// Longer scripts take longer to find the same.
 pub const STEPS_MAX: usize = 200;
+
+/// More than an engine is given at once, however few its client takes.
+pub const BURST_MAX: u8 = 48;
+
+/// Messages of a client per second, where there is a limit.
+pub const RATE_MAX: u32 = 20;
 
 /// Longest life of a session, seconds.
 pub const EXPIRY_MAX_S: u32 = 100_000;
 
 /// Client identifiers that are fought over, and none.
 pub const CLIENT_IDS: [&str; 4] = ["x", "y", "z", ""];
+
+/// Levels and bytes of a topic.
+pub const LEVELS_MAX: usize = 3;
+pub const TOPIC_BYTES_MAX: usize = 16;
 
 /// The last two are over the limits, the third last is the broker's own.
 const TOPICS: [&str; 8] =
@@ -63,7 +73,7 @@ pub enum Naming {
 }
 
 /// A PUBLISH whose payload is still to be made.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Message {
     pub qos: Qos,
     pub id: u16,
@@ -83,6 +93,8 @@ pub struct Message {
 pub enum Step {
     Connect(usize, Box<Connect>),
     Publish(usize, Message),
+    /// The same so many times, each with a payload of its own, as fast as they are acknowledged.
+    Burst(usize, usize, Message),
     Send(usize, Box<FromClient>),
     /// What is due for one of the packets that the client has, or a refusal of it.
     Answer(usize, usize, Reason),
@@ -146,10 +158,10 @@ pub fn setup(r: &mut Reader<'_>) -> Setup {
             queue_bytes_max: r.pick(&[4_096, 512, 100]),
             topic_alias_maximum: r.pick(&[2, 0]),
             topic_alias_out_max: r.pick(&[2, 1, 0]),
-            topic_levels_max: 3,
-            topic_bytes_max: 16,
+            topic_levels_max: LEVELS_MAX,
+            topic_bytes_max: TOPIC_BYTES_MAX,
             subscribing_max: r.up_to(4).into(),
-            publish_rate_max: r.pick(&[0, 0, 5]),
+            publish_rate_max: r.pick(&[0, 0, RATE_MAX]),
             keep_alive_max_s: r.pick(&[0, 20]),
             session_expiry_max_s: EXPIRY_MAX_S,
             shared_subscriptions,
@@ -176,7 +188,8 @@ pub fn step(r: &mut Reader<'_>) -> Option<Step> {
     let (what, who) = (r.byte(), usize::from(r.byte() % 4));
     Some(match what % 32 {
         0..=3 => Step::Connect(who, Box::new(connect(r))),
-        4..=9 => Step::Publish(who, message(r)),
+        4..=8 => Step::Publish(who, message(r)),
+        9 => Step::Burst(who, r.up_to(BURST_MAX).into(), message(r)),
         10..=12 => Step::Send(who, Box::new(FromClient::Subscribe(subscribe(r)))),
         13 => Step::Send(who, Box::new(FromClient::Unsubscribe(unsubscribe(r)))),
         14..=17 => {
