@@ -5,7 +5,8 @@
 //! when a publish is answered. It does no I/O, knows no clock and never waits.
 //!
 //! [`cluster::ClusterState`] is what all ha-servers hold in common: durable sessions and what they need.
-//! It changes by commands of the replicated log. It is not wired to the distributor yet.
+//! It changes by commands of the replicated log. [`sessions::Sessions`] is what its leader does
+//! with it. They are not wired to the distributor yet.
 //!
 //! What is *not* here: bytes, sockets, configuration files (`ha-server`); the log and its replication.
 //!
@@ -21,6 +22,7 @@ mod interest;
 mod invariants;
 mod results;
 mod retained;
+pub mod sessions;
 mod view;
 
 pub use broker::StreamId;

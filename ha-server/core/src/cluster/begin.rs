@@ -46,24 +46,28 @@ impl ClusterState {
         if self.owned(key).is_none() {
             return Outcome::Fenced;
         }
-        let mut begun = Vec::new();
+        let (mut begun, mut is_full) = (Vec::new(), false);
         for &offset in offsets {
-            let Some(packet_id) =
-                self.begun(key.id, offset).or_else(|| self.begin_one(key.id, offset))
-            else {
+            let known = self.begun(key.id, offset);
+            let session = self.sessions.get(&key.id).expect("owned above");
+            is_full = known.is_none() && !session.may_begin(offset.packet_id());
+            if is_full {
                 break;
+            }
+            let Some(packet_id) = known.or_else(|| self.begin_one(key.id, offset)) else {
+                continue;
             };
             let session = self.sessions.get(&key.id).expect("owned above");
             if let Some(Exchange::Sent(_, kept)) = session.records.get(&packet_id) {
                 begun.push(kept.queued(offset, Some(packet_id)));
             }
         }
-        if let Some(session) = self.sessions.get_mut(&key.id) {
-            let last = offsets.last().map_or(session.acked.upto, |last| last.message + 1);
-            let is_behind = self.indexes.pending(session, last).next().is_some();
-            session.is_behind = is_behind;
-            self.changed.insert(Key::Session(key.id));
-        }
+        let session = self.sessions.get(&key.id).expect("owned above");
+        let last = offsets.last().copied();
+        let is_behind = is_full || self.queued(session, last).next().is_some();
+        let session = self.sessions.get_mut(&key.id).expect("owned above");
+        session.is_behind = is_behind;
+        self.changed.insert(Key::Session(key.id));
         self.advance(key.id);
         Outcome::Begun(begun)
     }

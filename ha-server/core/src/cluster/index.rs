@@ -1,8 +1,8 @@
 //! Which stored messages a filter matches, and how far its sessions are.
 
-use std::collections::{BTreeSet, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
-use ha_types::{FilterTree, SessionId, TopicFilter, TopicName};
+use ha_types::{FilterTree, Qos, SessionId, TopicFilter, TopicName};
 
 use super::messages::Messages;
 use super::session::Session;
@@ -22,8 +22,8 @@ pub(super) struct Index {
     /// For each session a number: it needs nothing of this index below. The lowest decides what is
     /// reclaimed.
     cursors: BTreeSet<(u64, SessionId)>,
-    /// Connected sessions that were granted QoS 2.
-    pub(super) connected_at_2: BTreeSet<SessionId>,
+    /// Connected sessions, and what they were granted.
+    pub(super) connected: BTreeMap<SessionId, Qos>,
 }
 
 /// All filters.
@@ -41,7 +41,7 @@ impl Index {
             numbers: VecDeque::new(),
             bytes: 0,
             cursors: BTreeSet::new(),
-            connected_at_2: BTreeSet::new(),
+            connected: BTreeMap::new(),
         }
     }
 
@@ -148,7 +148,7 @@ impl Indexes {
     ) {
         let index = self.get_mut(id);
         index.cursors.remove(&(from, session));
-        index.connected_at_2.remove(&session);
+        index.connected.remove(&session);
         index.reclaim(messages, gone);
         if index.cursors.is_empty() {
             let filter = index.filter.clone();

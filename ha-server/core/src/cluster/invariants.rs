@@ -61,9 +61,14 @@ impl ClusterState {
             );
             let bytes = index.numbers.iter().map(|&number| self.messages.size(number));
             assert_eq!(index.bytes, bytes.sum::<usize>(), "bytes are counted");
-            for id in &index.connected_at_2 {
+            for (id, granted) in &index.connected {
                 let session = &self.sessions[id];
                 assert!(session.owner.is_some(), "it is connected");
+                let of = session.subscriptions.iter().find(|of| {
+                    of.place
+                        .is_some_and(|place| self.indexes.get(place.index).filter == index.filter)
+                });
+                assert_eq!(of.map(|of| of.options.qos), Some(*granted), "and was granted this");
             }
         }
         assert!(cursors.is_empty() && self.indexes.len() == self.indexes.iter().count());

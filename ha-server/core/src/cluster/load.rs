@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use ha_types::{Message, Qos, RetainedStore, RetainedVersion, SessionId};
+use ha_types::{Message, RetainedStore, RetainedVersion, SessionId};
 
 use super::ClusterState;
 use super::broker::Broker;
@@ -136,8 +136,8 @@ impl ClusterState {
             let place = began.map(|began| {
                 let cursor = began.max(session.acked.upto);
                 let index = self.indexes.join(options.subscription.filter(), id, cursor);
-                if options.qos == Qos::ExactlyOnce && session.owner.is_some() {
-                    self.indexes.get_mut(index).connected_at_2.insert(id);
+                if session.owner.is_some() {
+                    self.indexes.get_mut(index).connected.insert(id, options.qos);
                 }
                 Place { index, began, cursor }
             });

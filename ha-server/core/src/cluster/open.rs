@@ -103,9 +103,9 @@ impl ClusterState {
         session.will = open.will.map(Box::new);
         session.receive_maximum = open.receive_maximum.max(1);
         session.is_behind = matches!(backlog, PageEnd::More(_));
-        for of in session.subscriptions.iter().filter(|of| of.options.qos == Qos::ExactlyOnce) {
+        for of in &session.subscriptions {
             if let Some(place) = of.place {
-                self.indexes.get_mut(place.index).connected_at_2.insert(id);
+                self.indexes.get_mut(place.index).connected.insert(id, of.options.qos);
             }
         }
         self.by_broker.insert((owner.broker, id));
@@ -196,7 +196,7 @@ impl ClusterState {
             session.will = None;
         }
         for place in session.subscriptions.iter().filter_map(|of| of.place) {
-            self.indexes.get_mut(place.index).connected_at_2.remove(&id);
+            self.indexes.get_mut(place.index).connected.remove(&id);
         }
         self.changed.insert(Key::Session(id));
         self.plan_end(id);

@@ -1,12 +1,14 @@
 //! What is queued for a session, part by part.
 
+use std::collections::BTreeSet;
 use std::iter::Peekable;
+use std::sync::Arc;
 
-use ha_types::SessionId;
 use ha_types::session::{Offset, Page, PageEnd, Queued, SessionKey};
+use ha_types::{BrokerEpoch, SessionId, TopicName};
 
 use super::ClusterState;
-use super::session::Session;
+use super::session::{Exchange, Session};
 
 impl ClusterState {
     /// What comes after `after`, at most so many messages and bytes but one message always. Of QoS 2
@@ -64,6 +66,34 @@ impl ClusterState {
         Joined { shared: shared.peekable(), private: private.peekable() }
     }
 
+    /// Deliveries of a session that began and were not received, in order. `None`: the key is stale.
+    #[must_use]
+    pub fn begun_by(&self, key: SessionKey) -> Option<Vec<Queued>> {
+        let session = self.sessions.get(&key.id).filter(|session| session.epoch == key.epoch)?;
+        let sent = session.records.iter().filter_map(|(packet_id, exchange)| match exchange {
+            Exchange::Sent(offset, kept) => Some(kept.queued(*offset, Some(*packet_id))),
+            Exchange::Received(_) => None,
+        });
+        let mut sent: Vec<_> = sent.collect();
+        sent.sort_by_key(|queued| queued.offset);
+        Some(sent)
+    }
+
+    /// Connected sessions that a message of QoS 1 or 2 with this topic is kept for, in order.
+    #[must_use]
+    pub fn connected_to(&self, topic: &TopicName) -> Vec<SessionId> {
+        let matching = self.indexes.matching(topic).into_iter();
+        let connected = matching.flat_map(|id| self.indexes.get(id).connected.keys());
+        let sessions: BTreeSet<SessionId> = connected.copied().collect();
+        sessions.into_iter().collect()
+    }
+
+    /// Whose session it is.
+    #[must_use]
+    pub fn client_of(&self, id: SessionId) -> Option<&Arc<str>> {
+        self.sessions.get(&id).map(|session| &session.client_id)
+    }
+
     /// Who has the session of a client identifier, and since when.
     #[must_use]
     pub fn session_of(&self, client_id: &str) -> Option<(SessionKey, Option<super::Owner>)> {
@@ -74,12 +104,12 @@ impl ClusterState {
 
     /// Whether a message of this topic must be kept for somebody, if it is of QoS 1 or 2.
     #[must_use]
-    pub fn is_durable(&self, topic: &ha_types::TopicName) -> bool {
+    pub fn is_durable(&self, topic: &TopicName) -> bool {
         !self.indexes.matching(topic).is_empty()
     }
 
     /// Sessions of a broker's life, in order.
-    pub fn sessions_of(&self, broker: ha_types::BrokerEpoch) -> impl Iterator<Item = SessionId> {
+    pub fn sessions_of(&self, broker: BrokerEpoch) -> impl Iterator<Item = SessionId> {
         let range = (broker, SessionId(0))..=(broker, SessionId(u64::MAX));
         self.by_broker.range(range).map(|(_, id)| *id)
     }

@@ -103,8 +103,9 @@ impl ClusterState {
 
     /// Connected sessions that have sent all before it get their records at no extra round trip.
     fn begin_connected(&mut self, number: u64, indexes: &[IndexId]) -> Vec<Began> {
-        let connected = indexes.iter().flat_map(|&id| &self.indexes.get(id).connected_at_2);
-        let sessions: BTreeSet<SessionId> = connected.copied().collect();
+        let connected = indexes.iter().flat_map(|&id| &self.indexes.get(id).connected);
+        let at_2 = connected.filter(|(_, qos)| **qos == Qos::ExactlyOnce);
+        let sessions: BTreeSet<SessionId> = at_2.map(|(id, _)| *id).collect();
         let begin = |id| {
             let is_behind = self.sessions.get(&id)?.is_behind;
             let began = (!is_behind).then(|| self.begin_one(id, Offset::new(number))).flatten();

@@ -73,11 +73,7 @@ impl ClusterState {
             }
         };
         if let Some(place) = place {
-            let connected = &mut self.indexes.get_mut(place.index).connected_at_2;
-            match options.qos {
-                Qos::ExactlyOnce => connected.insert(id),
-                Qos::AtMostOnce | Qos::AtLeastOnce => connected.remove(&id),
-            };
+            self.indexes.get_mut(place.index).connected.insert(id, options.qos);
         }
         let session = self.sessions.get_mut(&id).expect("looked at by the caller");
         let subscribed = Subscribed { options: options.clone(), place };
@@ -128,6 +124,7 @@ impl ClusterState {
                 dropped += 1;
             } else {
                 let (offset, queued) = session.reserve(after, message, qos, options);
+                session.is_behind |= qos == Qos::ExactlyOnce;
                 self.changed.extend([Key::Session(id), Key::Private(id, offset)]);
                 granted.retained.push(queued);
             }

@@ -1,0 +1,112 @@
+//! What the leader knows of a connected session beyond the state: what its engine was given.
+
+use std::collections::BTreeMap;
+
+use ha_types::session::{
+    Offset, Opened, PacketId, PageEnd, Progress, RecordStage, Refused, SessionKey,
+};
+
+use crate::cluster::Owner;
+
+/// Messages that an engine is given at least, whatever its client takes at a time.
+const WINDOW_MIN: usize = 32;
+
+/// See the module.
+#[derive(Debug)]
+pub(super) struct Attached {
+    pub(super) key: SessionKey,
+    pub(super) owner: Owner,
+    /// Exchanges that the client takes at a time.
+    pub(super) receive_maximum: usize,
+    /// Everything up to here was given, or is not for this session.
+    pub(super) given_upto: Option<Offset>,
+    /// What was given and is not done, by packet identifier.
+    given: BTreeMap<PacketId, Given>,
+    /// Records that were asked for: nothing is given before they are there.
+    pub(super) is_beginning: bool,
+}
+
+/// A delivery that is not done.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Given {
+    /// `None`: PUBREC came before this connection.
+    offset: Option<Offset>,
+    is_record: bool,
+}
+
+impl Attached {
+    pub(super) fn new(owner: Owner, receive_maximum: u16, opened: &Opened) -> Self {
+        let mut attached = Self {
+            key: opened.session,
+            owner,
+            receive_maximum: usize::from(receive_maximum),
+            given_upto: match opened.backlog {
+                PageEnd::Live(upto) | PageEnd::More(upto) => Some(upto),
+            },
+            given: BTreeMap::new(),
+            is_beginning: false,
+        };
+        for record in &opened.records {
+            let given = match &record.stage {
+                RecordStage::Received => Given { offset: None, is_record: true },
+                RecordStage::Sent(queued) => {
+                    Given { offset: Some(queued.offset), is_record: queued.record.is_some() }
+                }
+            };
+            attached.given.insert(record.packet_id, given);
+        }
+        attached
+    }
+
+    /// How many more it may be given.
+    pub(super) fn room(&self) -> usize {
+        (self.receive_maximum * 2).max(WINDOW_MIN).saturating_sub(self.given.len())
+    }
+
+    /// How many more exchanges may begin.
+    pub(super) fn room_for_records(&self) -> usize {
+        let records = self.given.values().filter(|given| given.is_record).count();
+        self.receive_maximum.saturating_sub(records)
+    }
+
+    /// Whether the packet identifier of this offset is free, or its own.
+    pub(super) fn may_give(&self, offset: Offset) -> bool {
+        let given = self.given.get(&offset.packet_id());
+        given.is_none_or(|given| given.offset == Some(offset))
+    }
+
+    pub(super) fn give(&mut self, offset: Offset, is_record: bool) {
+        self.given.insert(offset.packet_id(), Given { offset: Some(offset), is_record });
+        self.given_upto = self.given_upto.max(Some(offset));
+    }
+
+    /// What was given after this offset is lost: it comes again. Exchanges go on.
+    pub(super) fn take_back(&mut self, after: Option<Offset>) {
+        let is_lost = |given: &Given| !given.is_record && given.offset > after;
+        self.given.retain(|_, given| !is_lost(given));
+        self.given_upto = after;
+    }
+
+    /// The log has what the client acknowledged.
+    pub(super) fn done(&mut self, progress: &Progress) {
+        for offset in &progress.acknowledged {
+            self.acknowledge(*offset);
+        }
+        for packet_id in &progress.completed {
+            self.given.remove(packet_id);
+        }
+        for refused in &progress.refused {
+            match refused {
+                Refused::Offset(offset) => self.acknowledge(*offset),
+                Refused::Record(packet_id) => drop(self.given.remove(packet_id)),
+            }
+        }
+    }
+
+    fn acknowledge(&mut self, offset: Offset) {
+        let packet_id = offset.packet_id();
+        if self.given.get(&packet_id).is_some_and(|given| given.offset == Some(offset)) {
+            self.given.remove(&packet_id);
+        }
+    }
+}
