@@ -6,5 +6,7 @@
 #[expect(dead_code, reason = "other tests need the rest")]
 mod spec;
 
+mod common;
 mod delivery;
 mod holder;
+mod random;

@@ -8,6 +8,8 @@
 //! assert_eq!(broker.received(alice), [FromServer::Suback(..)]);
 //! ```
 
+mod late;
+
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
@@ -16,10 +18,10 @@ use broker_core::codec::{
     Connack, Connect, Frame, FromClient, FromServer, Reason, Recipient, Version, frame,
 };
 use broker_core::engine::{
-    Attempt, Connection, Delivery, Encodings, Ending, Input, Limits, Moment, Output, Request,
-    Routes, Scratch, Surroundings, Verdict,
+    Attempt, Connection, Counts, Delivery, Encodings, Ending, Input, Limits, Moment, Output,
+    Request, Routes, Scratch, Surroundings, Verdict,
 };
-use broker_core::holder::{self, Holder, HolderConfig, RouteChange};
+use broker_core::holder::{self, Holder, HolderConfig, HolderCounts, RouteChange};
 use broker_core::host::{HostCommand, HostEvent};
 use bytes::BytesMut;
 use ha_types::session::{Ask, ConnectionId, RefuseReason, Tell};
@@ -52,6 +54,8 @@ pub(crate) struct Broker {
     links: BTreeMap<u64, Link>,
     next: u64,
     work: VecDeque<(ConnectionId, Input)>,
+    /// What the holder has told and nobody has heard, while its answers are held back.
+    late: Option<VecDeque<(ConnectionId, Tell)>>,
     /// Everything that a client published, in order: what the plugin would be told.
     pub(crate) published: Vec<Arc<Message>>,
 }
@@ -88,6 +92,7 @@ impl Broker {
             links: BTreeMap::new(),
             next: 1,
             work: VecDeque::new(),
+            late: None,
             published: Vec::new(),
         }
     }
@@ -130,14 +135,20 @@ impl Broker {
 
     /// Connects, and takes the CONNACK, whatever it says.
     pub(crate) fn try_connect(&mut self, connect: Connect) -> (Client, Connack) {
-        let client = self.socket(connect.version);
-        let mut bytes = BytesMut::new();
-        connect.encode(&mut bytes).unwrap();
-        self.send_bytes(client, &bytes);
+        let client = self.dial(&connect);
         match self.next_packet(client) {
             Some(FromServer::Connack(connack)) => (client, connack),
             other => panic!("instead of CONNACK: {other:?}"),
         }
+    }
+
+    /// Sends CONNECT, whatever comes of it.
+    pub(crate) fn dial(&mut self, connect: &Connect) -> Client {
+        let client = self.socket(connect.version);
+        let mut bytes = BytesMut::new();
+        connect.encode(&mut bytes).unwrap();
+        self.send_bytes(client, &bytes);
+        client
     }
 
     /// Sends a packet.
@@ -171,6 +182,8 @@ impl Broker {
     /// Stops or goes on reading what the broker sends.
     pub(crate) fn set_reading(&mut self, client: Client, reads: bool) {
         self.link(client).reads = reads;
+        // The shell settles when it has written.
+        self.work.push_back((ConnectionId(client.0), Input::Tick));
         self.run();
     }
 
@@ -211,7 +224,23 @@ impl Broker {
 
     /// Sessions that the holder keeps.
     pub(crate) fn sessions(&self) -> usize {
-        self.holder.counts().sessions
+        self.held().sessions
+    }
+
+    /// What the holder counts. Its invariants are checked as well.
+    pub(crate) fn held(&self) -> HolderCounts {
+        self.holder.check_invariants();
+        self.holder.counts()
+    }
+
+    /// What a connection counts.
+    pub(crate) fn counts(&self, client: Client) -> Counts {
+        self.links[&client.0].out.counts
+    }
+
+    /// Whether nothing is kept of anybody: no session, no timer, no route.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.holder.is_empty() && self.routes.is_empty()
     }
 
     /// What a topic retains.
@@ -282,11 +311,10 @@ impl Broker {
         let Some(link) = self.links.get_mut(&id.0) else { return };
         link.connection.step(at, &around, input, &mut link.out);
         link.connection.settle(at, &around, &mut link.out);
-        if link.reads {
+        while link.reads && !link.out.bytes.is_empty() {
             link.write();
             // The shell settles again when bytes were written.
             link.connection.settle(at, &around, &mut link.out);
-            link.write();
         }
         let requests = std::mem::take(&mut link.out.requests);
         for request in requests {
@@ -342,7 +370,7 @@ impl Broker {
         self.holder.step(self.moment(), input, &mut outputs);
         for output in outputs {
             match output {
-                holder::Output::Tell(id, tell) => self.work.push_back((id, Input::Tell(tell))),
+                holder::Output::Tell(id, tell) => self.told(id, tell),
                 holder::Output::Route(RouteChange::Add { connection, filter, route }) => {
                     self.routes.add(connection, connection, &filter, route);
                 }

@@ -8,6 +8,7 @@
 
 mod common;
 #[path = "../spec/mod.rs"]
+#[expect(dead_code, reason = "other tests need the rest")]
 mod spec;
 
 mod acknowledgements;
