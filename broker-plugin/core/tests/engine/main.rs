@@ -9,5 +9,7 @@ mod spec;
 mod common;
 mod delivery;
 mod holder;
+mod late;
+mod opening;
 mod random;
 mod takeover;
