@@ -172,6 +172,18 @@ fn older_client_is_told_that_the_identifier_of_its_subscribe_is_in_use() {
     assert_eq!(broker.received(alice), [suback(7, &[Reason::GRANTED_QOS_1])]);
 }
 
+/// An UNSUBACK of 3.1.1 says that the subscription is gone, and there is no other word.
+#[test]
+fn older_client_is_closed_when_the_identifier_of_its_unsubscribe_is_in_use() {
+    for version in [Version::V31, Version::V311] {
+        let (mut broker, alice) = broker_with_alice(version);
+        broker.send(alice, &subscribe(7, "a", Qos::AtLeastOnce));
+        broker.send(alice, &unsubscribe(7, "a"));
+        assert!(!broker.is_open(alice));
+        assert_eq!(broker.received(alice), []);
+    }
+}
+
 #[test]
 fn subscribe_and_unsubscribe_are_answered_in_order() {
     let (mut broker, alice) = broker_with_alice(Version::V5);
