@@ -11,5 +11,6 @@ mod delivery;
 mod holder;
 mod late;
 mod opening;
+mod paging;
 mod random;
 mod takeover;
