@@ -10,6 +10,7 @@ mod common;
 mod delivery;
 mod holder;
 mod late;
+mod limits;
 mod opening;
 mod paging;
 mod random;
