@@ -1,12 +1,14 @@
 //! Short words for tests of a whole broker.
 
 use broker_core::codec::{
-    Connect, FromClient, FromServer, NEVER_EXPIRES, Publish, Reason, Version, Will,
+    Binary, Connect, FromClient, FromServer, NEVER_EXPIRES, Publish, Reason, Remarks, Unsuback,
+    Version, Will,
 };
 use bytes::Bytes;
 use ha_types::Qos;
 
 use crate::spec::broker::{Broker, Client};
+use crate::spec::id;
 use crate::spec::packets::{ack, name, payloads, publish, publish_1, publish_2, subscribe, text};
 
 pub(crate) const QOS: [Qos; 3] = [Qos::AtMostOnce, Qos::AtLeastOnce, Qos::ExactlyOnce];
@@ -94,12 +96,25 @@ pub(crate) fn farewell(broker: &mut Broker, client: Client) -> Option<Reason> {
 pub(crate) fn will(payload: &str, delay_s: u32) -> Option<Will> {
     Some(Will {
         topic: name("will"),
-        payload: broker_core::codec::Binary::parse(Bytes::copy_from_slice(payload.as_bytes()))
-            .unwrap(),
+        payload: Binary::parse(Bytes::copy_from_slice(payload.as_bytes())).unwrap(),
         qos: Qos::AtLeastOnce,
         retain: false,
         properties: Bytes::new(),
         expires_in_s: None,
         delay_s,
     })
+}
+
+/// A broker with `alice`, whose holder's answers wait from now on.
+pub(crate) fn broker_with_alice(version: Version) -> (Broker, Client) {
+    let mut broker = Broker::new();
+    let (alice, _) = broker.connect_with(staying(version, "alice"));
+    broker.hold_answers();
+    (broker, alice)
+}
+
+/// An UNSUBACK with this reason.
+pub(crate) fn unsuback(packet_id: u16, reason: Reason) -> FromServer {
+    let (packet_id, reasons) = (id(packet_id), vec![reason]);
+    FromServer::Unsuback(Unsuback { packet_id, reasons, remarks: Remarks::default() })
 }

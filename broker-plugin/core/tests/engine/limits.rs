@@ -222,8 +222,11 @@ fn connection_that_connects_just_in_time_stays() {
     assert!(broker.is_open(bob));
 }
 
+/// What a client does.
+type Act = fn(&mut Broker, Client);
+
 /// A client that the broker does not read from, for three reasons: each until it is read from again.
-fn unread() -> [(Limits, fn(&mut Broker, Client)); 3] {
+fn unread() -> [(Limits, Act); 3] {
     [
         (Limits { receive_maximum: 1, ..Limits::default() }, |broker, bob| {
             broker.send(bob, &of_qos(Qos::AtLeastOnce, 1, "a", "x"))

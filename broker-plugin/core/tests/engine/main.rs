@@ -9,6 +9,7 @@ mod spec;
 mod common;
 mod delivery;
 mod holder;
+mod identifiers;
 mod late;
 mod limits;
 mod opening;
