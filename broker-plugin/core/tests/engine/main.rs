@@ -8,6 +8,7 @@ mod spec;
 
 mod common;
 mod delivery;
+mod expiry;
 mod holder;
 mod identifiers;
 mod late;
