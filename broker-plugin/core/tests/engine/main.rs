@@ -6,6 +6,7 @@
 #[expect(dead_code, reason = "other tests need the rest")]
 mod spec;
 
+mod access;
 mod common;
 mod delivery;
 mod expiry;
