@@ -89,6 +89,25 @@ fn client_that_goes_away_without_having_read_finds_everything_when_it_is_back() 
     }
 }
 
+/// What it may have fills all that may wait at its connection, before anything new comes.
+#[test]
+fn client_that_comes_back_with_a_smaller_receive_maximum_finds_everything_once() {
+    for limits in limits() {
+        for qos in [Qos::AtLeastOnce, Qos::ExactlyOnce] {
+            let connect = Connect { receive_maximum: 200, ..staying(Version::V5, "bob") };
+            let config = HolderConfig::default();
+            let (mut broker, alice, bob) = broker_with_bob(limits.clone(), config, connect.clone());
+            publish_all(&mut broker, alice, qos, 1..=MESSAGES);
+            let sent = publishes(&broker.received(bob)).len();
+            broker.drop_socket(bob);
+            let (bob, _) = broker.connect_with(Connect { receive_maximum: 1, ..connect });
+            let messages = drained(&mut broker, bob);
+            assert_eq!(payloads_of(&messages), numbers(1..=MESSAGES), "{limits:?}");
+            assert_eq!(messages.iter().filter(|publish| publish.dup).count(), sent);
+        }
+    }
+}
+
 #[test]
 fn client_that_reads_and_stops_again_and_again_finds_everything_once_and_in_order() {
     for limits in limits() {
