@@ -260,7 +260,7 @@ impl Play {
         (0..self.seats.len()).for_each(|who| self.check_settled(who));
         CLIENT_IDS[..3].iter().for_each(|id| self.come_back(id));
         self.settle();
-        let counts = self.broker.counts();
+        let counts = self.broker.held();
         if counts.connected == counts.sessions {
             assert_eq!(counts.queued, 0, "a message reaches nobody");
         }

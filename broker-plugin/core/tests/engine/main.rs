@@ -6,6 +6,16 @@
 #[expect(dead_code, reason = "other tests need the rest")]
 mod spec;
 
+mod access;
+mod common;
 mod delivery;
+mod expiry;
 mod holder;
+mod identifiers;
+mod late;
+mod limits;
+mod opening;
 mod order;
+mod paging;
+mod random;
+mod takeover;

@@ -8,7 +8,9 @@
 //! assert_eq!(broker.received(alice), [FromServer::Suback(..)]);
 //! ```
 
+mod holding;
 mod inspect;
+mod late;
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
@@ -21,12 +23,13 @@ use broker_core::engine::{
     Attempt, Connection, Delivery, Encodings, Ending, Input, Limits, Moment, Output, Request,
     Routes, Scratch, Surroundings, Verdict,
 };
-use broker_core::holder::{self, Holder, HolderConfig, RouteChange};
-use broker_core::host::{HostCommand, HostEvent};
+use broker_core::holder::{self, HolderConfig};
+use broker_core::host::HostCommand;
 use bytes::BytesMut;
 use ha_types::session::{Ask, ConnectionId, RefuseReason, Tell};
 use ha_types::{ClusterMillis, Message, Millis};
 
+use super::Holder;
 use super::alone::{Alone, BEGINNING};
 use super::packets::text;
 use super::watch::Watch;
@@ -56,6 +59,8 @@ pub(crate) struct Broker {
     links: BTreeMap<u64, Link>,
     next: u64,
     work: VecDeque<(ConnectionId, Input)>,
+    /// What the holder has told and nobody has heard, while its answers are held back.
+    late: Option<VecDeque<(ConnectionId, Tell)>>,
     /// Everything that a client published, in order: what the plugin would be told.
     pub(crate) published: Vec<Arc<Message>>,
 }
@@ -93,6 +98,7 @@ impl Broker {
             links: BTreeMap::new(),
             next: 1,
             work: VecDeque::new(),
+            late: None,
             published: Vec::new(),
         }
     }
@@ -135,14 +141,20 @@ impl Broker {
 
     /// Connects, and takes the CONNACK, whatever it says.
     pub(crate) fn try_connect(&mut self, connect: Connect) -> (Client, Connack) {
-        let client = self.socket(connect.version);
-        let mut bytes = BytesMut::new();
-        connect.encode(&mut bytes).unwrap();
-        self.send_bytes(client, &bytes);
+        let client = self.dial(&connect);
         match self.next_packet(client) {
             Some(FromServer::Connack(connack)) => (client, connack),
             other => panic!("instead of CONNACK: {other:?}"),
         }
+    }
+
+    /// Sends CONNECT, whatever comes of it.
+    pub(crate) fn dial(&mut self, connect: &Connect) -> Client {
+        let client = self.socket(connect.version);
+        let mut bytes = BytesMut::new();
+        connect.encode(&mut bytes).unwrap();
+        self.send_bytes(client, &bytes);
+        client
     }
 
     /// Sends a packet.
@@ -176,6 +188,8 @@ impl Broker {
     /// Stops or goes on reading what the broker sends.
     pub(crate) fn set_reading(&mut self, client: Client, reads: bool) {
         self.link(client).reads = reads;
+        // The shell settles when it has written.
+        self.work.push_back((ConnectionId(client.0), Input::Tick));
         self.run();
     }
 
@@ -212,16 +226,6 @@ impl Broker {
                 return;
             }
         }
-    }
-
-    /// Sessions that the holder keeps.
-    pub(crate) fn sessions(&self) -> usize {
-        self.holder.counts().sessions
-    }
-
-    /// What a topic retains.
-    pub(crate) fn retained(&mut self, topic: &str) -> Option<Message> {
-        self.plugin.retained(Millis(self.now), topic)
     }
 
     fn link(&mut self, client: Client) -> &mut Link {
@@ -287,11 +291,10 @@ impl Broker {
         let Some(link) = self.links.get_mut(&id.0) else { return };
         link.connection.step(at, &around, input, &mut link.out);
         link.connection.settle(at, &around, &mut link.out);
-        if link.reads {
+        while link.reads && !link.out.bytes.is_empty() {
             link.write();
             // The shell settles again when bytes were written.
             link.connection.settle(at, &around, &mut link.out);
-            link.write();
         }
         let requests = std::mem::take(&mut link.out.requests);
         for request in requests {
@@ -340,64 +343,6 @@ impl Broker {
             };
             self.work.push_back((connection, Input::Deliver(delivery)));
         });
-    }
-
-    fn hold(&mut self, input: holder::Input) {
-        let mut outputs = Vec::new();
-        self.holder.step(self.moment(), input, &mut outputs);
-        for output in outputs {
-            match output {
-                holder::Output::Tell(id, tell) => self.work.push_back((id, Input::Tell(tell))),
-                holder::Output::Route(RouteChange::Add { connection, filter, route }) => {
-                    self.routes.add(connection, connection, &filter, route);
-                }
-                holder::Output::Route(RouteChange::Remove { connection, filter }) => {
-                    self.routes.remove(connection, &filter);
-                }
-                holder::Output::Route(RouteChange::RemoveAll { connection }) => {
-                    self.routes.remove_all(connection);
-                }
-                holder::Output::Plugin(event) => self.plugin(event),
-                holder::Output::Publish(will) => {
-                    self.publish(&will);
-                    self.hold(holder::Input::Message(will));
-                }
-            }
-        }
-    }
-
-    fn plugin(&mut self, event: HostEvent) {
-        let commands = self.plugin.event(Millis(self.now), event);
-        match &mut self.late_answers {
-            Some(late) => late.extend(commands),
-            None => self.take(commands),
-        }
-    }
-
-    /// What the plugin answers from now on takes its time.
-    pub(crate) fn delay_answers(&mut self) {
-        self.late_answers = Some(Vec::new());
-    }
-
-    /// The plugin's answers arrive.
-    pub(crate) fn take_answers(&mut self) {
-        let late = self.late_answers.take().unwrap_or_default();
-        self.take(late);
-        self.run();
-    }
-
-    fn take(&mut self, commands: Vec<HostCommand>) {
-        for command in commands {
-            match command {
-                HostCommand::Subscribed { ticket, retained } => {
-                    self.hold(holder::Input::Retained { ticket, retained });
-                }
-                HostCommand::SubscribeRefused { ticket } => {
-                    self.hold(holder::Input::SubscribeRefused { ticket });
-                }
-                HostCommand::Deliver(delivery) => panic!("from another broker: {delivery:?}"),
-            }
-        }
     }
 }
 

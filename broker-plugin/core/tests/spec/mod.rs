@@ -5,6 +5,9 @@ pub(crate) mod broker;
 pub(crate) mod packets;
 mod watch;
 
+/// What holds the sessions.
+pub(crate) use broker_core::holder::Holder;
+
 use broker_core::codec::{Frame, PacketId, frame};
 use bytes::BytesMut;
 

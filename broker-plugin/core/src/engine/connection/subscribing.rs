@@ -11,7 +11,8 @@ use super::ending::End;
 use super::inflow::{fits, refused};
 use crate::access::{Action, Identity};
 use crate::codec::{
-    FilterRequest, FromServer, Reason, Recipient, Remarks, Suback, Subscribe, Unsuback, Unsubscribe,
+    FilterRequest, FromServer, Reason, Recipient, Remarks, Suback, Subscribe, Unsuback,
+    Unsubscribe, Version,
 };
 use crate::engine::output::{Output, Request};
 use crate::overtaken::Overtaken;
@@ -121,6 +122,11 @@ impl Subscribing {
         out: &mut Output,
     ) -> Result<(), End> {
         if self.is_in_use(packet.packet_id) {
+            if self.recipient.version < Version::V5 {
+                // Its UNSUBACK has one meaning: that the subscription is gone.
+                let why = "the packet identifier is in use";
+                return Err(End::because(Reason::PACKET_ID_IN_USE, why));
+            }
             let reasons = vec![Reason::PACKET_ID_IN_USE; packet.filters.len()];
             return self.unsuback(packet.packet_id, reasons, out);
         }
