@@ -2,7 +2,7 @@
 # Runs the fuzz targets one after the other: scripts/fuzz.sh [SECONDS [TARGET...]]
 # SECONDS are for each target, 3600 by default; without TARGET all of them. Ends at the first finding,
 # which is then in fuzz/artifacts. Begins with the kept inputs of fuzz/corpus; new ones go to
-# fuzz/work. Needs a nightly compiler and cargo-fuzz. POSIX sh.
+# fuzz/found. Needs a nightly compiler and cargo-fuzz. POSIX sh.
 set -eu
 cd "$(dirname -- "$0")/.."
 
@@ -29,9 +29,9 @@ fi
 [ $# -gt 0 ] || set -- $(cargo +nightly fuzz list)
 for target in "$@"; do
     say "== $target, $seconds s"
-    mkdir -p "fuzz/work/$target" "fuzz/corpus/$target"
+    mkdir -p "fuzz/found/$target" "fuzz/corpus/$target"
     # No sanitizer: our crates have no unsafe code, and without it is twice as fast.
-    cargo +nightly fuzz run --sanitizer none "$target" "fuzz/work/$target" "fuzz/corpus/$target" \
+    cargo +nightly fuzz run --sanitizer none "$target" "fuzz/found/$target" "fuzz/corpus/$target" \
         -- -max_total_time="$seconds" -timeout=20 -rss_limit_mb=3000 -max_len=2048
 done
 say "== nothing found"

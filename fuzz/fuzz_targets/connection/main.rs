@@ -15,6 +15,8 @@ mod ledger;
 mod play;
 mod script;
 
+use broker_core::holder::Holder;
+
 libfuzzer_sys::fuzz_target!(|bytes: &[u8]| {
     let prints = std::env::var_os("FUZZ_SCRIPT").is_some();
     let mut reader = script::Reader::new(bytes);

@@ -19,3 +19,5 @@ mod order;
 mod paging;
 mod random;
 mod takeover;
+
+use broker_core::holder::Holder;

@@ -1,7 +1,9 @@
 //! Any sequence of what clients and networks may do, with answers of the holder that come when they
 //! come: what clients see is held to what they were promised.
 
+#[path = "random/device.rs"]
 mod device;
+#[path = "random/model.rs"]
 mod model;
 
 use proptest::prelude::*;

@@ -29,10 +29,10 @@ use bytes::BytesMut;
 use ha_types::session::{Ask, ConnectionId, RefuseReason, Tell};
 use ha_types::{ClusterMillis, Message, Millis};
 
-use super::Holder;
 use super::alone::{Alone, BEGINNING};
 use super::packets::text;
 use super::watch::Watch;
+use crate::Holder;
 
 /// A client's end of a connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]

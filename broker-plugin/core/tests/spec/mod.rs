@@ -1,12 +1,9 @@
-//! Bytes, for the tests of both specifications.
+//! Bytes, for the tests of both specifications. The root of each says which `Holder` the broker has.
 
 mod alone;
 pub(crate) mod broker;
 pub(crate) mod packets;
 mod watch;
-
-/// What holds the sessions.
-pub(crate) use broker_core::holder::Holder;
 
 use broker_core::codec::{Frame, PacketId, frame};
 use bytes::BytesMut;

@@ -23,3 +23,5 @@ mod subscribing;
 mod subscriptions;
 mod topics;
 mod wills;
+
+use broker_core::holder::Holder;

@@ -37,3 +37,5 @@ mod subscriptions;
 mod topics;
 mod unsubscribing;
 mod wills;
+
+use broker_core::holder::Holder;
