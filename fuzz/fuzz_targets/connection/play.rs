@@ -305,6 +305,8 @@ impl Play {
             self.broker.pass(1_000);
             self.look();
         }
+        // What others had sent may have been taken meanwhile, and waits for our answers.
+        self.settle();
         let Some(seat) = &self.seats[who] else { return };
         let is_served = self.broker.is_open(seat.client)
             && seat.ledger.is_accepted
