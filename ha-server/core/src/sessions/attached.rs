@@ -32,6 +32,14 @@ struct Given {
     /// `None`: PUBREC came before this connection.
     offset: Option<Offset>,
     is_record: bool,
+    /// The engine had no room for it.
+    is_lost: bool,
+}
+
+impl Given {
+    fn new(offset: Option<Offset>, is_record: bool) -> Self {
+        Self { offset, is_record, is_lost: false }
+    }
 }
 
 impl Attached {
@@ -48,9 +56,9 @@ impl Attached {
         };
         for record in &opened.records {
             let given = match &record.stage {
-                RecordStage::Received => Given { offset: None, is_record: true },
+                RecordStage::Received => Given::new(None, true),
                 RecordStage::Sent(queued) => {
-                    Given { offset: Some(queued.offset), is_record: queued.record.is_some() }
+                    Given::new(Some(queued.offset), queued.record.is_some())
                 }
             };
             attached.given.insert(record.packet_id, given);
@@ -76,14 +84,22 @@ impl Attached {
     }
 
     pub(super) fn give(&mut self, offset: Offset, is_record: bool) {
-        self.given.insert(offset.packet_id(), Given { offset: Some(offset), is_record });
+        self.given.insert(offset.packet_id(), Given::new(Some(offset), is_record));
         self.given_upto = self.given_upto.max(Some(offset));
     }
 
-    /// What was given after this offset is lost: it comes again. Exchanges go on.
+    /// Whether the engine has it.
+    pub(super) fn has(&self, offset: Offset) -> bool {
+        let given = self.given.get(&offset.packet_id());
+        given.is_some_and(|given| given.offset == Some(offset) && !given.is_lost)
+    }
+
+    /// What was given after this offset is lost: it comes again. Exchanges keep their places.
     pub(super) fn take_back(&mut self, after: Option<Offset>) {
-        let is_lost = |given: &Given| !given.is_record && given.offset > after;
-        self.given.retain(|_, given| !is_lost(given));
+        self.given.retain(|_, given| given.is_record || given.offset <= after);
+        for given in self.given.values_mut() {
+            given.is_lost = given.offset.is_some() && given.offset > after;
+        }
         self.given_upto = after;
     }
 

@@ -63,7 +63,7 @@ fn next(attached: &Attached, state: &ClusterState) -> Option<(Vec<Queued>, Optio
         PageEnd::More(upto) => (Some(upto), None),
     };
     let is_next = |queued: &Queued| {
-        Some(queued.offset) > after && upto.is_none_or(|upto| queued.offset < upto)
+        !attached.has(queued.offset) && upto.is_none_or(|upto| queued.offset < upto)
     };
     let begun = state.begun_by(attached.key)?;
     let mut next = page.messages;
