@@ -15,6 +15,10 @@ const FIRST_OFFSET: u64 = PACKET_IDS;
 /// Messages that an engine is given at least, whatever its client takes at a time.
 const WINDOW_MIN: usize = 32;
 
+/// How often a full queue looks for messages that have expired: going through all of it is not for
+/// every publish.
+const LOOK_MS: u64 = 1_000;
+
 /// A share group: name and filter.
 pub(super) type GroupKey = (Arc<str>, TopicFilter);
 
@@ -63,6 +67,10 @@ pub(super) struct Queue {
     unsent_from: u64,
     /// PUBRECs that came.
     received: u64,
+    /// When the first message expires, or earlier; `None`: none does.
+    first_expiry: Option<ClusterMillis>,
+    /// When a full queue may look for messages that have expired.
+    next_look: ClusterMillis,
 }
 
 impl Default for Queue {
@@ -76,6 +84,8 @@ impl Default for Queue {
             receive_maximum: 0,
             unsent_from: FIRST_OFFSET,
             received: 0,
+            first_expiry: None,
+            next_look: ClusterMillis(0),
         }
     }
 }
@@ -127,9 +137,21 @@ impl Queue {
 
     pub(super) fn push(&mut self, item: Item) {
         self.bytes += item.message.size();
+        self.first_expiry = self.first_expiry.into_iter().chain(item.message.expires_at).min();
         let offset = Offset(self.next);
         self.next += 1;
         self.entries.push_back(Entry { offset, stage: Stage::Queued, item });
+    }
+
+    /// Makes room: what no engine has and has expired is gone. Looks no more than once a second.
+    pub(super) fn forget_expired(&mut self, now: ClusterMillis) {
+        if now < self.next_look || self.first_expiry.is_none_or(|at| now < at) {
+            return;
+        }
+        self.take_if(|entry| entry.stage == Stage::Queued && entry.item.message.is_expired(now));
+        let expiries = self.entries.iter().filter_map(|entry| entry.item.message.expires_at);
+        self.first_expiry = expiries.min();
+        self.next_look = ClusterMillis(now.0.saturating_add(LOOK_MS));
     }
 
     /// Where the live flow is.
