@@ -6,6 +6,8 @@ use std::sync::Arc;
 use ha_types::session::{Offset, PacketId, Queued, Record, RecordStage, SubscriptionId};
 use ha_types::{ClusterMillis, Message, Qos, TopicFilter};
 
+use super::session::Durability;
+
 /// Offsets with the same packet identifier are this far apart.
 const PACKET_IDS: u64 = 65_535;
 
@@ -99,11 +101,16 @@ impl Queue {
 
     /// The connection ended, and this queue knows all that was acknowledged. An engine sends in order
     /// and never more than its client takes: what it was given beyond is as if it had not been
-    /// [MQTT-3.3.2-5].
-    pub(super) fn take_back(&mut self) {
+    /// [MQTT-3.3.2-5]. That of an ephemeral session has said of each exchange of QoS 2 that it began,
+    /// so that nothing of what is left did [MQTT-4.8.2-5].
+    pub(super) fn take_back(&mut self, durability: Durability) {
+        let sent_max = match durability {
+            Durability::Ephemeral => 0,
+            Durability::Durable => self.receive_maximum,
+        };
         let exchanges = self.entries.range(..self.given);
         let mut exchanges = exchanges.filter(|entry| entry.item.qos > Qos::AtMostOnce);
-        let beyond = exchanges.nth(self.receive_maximum).map(|entry| entry.offset.0);
+        let beyond = exchanges.nth(sent_max).map(|entry| entry.offset.0);
         self.sent_before(beyond.unwrap_or(self.given_upto().0.wrapping_add(1)));
         let sent = self.entries.partition_point(|entry| entry.offset.0 < self.unsent_from);
         for entry in self.entries.range_mut(sent.min(self.given)..self.given) {
