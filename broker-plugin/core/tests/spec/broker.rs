@@ -9,6 +9,8 @@
 //! ```
 
 mod late;
+mod state;
+mod time;
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
@@ -18,10 +20,10 @@ use broker_core::codec::{
     Connack, Connect, Frame, FromClient, FromServer, Reason, Recipient, Version, frame,
 };
 use broker_core::engine::{
-    Attempt, Connection, Counts, Delivery, Encodings, Ending, Input, Limits, Moment, Output,
-    Request, Routes, Scratch, Surroundings, Verdict,
+    Attempt, Connection, Delivery, Encodings, Ending, Input, Limits, Moment, Output, Request,
+    Routes, Scratch, Surroundings, Verdict,
 };
-use broker_core::holder::{self, Holder, HolderConfig, HolderCounts, RouteChange};
+use broker_core::holder::{self, Holder, HolderConfig, RouteChange};
 use broker_core::host::{HostCommand, HostEvent};
 use bytes::BytesMut;
 use ha_types::session::{Ask, ConnectionId, RefuseReason, Tell};
@@ -209,65 +211,8 @@ impl Broker {
         self.links[&client.0].is_open
     }
 
-    /// Lets time pass, with everything that is due meanwhile.
-    pub(crate) fn pass(&mut self, ms: u64) {
-        let end = self.now + ms;
-        loop {
-            let due = self.deadline().filter(|due| *due <= end);
-            self.now = due.unwrap_or(end).max(self.now);
-            self.tick();
-            if due.is_none() {
-                return;
-            }
-        }
-    }
-
-    /// Sessions that the holder keeps.
-    pub(crate) fn sessions(&self) -> usize {
-        self.held().sessions
-    }
-
-    /// What the holder counts. Its invariants are checked as well.
-    pub(crate) fn held(&self) -> HolderCounts {
-        self.holder.check_invariants();
-        self.holder.counts()
-    }
-
-    /// What a connection counts.
-    pub(crate) fn counts(&self, client: Client) -> Counts {
-        self.links[&client.0].out.counts
-    }
-
-    /// Whether nothing is kept of anybody: no session, no timer, no route.
-    pub(crate) fn is_empty(&self) -> bool {
-        self.holder.is_empty() && self.routes.is_empty()
-    }
-
-    /// What a topic retains.
-    pub(crate) fn retained(&mut self, topic: &str) -> Option<Message> {
-        self.plugin.retained(Millis(self.now), topic)
-    }
-
     fn link(&mut self, client: Client) -> &mut Link {
         self.links.get_mut(&client.0).expect("a client of this broker")
-    }
-
-    fn deadline(&self) -> Option<u64> {
-        let at = self.moment();
-        let around = Surroundings { limits: &self.limits, access: self.access.as_deref() };
-        let links = self.links.values().filter_map(|link| link.connection.deadline(at, &around));
-        let first = links.chain(self.holder.deadline()).min()?.0;
-        // What is due now has been done, unless it is a keep alive that waits for its tick.
-        Some(first.max(self.now + 1))
-    }
-
-    fn tick(&mut self) {
-        let ids: Vec<_> = self.links.keys().copied().collect();
-        for id in ids {
-            self.work.push_back((ConnectionId(id), Input::Tick));
-        }
-        self.hold(holder::Input::Tick);
-        self.run();
     }
 
     /// Until nothing is left to do.
