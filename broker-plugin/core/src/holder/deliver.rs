@@ -99,11 +99,16 @@ impl Holder {
         Shared { message, own: None }.for_session(self.sessions.get(&id).map(Box::as_ref))
     }
 
-    /// Puts it at the end of a session's queue, or drops it when that is full.
+    /// Puts it at the end of a session's queue, or drops it when that is full of what has not expired.
     pub(super) fn enqueue(&mut self, id: SessionId, item: Item, out: &mut Vec<Output>) {
         let (messages_max, bytes_max) =
             (self.config.queue_messages_max, self.config.queue_bytes_max);
         let Some(session) = self.sessions.get_mut(&id) else { return };
+        if !session.queue.fits(messages_max, bytes_max) {
+            let before = session.queue.len();
+            session.queue.forget_expired(self.at.cluster);
+            self.counts.queued -= before - session.queue.len();
+        }
         if !session.queue.fits(messages_max, bytes_max) {
             self.counts.dropped += 1;
             return;

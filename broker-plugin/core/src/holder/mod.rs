@@ -43,7 +43,8 @@ pub struct HolderConfig {
     /// Subscriptions of one session. More are refused.
     pub subscriptions_max: usize,
     /// Messages of one session that are not acknowledged, retained ones at SUBSCRIBE included. When
-    /// there are so many, what comes next is dropped and counted.
+    /// there are so many, expired ones make room, within a second; without any, what comes next is
+    /// dropped and counted.
     pub queue_messages_max: usize,
     /// Bytes of these: when there are so many, what comes next is dropped. So the last one may be
     /// beyond.

@@ -153,7 +153,7 @@ impl Holder {
         out.push(Output::Route(RouteChange::RemoveAll { connection }));
         self.forget_qos_0(key.id);
         let Some(session) = self.sessions.get_mut(&key.id) else { return };
-        session.queue.take_back();
+        session.queue.take_back(session.durability);
         session.owner = None;
         self.counts.connected -= 1;
         // 5.0 §3.14.2.2.2: what is ephemeral stays so.

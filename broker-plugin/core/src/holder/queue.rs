@@ -6,6 +6,8 @@ use std::sync::Arc;
 use ha_types::session::{Offset, PacketId, Queued, Record, RecordStage, SubscriptionId};
 use ha_types::{ClusterMillis, Message, Qos, TopicFilter};
 
+use super::session::Durability;
+
 /// Offsets with the same packet identifier are this far apart.
 const PACKET_IDS: u64 = 65_535;
 
@@ -14,6 +16,10 @@ const FIRST_OFFSET: u64 = PACKET_IDS;
 
 /// Messages that an engine is given at least, whatever its client takes at a time.
 const WINDOW_MIN: usize = 32;
+
+/// How often a full queue looks for messages that have expired: going through all of it is not for
+/// every publish.
+const LOOK_MS: u64 = 1_000;
 
 /// A share group: name and filter.
 pub(super) type GroupKey = (Arc<str>, TopicFilter);
@@ -63,6 +69,10 @@ pub(super) struct Queue {
     unsent_from: u64,
     /// PUBRECs that came.
     received: u64,
+    /// When the first message expires, or earlier; `None`: none does.
+    first_expiry: Option<ClusterMillis>,
+    /// When a full queue may look for messages that have expired.
+    next_look: ClusterMillis,
 }
 
 impl Default for Queue {
@@ -76,6 +86,8 @@ impl Default for Queue {
             receive_maximum: 0,
             unsent_from: FIRST_OFFSET,
             received: 0,
+            first_expiry: None,
+            next_look: ClusterMillis(0),
         }
     }
 }
@@ -89,11 +101,16 @@ impl Queue {
 
     /// The connection ended, and this queue knows all that was acknowledged. An engine sends in order
     /// and never more than its client takes: what it was given beyond is as if it had not been
-    /// [MQTT-3.3.2-5].
-    pub(super) fn take_back(&mut self) {
+    /// [MQTT-3.3.2-5]. That of an ephemeral session has said of each exchange of QoS 2 that it began,
+    /// so that nothing of what is left did [MQTT-4.8.2-5].
+    pub(super) fn take_back(&mut self, durability: Durability) {
+        let sent_max = match durability {
+            Durability::Ephemeral => 0,
+            Durability::Durable => self.receive_maximum,
+        };
         let exchanges = self.entries.range(..self.given);
         let mut exchanges = exchanges.filter(|entry| entry.item.qos > Qos::AtMostOnce);
-        let beyond = exchanges.nth(self.receive_maximum).map(|entry| entry.offset.message);
+        let beyond = exchanges.nth(sent_max).map(|entry| entry.offset.message);
         self.sent_before(beyond.unwrap_or(self.given_upto().message.wrapping_add(1)));
         let sent = self.entries.partition_point(|entry| entry.offset.message < self.unsent_from);
         for entry in self.entries.range_mut(sent.min(self.given)..self.given) {
@@ -127,9 +144,21 @@ impl Queue {
 
     pub(super) fn push(&mut self, item: Item) {
         self.bytes += item.message.size();
+        self.first_expiry = self.first_expiry.into_iter().chain(item.message.expires_at).min();
         let offset = Offset::new(self.next);
         self.next += 1;
         self.entries.push_back(Entry { offset, stage: Stage::Queued, item });
+    }
+
+    /// Makes room: what no engine has and has expired is gone. Looks no more than once a second.
+    pub(super) fn forget_expired(&mut self, now: ClusterMillis) {
+        if now < self.next_look || self.first_expiry.is_none_or(|at| now < at) {
+            return;
+        }
+        self.take_if(|entry| entry.stage == Stage::Queued && entry.item.message.is_expired(now));
+        let expiries = self.entries.iter().filter_map(|entry| entry.item.message.expires_at);
+        self.first_expiry = expiries.min();
+        self.next_look = ClusterMillis(now.0.saturating_add(LOOK_MS));
     }
 
     /// Where the live flow is.

@@ -10,6 +10,7 @@ mod access;
 mod common;
 mod delivery;
 mod expiry;
+mod groups;
 mod holder;
 mod identifiers;
 mod late;

@@ -5,8 +5,8 @@ use std::sync::Arc;
 
 use ha_types::Message;
 
-/// Before the first message there are private offsets.
-const FIRST: u64 = 1;
+/// Of the first message: its packet identifier is 1, and there are private offsets before it.
+const FIRST: u64 = 65_535;
 
 /// By number.
 #[derive(Debug)]

@@ -14,7 +14,7 @@ use ha_types::{
 };
 use proptest::prelude::*;
 
-use crate::common::{at, durable, message, offset, packet_id, subscription, will};
+use crate::common::{at, durable, message, packet_id, subscription, will};
 
 const SESSION: SessionKey = SessionKey { id: SessionId(300), epoch: SessionEpoch(2) };
 
@@ -67,10 +67,10 @@ fn of_brokers() -> Vec<(Command, &'static str)> {
 fn of_sessions() -> Vec<(Command, &'static str)> {
     let broker = BrokerEpoch(5);
     let progress = Progress {
-        acknowledged: vec![offset(200), Offset { message: 3, private: 1 }],
+        acknowledged: vec![Offset::new(200), Offset { message: 3, private: 1 }],
         received: vec![packet_id(1)],
         completed: vec![packet_id(65_535)],
-        refused: vec![Refused::Offset(offset(9)), Refused::Record(packet_id(4))],
+        refused: vec![Refused::Offset(Offset::new(9)), Refused::Record(packet_id(4))],
     };
     let options = SubscribeOptions {
         no_local: true,
@@ -109,7 +109,7 @@ fn of_sessions() -> Vec<(Command, &'static str)> {
             Command::Progress { session: SESSION, progress },
             "09 ac02 02 02 c801 00 03 01 01 01 01 ffff03 02 00 09 00 01 04",
         ),
-        (Command::Begin { session: SESSION, offsets: vec![offset(6)] }, "0a ac02 02 01 06 00"),
+        (Command::Begin { session: SESSION, offsets: vec![Offset::new(6)] }, "0a ac02 02 01 06 00"),
     ]
 }
 

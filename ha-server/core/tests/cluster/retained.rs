@@ -11,8 +11,8 @@ fn retained(topic: &str, payload: &str, qos: Qos) -> Message {
     Message { retain: true, ..message(topic, payload, qos) }
 }
 
-fn private(message: u64, private: u32) -> Offset {
-    Offset { message, private }
+fn private(after: u64, private: u32) -> Offset {
+    Offset { private, ..offset(after) }
 }
 
 #[test]

@@ -176,7 +176,8 @@ pub enum RetainHandling {
 /// What a client acknowledged since the last progress, each in the order of arrival.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Progress {
-    /// QoS 1 deliveries: PUBACK.
+    /// QoS 1 deliveries: PUBACK. Of an ephemeral session in a share group also those of QoS 2, as
+    /// soon as they are sent: they are nobody else's then [MQTT-4.8.2-5].
     pub acknowledged: Vec<Offset>,
     /// QoS 2 deliveries: PUBREC. PUBREL follows `Recorded`.
     pub received: Vec<PacketId>,

@@ -63,8 +63,9 @@ pub(crate) fn at(filter: &str, qos: Qos) -> SubscribeOptions {
     }
 }
 
-pub(crate) fn offset(number: u64) -> Offset {
-    Offset::new(number)
+/// Of the first message, the second, and so on. They have these packet identifiers as well.
+pub(crate) fn offset(nth: u64) -> Offset {
+    Offset::new(65_534 + nth)
 }
 
 pub(crate) fn packet_id(id: u16) -> PacketId {

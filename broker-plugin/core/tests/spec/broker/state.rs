@@ -1,14 +1,39 @@
-//! What is inside of the broker, for whoever checks more than what clients see.
+//! What a broker keeps, for whoever checks more than what clients see.
 
 use broker_core::engine::{Counts, Limits};
 use broker_core::holder::{HolderConfig, HolderCounts};
-
 use ha_types::{Message, Millis};
 
 use super::{Broker, Client};
 use crate::spec::alone::Alone;
 
 impl Broker {
+    /// Sessions that the holder keeps.
+    pub(crate) fn sessions(&self) -> usize {
+        self.held().sessions
+    }
+
+    /// What the holder counts. Its invariants are checked as well.
+    pub(crate) fn held(&self) -> HolderCounts {
+        self.holder.check_invariants();
+        self.holder.counts()
+    }
+
+    /// What a connection counts.
+    pub(crate) fn counts(&self, client: Client) -> Counts {
+        self.links[&client.0].out.counts
+    }
+
+    /// Whether nothing is kept of anybody: no session, no timer, no route.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.holder.is_empty() && self.routes.is_empty()
+    }
+
+    /// What a topic retains.
+    pub(crate) fn retained(&mut self, topic: &str) -> Option<Message> {
+        self.plugin.retained(Millis(self.now), topic)
+    }
+
     /// With limits of what the whole broker subscribes to and retains.
     pub(crate) fn small(
         limits: Limits,
@@ -35,32 +60,6 @@ impl Broker {
         assert!(self.holder.is_empty(), "something is kept of a session");
         assert!(self.routes.is_empty(), "a route leads to nobody");
         assert_eq!(self.plugin.interest(), 0, "the cluster is asked for what nobody wants");
-    }
-
-    /// Sessions that the holder keeps.
-    pub(crate) fn sessions(&self) -> usize {
-        self.held().sessions
-    }
-
-    /// What the holder counts. Its invariants are checked as well.
-    pub(crate) fn held(&self) -> HolderCounts {
-        self.holder.check_invariants();
-        self.holder.counts()
-    }
-
-    /// What a connection counts.
-    pub(crate) fn counts(&self, client: Client) -> Counts {
-        self.links[&client.0].out.counts
-    }
-
-    /// Whether nothing is kept of anybody: no session, no timer, no route.
-    pub(crate) fn is_empty(&self) -> bool {
-        self.holder.is_empty() && self.routes.is_empty()
-    }
-
-    /// What a topic retains.
-    pub(crate) fn retained(&mut self, topic: &str) -> Option<Message> {
-        self.plugin.retained(Millis(self.now), topic)
     }
 
     /// Bytes in the broker's buffer for this client.
