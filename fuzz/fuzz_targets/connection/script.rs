@@ -154,7 +154,7 @@ pub fn setup(r: &mut Reader<'_>) -> Setup {
             connect_timeout_ms: 1_000,
             receive_maximum: r.up_to(4).into(),
             inflight_max: r.up_to(4).into(),
-            queue_messages_max: r.up_to(8).into(),
+            queue_messages_max: r.pick(&[4, 1, 2, 8, 100]),
             queue_bytes_max: r.pick(&[4_096, 512, 100]),
             topic_alias_maximum: r.pick(&[2, 0]),
             topic_alias_out_max: r.pick(&[2, 1, 0]),
