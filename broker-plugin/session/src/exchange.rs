@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 use broker_core::engine::{Delivery, Encodings, Routes, Scratch};
 use broker_core::holder::{Holder, Input, Output, RouteChange};
 use broker_core::host::{self, HostEvent, HostPublish};
-use ha_types::session::{Ask, ConnectionId, Tell};
+use ha_types::session::{Ask, ConnectionId, PacketId, SessionKey, Tell};
 use ha_types::{Message, Qos, Ticket};
 use tokio::sync::{Notify, mpsc, oneshot};
 
@@ -150,12 +150,28 @@ impl Exchange {
         self.hold(Input::Ask(ask));
     }
 
-    /// Steps the holder and does what it says before anybody else can step it: so what it tells one
-    /// connection arrives in order.
+    /// A publish of QoS 2. False: it is not taken, so nobody else may get it either.
+    pub(crate) fn publish_once(
+        &self,
+        session: SessionKey,
+        packet_id: PacketId,
+        message: &Arc<Message>,
+    ) -> bool {
+        let message = Arc::clone(message);
+        let ask = Input::Ask(Ask::Publish { session, packet_id, message });
+        self.hold_with(|holder| holder.takes(session, packet_id), ask)
+    }
+
     pub(crate) fn hold(&self, input: Input) {
+        self.hold_with(|_| (), input);
+    }
+
+    /// Looks at the holder, steps it and does what it says before anybody else can step it: so what it tells one
+    /// connection arrives in order.
+    fn hold_with<T>(&self, look: impl FnOnce(&Holder) -> T, input: Input) -> T {
         let mut holding = lock(&self.holding);
         let Holding { holder, outputs } = &mut *holding;
-        let due = holder.deadline();
+        let (due, seen) = (holder.deadline(), look(holder));
         let at = self.clock.moment();
         holder.step(at, input, outputs);
         for output in outputs.drain(..) {
@@ -168,6 +184,7 @@ impl Exchange {
         if sooner {
             self.send_out(Errand::Deadline);
         }
+        seen
     }
 
     fn act(&self, output: Output) {

@@ -126,8 +126,9 @@ impl Performer {
         let (session, packet_id) = of;
         let ask = |message| Ask::Publish { session, packet_id, message };
         if message.qos == Qos::ExactlyOnce {
-            exchange.ask(ask(Arc::clone(&message)));
-            exchange.deliver_live(&message, &mut self.behind);
+            if exchange.publish_once(session, packet_id, &message) {
+                exchange.deliver_live(&message, &mut self.behind);
+            }
             return;
         }
         exchange.deliver_live(&message, &mut self.behind);

@@ -78,6 +78,14 @@ impl Holder {
         self.pump(key.id, out);
     }
 
+    /// Whether a publish of QoS 2 would be taken now: its session is its owner's, and the exchange has
+    /// not begun before.
+    #[must_use]
+    pub fn takes(&self, key: SessionKey, packet_id: PacketId) -> bool {
+        let session = self.sessions.get(&key.id).filter(|session| session.epoch == key.epoch);
+        session.is_some_and(|of| of.owner.is_some() && !of.inbound.contains(&packet_id))
+    }
+
     pub(super) fn publish(
         &mut self,
         key: SessionKey,

@@ -195,3 +195,20 @@ fn connection_that_was_replaced_without_hearing_of_it_changes_nothing() {
     assert_eq!(again.len(), 1);
     assert!(again[0].dup);
 }
+
+/// The publisher was replaced and does not know: its QoS 2 message is not taken, so that it sends it
+/// again on its next connection. An ephemeral subscriber must get it once.
+#[test]
+fn qos_2_publish_of_a_connection_that_was_replaced_is_delivered_once() {
+    let mut broker = Broker::new();
+    let bob = broker.connect(Version::V5, "bob");
+    subscribed(&mut broker, bob, "a", Qos::ExactlyOnce);
+    let (older, _) = broker.connect_with(staying(Version::V5, "alice"));
+    broker.hold_answers();
+    let newer = broker.dial(&staying(Version::V5, "alice"));
+    broker.pass(100);
+    broker.send(older, &of_qos(Qos::ExactlyOnce, 1, "a", "x"));
+    broker.let_go_all();
+    broker.send(newer, &of_qos(Qos::ExactlyOnce, 1, "a", "x"));
+    assert_eq!(publishes(&broker.received(bob)).len(), 1);
+}

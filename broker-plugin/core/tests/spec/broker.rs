@@ -28,7 +28,7 @@ use broker_core::holder::{self, HolderConfig};
 use broker_core::host::HostCommand;
 use bytes::BytesMut;
 use ha_types::session::{Ask, ConnectionId, RefuseReason, Tell};
-use ha_types::{ClusterMillis, Message, Millis};
+use ha_types::{ClusterMillis, Message, Millis, Qos};
 
 use super::alone::{Alone, BEGINNING};
 use super::packets::text;
@@ -291,7 +291,10 @@ impl Broker {
                     let tell = Tell::Published { session, packet_id, outcome: Err(reason) };
                     return self.work.push_back((id, Input::Tell(tell)));
                 }
-                self.publish(&message);
+                let is_once = message.qos == Qos::ExactlyOnce;
+                if !is_once || self.holder.takes(session, packet_id) {
+                    self.publish(&message);
+                }
                 self.hold(holder::Input::Ask(Ask::Publish { session, packet_id, message }));
             }
             Request::Ask(ask) => self.hold(holder::Input::Ask(ask)),

@@ -24,6 +24,8 @@ impl ClusterState {
     /// One session for each client identifier, one owner for each session.
     fn check_owners(&self) {
         assert_eq!(self.by_client.len(), self.sessions.len(), "a client has one session");
+        let subscriptions = self.sessions.values().map(|of| of.subscriptions.len());
+        assert_eq!(subscriptions.sum::<usize>(), self.counts.subscriptions);
         for (client, id) in &self.by_client {
             assert_eq!(self.sessions[id].client_id, *client, "and is known by it");
         }

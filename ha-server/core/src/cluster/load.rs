@@ -142,6 +142,7 @@ impl ClusterState {
                 Place { index, began, cursor }
             });
             session.subscriptions.push(Subscribed { options, place });
+            self.counts.subscriptions += 1;
         }
         let is_ordered = session
             .subscriptions

@@ -84,6 +84,8 @@ pub struct ClusterState {
 pub struct Counts {
     /// Sessions, connected or not.
     pub sessions: usize,
+    /// Of all sessions.
+    pub subscriptions: usize,
     /// Messages that are stored.
     pub messages: usize,
     /// Bytes of these.

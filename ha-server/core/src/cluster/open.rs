@@ -211,6 +211,7 @@ impl ClusterState {
         if let Some(owner) = session.owner {
             self.by_broker.remove(&(owner.broker, id));
         }
+        self.counts.subscriptions -= session.subscriptions.len();
         for of in &session.subscriptions {
             self.unplace(id, of.place);
         }

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::iter::Peekable;
 use std::sync::Arc;
 
-use ha_types::session::{Offset, Page, PageEnd, Queued, SessionKey};
+use ha_types::session::{Offset, PacketId, Page, PageEnd, Queued, SessionKey};
 use ha_types::{BrokerEpoch, SessionId, TopicName};
 
 use super::ClusterState;
@@ -66,6 +66,14 @@ impl ClusterState {
         Joined { shared: shared.peekable(), private: private.peekable() }
     }
 
+    /// Messages of a session that are not acknowledged, those in exchanges among them. As slow as they
+    /// are many.
+    #[must_use]
+    pub fn unacknowledged(&self, id: SessionId) -> usize {
+        let session = self.sessions.get(&id);
+        session.map_or(0, |of| self.queued(of, None).count() + of.records.len())
+    }
+
     /// Deliveries of a session that began and were not received, in order. `None`: the key is stale.
     #[must_use]
     pub fn begun_by(&self, key: SessionKey) -> Option<Vec<Queued>> {
@@ -86,6 +94,15 @@ impl ClusterState {
         let connected = matching.flat_map(|id| self.indexes.get(id).connected.keys());
         let sessions: BTreeSet<SessionId> = connected.copied().collect();
         sessions.into_iter().collect()
+    }
+
+    /// Whether a publish of QoS 2 would be taken now: its session is its owner's, and the exchange has
+    /// not begun before.
+    #[must_use]
+    pub fn takes(&self, key: SessionKey, packet_id: PacketId) -> bool {
+        let session = self.sessions.get(&key.id).filter(|session| session.epoch == key.epoch);
+        let owned = session.filter(|of| of.owner.is_some_and(|owner| self.is_alive(owner.broker)));
+        owned.is_some_and(|of| !of.inbound.contains(&packet_id))
     }
 
     /// Whose session it is.

@@ -79,7 +79,10 @@ impl ClusterState {
         let subscribed = Subscribed { options: options.clone(), place };
         match found {
             Ok(at) => session.subscriptions[at] = subscribed,
-            Err(at) => session.subscriptions.insert(at, subscribed),
+            Err(at) => {
+                session.subscriptions.insert(at, subscribed);
+                self.counts.subscriptions += 1;
+            }
         }
     }
 
@@ -155,6 +158,7 @@ impl ClusterState {
         self.keep_in_flight(id, place);
         let session = self.sessions.get_mut(&id).expect("found above");
         session.subscriptions.remove(at);
+        self.counts.subscriptions -= 1;
         self.unplace(id, place);
         true
     }

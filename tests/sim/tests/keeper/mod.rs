@@ -1,14 +1,16 @@
 //! The replicated state and its leader where a broker's holder of sessions would be, with a log that
 //! commits at once. The state is loaded from its store before each input: nothing lives elsewhere.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 
 use broker_core::engine::{self, Route, Wants};
 use broker_core::holder::{HolderConfig, HolderCounts, Input, Output, RouteChange};
 use ha_core::cluster::{Batch, ClusterState, Command, Outcome, StateLimits};
 use ha_core::sessions::{self, Moment, Sessions};
-use ha_types::session::{Ask, ConnectionId, Lifetime, Opened, SessionKey, SubscribeOptions, Tell};
+use ha_types::session::{
+    Ask, ConnectionId, Lifetime, Opened, PacketId, SessionKey, SubscribeOptions, Tell,
+};
 use ha_types::{
     BrokerEpoch, BrokerName, ClusterMillis, Incarnation, Message, Millis, PublishNumber, Qos,
     Subscription, Ticket,
@@ -26,6 +28,7 @@ pub(crate) struct Keeper {
     published: u64,
     /// What the broker knows of its connections.
     wants: BTreeMap<ConnectionId, Wants>,
+    clients: BTreeSet<Arc<str>>,
     owners: BTreeMap<SessionKey, ConnectionId>,
     subscribing: BTreeMap<(SessionKey, Ticket), Vec<SubscribeOptions>>,
     unsubscribing: BTreeMap<(SessionKey, Ticket), Vec<Subscription>>,
@@ -43,6 +46,7 @@ impl Keeper {
             index: 0,
             published: 0,
             wants: BTreeMap::new(),
+            clients: BTreeSet::new(),
             owners: BTreeMap::new(),
             subscribing: BTreeMap::new(),
             unsubscribing: BTreeMap::new(),
@@ -132,7 +136,7 @@ impl Keeper {
 
     fn publish(
         &mut self,
-        exchange: Option<(SessionKey, ha_types::session::PacketId)>,
+        exchange: Option<(SessionKey, PacketId)>,
         message: Arc<Message>,
     ) -> sessions::Input {
         self.published += 1;
@@ -149,6 +153,7 @@ impl Keeper {
                     Lifetime::Seconds(_) | Lifetime::Unlimited => Wants::QosZero,
                 };
                 self.wants.insert(open.connection, wants);
+                self.clients.insert(Arc::clone(&open.client_id));
             }
             Ask::Subscribe { session, ticket, subscriptions } => {
                 self.subscribing.insert((*session, *ticket), subscriptions.clone());
@@ -209,6 +214,10 @@ impl Keeper {
         Some(Output::Route(RouteChange::Add { connection, filter: filter.clone(), route }))
     }
 
+    pub(crate) fn takes(&self, key: SessionKey, packet_id: PacketId) -> bool {
+        self.state.takes(key, packet_id)
+    }
+
     pub(crate) fn deadline(&self) -> Option<Millis> {
         let (cluster, now) = self.sessions.deadline(&self.state);
         let ahead = cluster.map(|due| self.at.now.plus(due.0.saturating_sub(self.at.cluster.0)));
@@ -220,7 +229,13 @@ impl Keeper {
     }
 
     pub(crate) fn is_empty(&self) -> bool {
-        self.counts() == HolderCounts::default()
+        let HolderCounts { sessions, subscriptions, queued, .. } = self.counts();
+        (sessions, subscriptions, queued, self.state.counts().messages) == (0, 0, 0, 0)
+    }
+
+    fn queued(&self, client_id: &str) -> usize {
+        let session = self.state.session_of(client_id);
+        session.map_or(0, |(key, _)| self.state.unacknowledged(key.id))
     }
 
     pub(crate) fn counts(&self) -> HolderCounts {
@@ -229,8 +244,8 @@ impl Keeper {
         HolderCounts {
             sessions: counts.sessions,
             connected,
-            subscriptions: 0,
-            queued: counts.messages,
+            subscriptions: counts.subscriptions,
+            queued: self.clients.iter().map(|client| self.queued(client)).sum(),
             dropped: counts.dropped,
         }
     }
