@@ -45,12 +45,12 @@ pub(crate) struct Stamp {
     pub(crate) meant_at_us: u64,
 }
 
-/// Connects with a clean session and keep alive off.
+/// Connects with a clean session and the longest keep alive; rumqttd refuses to do without.
 pub(crate) async fn connect(address: &str, client_id: &str) -> io::Result<(TcpStream, BytesMut)> {
     let mut socket = TcpStream::connect(address).await?;
     socket.set_nodelay(true)?;
     let mut body = BytesMut::new();
-    body.put_slice(b"\x00\x04MQTT\x04\x02\x00\x00");
+    body.put_slice(b"\x00\x04MQTT\x04\x02\xff\xff");
     put_text(&mut body, client_id);
     let mut packet = BytesMut::new();
     put_packet(&mut packet, 0x10, &body);
