@@ -70,7 +70,7 @@ prepare() {
 }
 
 check_scripts() {
-    for script in scripts/*.sh .ci/run; do
+    for script in scripts/*.sh bench/*.sh .ci/run; do
         sh -n "$script"
     done
 }

@@ -1,15 +1,17 @@
 //! `ha-bench`: an MQTT load generator over raw sockets.
 //!
-//! First form: MQTT 3.1.1, patterns made of publishers and subscribers, closed loop with a window
-//! per publisher or open loop at a rate. A message carries the time at which it was meant to be
-//! sent, so that a publisher that cannot keep its rate shows as latency (no coordinated omission).
+//! MQTT 3.1.1, patterns made of publishers and subscribers, closed loop with a window per publisher
+//! or open loop at a rate. A message carries the time at which it was meant to be sent, so that a
+//! publisher that cannot keep its rate shows as latency (no coordinated omission).
 
 #![expect(clippy::print_stdout, reason = "a measuring program")]
 
 mod client;
 mod processes;
+mod publishing;
 mod run;
 mod shape;
+mod subscribing;
 
 use std::process::ExitCode;
 use std::time::Duration;
@@ -18,6 +20,9 @@ use clap::Parser;
 
 use crate::run::{Load, Report};
 use crate::shape::Pattern;
+
+/// Bytes of payload.
+const SIZES: std::ops::RangeInclusive<i64> = 16..=1 << 20;
 
 /// Loads MQTT brokers and prints throughput, latency, loss, duplicates and processor time.
 #[derive(Debug, Parser)]
@@ -28,23 +33,25 @@ struct Args {
     #[arg(value_enum)]
     pattern: Pattern,
     /// Publishers (pairs, fan-in) or subscribers (fan-out).
-    #[arg(long, default_value_t = 4)]
-    clients: usize,
+    #[arg(long, default_value_t = 4, value_parser = clap::value_parser!(u16).range(1..))]
+    clients: u16,
     /// Where publishers connect.
     #[arg(long, value_name = "HOST:PORT", default_value = "127.0.0.1:1883")]
     publish: String,
     /// Where subscribers connect.
     #[arg(long, value_name = "HOST:PORT", default_value = "127.0.0.1:1884")]
     subscribe: String,
-    /// Quality of service of both sides.
-    #[arg(long, default_value_t = 0, value_parser = clap::value_parser!(u8).range(0..=1))]
+    /// Quality of service of both sides. At 1 and 2 a message stays in the window until its
+    /// exchange with the publisher is complete, too.
+    #[arg(long, default_value_t = 0, value_parser = clap::value_parser!(u8).range(0..=2))]
     qos: u8,
-    /// Bytes of payload, at least 24.
-    #[arg(long, default_value_t = 256)]
-    size: usize,
-    /// Messages of one publisher that may be on their way to a subscriber.
-    #[arg(long, default_value_t = 512)]
-    window: usize,
+    /// Bytes of payload, 16 to 1048576; the first 16 say which message it is.
+    #[arg(long, default_value_t = 256, value_parser = clap::value_parser!(u32).range(SIZES))]
+    size: u32,
+    /// Messages of one publisher that may be on their way to a subscriber, 1 to 65535. By default
+    /// 512, or fewer, so that no more than 4 MiB are on their way to any one subscriber.
+    #[arg(long, value_parser = clap::value_parser!(u16).range(1..))]
+    window: Option<u16>,
     /// Messages per second of all publishers together; 0: as fast as the window allows.
     #[arg(long, default_value_t = 0)]
     rate: u64,
@@ -61,14 +68,15 @@ struct Args {
 
 fn main() -> ExitCode {
     let args = Args::parse();
+    let window = args.pattern.window(args.clients, args.size);
     let load = Load {
         pattern: args.pattern,
-        clients: args.clients.max(1),
+        clients: args.clients,
         publish: args.publish,
         subscribe: args.subscribe,
         qos: args.qos,
-        size: args.size.max(client::STAMP_BYTES),
-        window: args.window.max(1),
+        padding: vec![b'.'; args.size as usize - client::STAMP_BYTES],
+        window: args.window.unwrap_or(window).into(),
         rate: args.rate,
         seconds: Duration::from_secs(args.seconds.max(1)),
         warm_up: Duration::from_secs(args.warm_up),

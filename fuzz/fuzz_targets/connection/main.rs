@@ -17,6 +17,9 @@ mod script;
 
 use broker_core::holder::Holder;
 
+/// Share groups are served.
+const GROUPS: bool = true;
+
 libfuzzer_sys::fuzz_target!(|bytes: &[u8]| {
     let prints = std::env::var_os("FUZZ_SCRIPT").is_some();
     let mut reader = script::Reader::new(bytes);

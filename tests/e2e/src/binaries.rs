@@ -8,7 +8,7 @@ use std::{
     time::SystemTime,
 };
 
-const NAMES: [&str; 2] = ["ha-server", "ha-broker"];
+const NAMES: [&str; 3] = ["ha-server", "ha-broker", "ha-bench"];
 
 /// The root of the repository.
 pub fn repository() -> &'static Path {
@@ -49,10 +49,11 @@ fn build(folder: &Path) {
     };
     let built = Command::new(cargo)
         .current_dir(repository())
-        .args(["build", "--locked", "--bins", "-p", "ha-server", "-p", "broker-plugin"])
+        .args(["build", "--locked", "--bins"])
+        .args(["-p", "ha-server", "-p", "broker-plugin", "-p", "bench-load"])
         .args(["--profile", profile])
         .status();
-    assert!(built.unwrap().success(), "ha-server and ha-broker do not build");
+    assert!(built.unwrap().success(), "the programs do not build");
 }
 
 /// The file `NAME.d` beside a program lists the sources that it was made of. `None`: no such file.

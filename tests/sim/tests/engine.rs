@@ -34,3 +34,9 @@ mod random;
 mod takeover;
 
 use keeper::Keeper as Holder;
+
+/// Not yet.
+const GROUPS: bool = false;
+
+/// It is delivered with the options of when it is sent, if there are any.
+const QUEUE_IS_FIXED: bool = false;

@@ -36,3 +36,6 @@ mod topics;
 mod wills;
 
 use keeper::Keeper as Holder;
+
+/// Not yet.
+const GROUPS: bool = false;

@@ -62,3 +62,6 @@ mod unsubscribing;
 mod wills;
 
 use keeper::Keeper as Holder;
+
+/// Not yet.
+const GROUPS: bool = false;

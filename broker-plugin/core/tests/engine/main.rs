@@ -10,6 +10,7 @@ mod access;
 mod common;
 mod delivery;
 mod expiry;
+mod full;
 mod groups;
 mod holder;
 mod identifiers;
@@ -17,8 +18,15 @@ mod late;
 mod limits;
 mod opening;
 mod order;
+mod overtaken;
 mod paging;
 mod random;
 mod takeover;
 
 use broker_core::holder::Holder;
+
+/// Share groups are served.
+const GROUPS: bool = true;
+
+/// What is queued keeps the options of when it was published, and outlives its subscription.
+const QUEUE_IS_FIXED: bool = true;

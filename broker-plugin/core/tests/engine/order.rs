@@ -30,13 +30,13 @@ fn all_of(broker: &mut Broker, client: Client, topic: &str) -> Vec<String> {
     }
 }
 
-fn retain(broker: &mut Broker, publish: Publish) {
+pub(crate) fn retain(broker: &mut Broker, publish: Publish) {
     let alice = broker.connect(Version::V5, "alice");
     broker.send(alice, &FromClient::Publish(Publish { retain: true, ..publish }));
 }
 
 /// A client that takes one message at a time, of a session that lasts so many seconds.
-fn slow(broker: &mut Broker, session_expiry_s: u32) -> Client {
+pub(crate) fn slow(broker: &mut Broker, session_expiry_s: u32) -> Client {
     let bob = Connect::new(Version::V5, text("bob"));
     broker.connect_with(Connect { receive_maximum: 1, session_expiry_s, ..bob }).0
 }
@@ -70,28 +70,6 @@ fn retained_messages_of_qos_0_that_wait_are_not_overtaken() {
         broker.set_reading(bob, true);
         let found = all_of(&mut broker, bob, "t/100");
         assert!(found.is_sorted_by_key(|payload| payload == "new"), "{session_expiry_s} {found:?}");
-    }
-}
-
-#[test]
-fn retained_message_that_comes_too_late_is_dropped() {
-    for session_expiry_s in [0, 60] {
-        for (old, new) in [
-            (publish("t", "old"), publish("t", "new")),
-            (publish_1(1, "t", "old"), publish_1(1, "t", "new")),
-        ] {
-            let mut broker = Broker::new();
-            retain(&mut broker, old);
-            retain(&mut broker, publish("other", "other"));
-            let bob = slow(&mut broker, session_expiry_s);
-            broker.delay_answers();
-            broker.send(bob, &subscribe(1, "#", Qos::AtLeastOnce));
-            retain(&mut broker, new);
-            broker.take_answers();
-            let received = publishes(&broker.received(bob));
-            let payloads: Vec<_> = received.iter().map(|publish| &publish.payload[..]).collect();
-            assert_eq!(payloads, [&b"new"[..], b"other"], "{session_expiry_s}");
-        }
     }
 }
 

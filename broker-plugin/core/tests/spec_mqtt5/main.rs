@@ -39,3 +39,6 @@ mod unsubscribing;
 mod wills;
 
 use broker_core::holder::Holder;
+
+/// Share groups are served.
+const GROUPS: bool = true;

@@ -108,7 +108,7 @@ impl ClusterState {
                 upto: record.acked_upto,
                 above: record.acked_above.into_iter().collect(),
             },
-            sent_before: record.sent_before,
+            sent_upto: record.sent_upto,
             is_behind: record.is_behind,
             records: BTreeMap::new(),
             received: record.received,

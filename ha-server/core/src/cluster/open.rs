@@ -4,8 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use ha_types::session::{
-    CloseCause, Lifetime, Offset, Open, PageEnd, Progress, Record, RecordStage, RefuseReason,
-    SessionEpoch, SessionKey, Start,
+    CloseCause, Lifetime, Offset, Open, PageEnd, Progress, Queued, Record, RecordStage,
+    RefuseReason, SessionEpoch, SessionKey, Start,
 };
 use ha_types::{BrokerEpoch, Qos, SessionId};
 
@@ -13,6 +13,9 @@ use super::ClusterState;
 use super::outcome::{Opened, Outcome, Owner};
 use super::record::Key;
 use super::session::{Acked, Durability, Exchange, Session};
+
+/// More cannot be in flight.
+const PACKET_IDS_MAX: usize = 65_535;
 
 impl ClusterState {
     /// The newest connection of a client identifier gets it [MQTT-3.1.4-3], wherever the older is.
@@ -76,7 +79,7 @@ impl ClusterState {
             receive_maximum: 1,
             subscriptions: Vec::new(),
             acked: Acked { upto: self.messages.next(), above: BTreeSet::new() },
-            sent_before: 0,
+            sent_upto: Offset::default(),
             is_behind: false,
             records: BTreeMap::new(),
             received: 0,
@@ -121,31 +124,26 @@ impl ClusterState {
         }
     }
 
-    /// What an earlier owner may have sent, first exchanges at PUBREL in the order of their PUBRECs
+    /// What earlier owners may have sent, first exchanges at PUBREL in the order of their PUBRECs
     /// [MQTT-4.6.0-4], then the others in their own; and where the rest begins.
     fn left_behind(&self, session: &Session) -> (Vec<Record>, PageEnd) {
-        let (mut received, mut sent) = (Vec::new(), Vec::new());
-        for (&packet_id, exchange) in &session.records {
-            match exchange {
-                Exchange::Received(at) => received.push((*at, packet_id)),
-                Exchange::Sent(offset, kept) => sent.push(kept.queued(*offset, Some(packet_id))),
-            }
-        }
-        let mut begins_after = None;
-        let room = usize::from(session.receive_maximum).saturating_sub(session.records.len());
-        // An engine sends in order, and none of QoS 2 without its record.
-        let perhaps = self
-            .queued(session, None)
-            .take_while(|queued| {
-                queued.offset.message < session.sent_before && queued.qos == Qos::AtLeastOnce
-            })
-            .take(room);
-        for queued in perhaps {
-            begins_after = Some(queued.offset);
-            sent.push(queued);
-        }
-        sent.sort_by_key(|queued| queued.offset);
+        let received = session.records.iter().filter_map(|(&packet_id, exchange)| match exchange {
+            Exchange::Received(at) => Some((*at, packet_id)),
+            Exchange::Sent(..) => None,
+        });
+        let mut received: Vec<_> = received.collect();
         received.sort_unstable();
+        let sent = self.sendable(session, PACKET_IDS_MAX, session.sent_upto);
+        let after = sent.last().map(|last| last.offset);
+        let has_more = |session| {
+            let begun = self.begun_by(Session::key(session)).unwrap_or_default();
+            let is_more = |queued: &Queued| Some(queued.offset) > after;
+            begun.iter().any(is_more) || self.queued(session, after).next().is_some()
+        };
+        let end = match has_more(session) {
+            true => PageEnd::More(after.unwrap_or_default()),
+            false => PageEnd::Live(self.last_offset(session)),
+        };
         let received = received
             .into_iter()
             .map(|(_, packet_id)| Record { packet_id, stage: RecordStage::Received });
@@ -153,11 +151,32 @@ impl ClusterState {
             packet_id: queued.offset.packet_id(),
             stage: RecordStage::Sent(queued),
         });
-        let end = match self.queued(session, begins_after).next() {
-            Some(_) => PageEnd::More(begins_after.unwrap_or_default()),
-            None => PageEnd::Live(self.last_offset(session)),
-        };
         (received.chain(sent).collect(), end)
+    }
+
+    /// The first that an engine could send, up to this offset and so many: it sends in order, and none
+    /// of QoS 2 without its record.
+    fn sendable(&self, session: &Session, room: usize, upto: Offset) -> Vec<Queued> {
+        let is_in_reach = |queued: &Queued| queued.offset <= upto;
+        let is_not_begun =
+            |queued: &Queued| queued.qos == Qos::ExactlyOnce && queued.record.is_none();
+        let mut next = self.begun_by(session.key()).unwrap_or_default();
+        next.retain(is_in_reach);
+        next.extend(self.queued(session, None).take_while(is_in_reach).take(room));
+        next.sort_by_key(|queued| queued.offset);
+        let end = next.iter().position(is_not_begun).unwrap_or(next.len());
+        next.truncate(end.min(room));
+        next
+    }
+
+    /// How far the owner may have come: never more at a time than its client takes.
+    fn sent_upto(&self, session: &Session) -> Offset {
+        let is_received = |exchange: &&Exchange| matches!(exchange, Exchange::Received(_));
+        let received = session.records.values().filter(is_received).count();
+        let room = usize::from(session.receive_maximum).saturating_sub(received);
+        let end = Offset { message: u64::MAX, private: u32::MAX };
+        let last = self.sendable(session, room, end).last().map(|last| last.offset);
+        last.unwrap_or_default().max(session.sent_upto)
     }
 
     pub(super) fn close(
@@ -183,11 +202,11 @@ impl ClusterState {
         lifetime: Option<Lifetime>,
     ) {
         self.take_progress(id, progress);
-        let sent_before = self.messages.next();
+        let sent_upto = self.sessions.get(&id).map(|session| self.sent_upto(session));
         let Some(session) = self.sessions.get_mut(&id) else { return };
         let Some(owner) = session.owner.take() else { return };
         self.by_broker.remove(&(owner.broker, id));
-        session.sent_before = sent_before;
+        session.sent_upto = sent_upto.unwrap_or_default();
         // 5.0 §3.14.2.2.2: what is ephemeral stays so.
         if let (Durability::Durable, Some(lifetime)) = (session.durability, lifetime) {
             session.lifetime = lifetime;

@@ -25,8 +25,8 @@ pub(super) struct Session {
     /// In order.
     pub(super) subscriptions: Vec<Subscribed>,
     pub(super) acked: Acked,
-    /// Messages below may have been sent by an owner that is gone.
-    pub(super) sent_before: u64,
+    /// Up to here owners that are gone may have sent.
+    pub(super) sent_upto: Offset,
     /// There is more than its owner was told of: QoS 2 deliveries begin when it asks.
     pub(super) is_behind: bool,
     /// Exchanges that began, in order of their packet identifiers.

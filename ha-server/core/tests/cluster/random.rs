@@ -320,6 +320,10 @@ fn actual(bench: &Bench, client: &str) -> (Queue, BTreeMap<u16, (String, bool)>)
             }
         }
     }
+    // Those that were not sent come later.
+    for queued in copy.begun_by(opened.session).unwrap() {
+        exchanges.insert(queued.record.unwrap().get(), (payload(&queued.message), false));
+    }
     (queued, exchanges)
 }
 

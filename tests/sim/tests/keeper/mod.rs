@@ -1,5 +1,5 @@
 //! The replicated state and its leader where a broker's holder of sessions would be, with a log that
-//! commits at once. The state is loaded from its store before each input: nothing lives elsewhere.
+//! commits at once. The state is loaded from its store now and then: nothing lives elsewhere.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
@@ -15,6 +15,9 @@ use ha_types::{
     BrokerEpoch, BrokerName, ClusterMillis, Incarnation, Message, Millis, PublishNumber, Qos,
     Subscription, Ticket,
 };
+
+/// Batches between two loads.
+const RELOADS: u64 = 7;
 
 /// See the module.
 #[derive(Debug)]
@@ -85,7 +88,9 @@ impl Keeper {
 
     pub(crate) fn step(&mut self, at: engine::Moment, input: Input, out: &mut Vec<Output>) {
         self.at = at;
-        self.state = ClusterState::load(&self.store).expect("the store has what was written");
+        if self.index.is_multiple_of(RELOADS) {
+            self.state = ClusterState::load(&self.store).expect("the store has what was written");
+        }
         let Some(input) = self.input(input, out) else { return };
         let mut inputs = VecDeque::from([input]);
         while let Some(input) = inputs.pop_front() {

@@ -70,6 +70,9 @@ impl Model {
     pub(super) fn subscribe(&mut self, at: usize, filter: &'static str, qos: usize) {
         let device = &mut self.devices[at];
         let Some(client) = device.served() else { return };
+        if !crate::QUEUE_IS_FIXED && device.subscriptions.contains_key(filter) {
+            return;
+        }
         device.subscriptions.insert(filter, QOS[qos]);
         let packet_id = device.packet_id();
         self.broker.send(client, &subscribe(packet_id, filter, QOS[qos]));
@@ -77,7 +80,7 @@ impl Model {
 
     pub(super) fn unsubscribe(&mut self, at: usize, filter: &'static str) {
         let device = &mut self.devices[at];
-        let Some(client) = device.served() else { return };
+        let Some(client) = device.served().filter(|_| crate::QUEUE_IS_FIXED) else { return };
         device.subscriptions.remove(filter);
         let packet_id = device.packet_id();
         self.broker.send(client, &unsubscribe(packet_id, filter));
