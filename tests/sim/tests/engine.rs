@@ -40,3 +40,6 @@ const GROUPS: bool = false;
 
 /// It is delivered with the options of when it is sent, if there are any.
 const QUEUE_IS_FIXED: bool = false;
+
+/// Of each random test: everything is encoded, checked and loaded again all the time.
+const CASES: u32 = 16;

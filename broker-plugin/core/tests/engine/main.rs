@@ -30,3 +30,6 @@ const GROUPS: bool = true;
 
 /// What is queued keeps the options of when it was published, and outlives its subscription.
 const QUEUE_IS_FIXED: bool = true;
+
+/// Of each random test.
+const CASES: u32 = 200;

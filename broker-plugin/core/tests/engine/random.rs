@@ -92,7 +92,7 @@ fn run(mut model: Model, steps: &[Step]) {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(200))]
+    #![proptest_config(ProptestConfig::with_cases(crate::CASES))]
 
     #[test]
     fn clients_get_what_they_were_promised(steps in prop::collection::vec(step(), 0..400)) {
