@@ -1,6 +1,7 @@
 //! Nodes in one process, and a network between them that can be cut.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -197,10 +198,15 @@ pub(crate) fn member(id: u64) -> Member {
 impl Cluster {
     /// Nodes 1 to `size`, none of them running.
     pub(crate) fn of(size: u64) -> Self {
+        Self::of_in(size, std::env::temp_dir())
+    }
+
+    /// The same, with their files in `dir` while the cluster lives.
+    pub(crate) fn of_in(size: u64, dir: impl AsRef<Path>) -> Self {
         Self {
             network: Arc::default(),
             running: BTreeMap::new(),
-            dirs: TempDir::new().unwrap(),
+            dirs: TempDir::new_in(dir).unwrap(),
             limits: Limits::default(),
             durability: Durability::Fsync,
             failover: Failover::Normal,
@@ -246,9 +252,14 @@ impl Cluster {
         self.try_run(self.config(id)).await.unwrap();
     }
 
-    pub(crate) async fn kill(&mut self, id: NodeId) {
+    /// Takes a node off the network, to be killed.
+    pub(crate) fn take(&mut self, id: NodeId) -> Running {
         self.network.inboxes.lock().unwrap().remove(&id);
-        self.running.remove(&id).unwrap().kill().await;
+        self.running.remove(&id).unwrap()
+    }
+
+    pub(crate) async fn kill(&mut self, id: NodeId) {
+        self.take(id).kill().await;
     }
 
     pub(crate) fn node(&self, id: NodeId) -> &Running {
