@@ -2,21 +2,14 @@
 
 use std::collections::BTreeMap;
 use std::fs;
-use std::future::Future;
-use std::marker::PhantomData;
 use std::path::PathBuf;
-use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll, ready};
 use std::thread;
 use std::time::Duration;
 use std::{fmt, io};
 
 use bytes::Bytes;
-use openraft::errors::{
-    ClientWriteError, ForwardToLeader, InitializeError, LinearizableReadError, RaftError,
-};
-use openraft::raft::ClientWriteResult;
+use openraft::errors::{ForwardToLeader, InitializeError, LinearizableReadError, RaftError};
 use openraft::{Raft, ReadPolicy};
 use tokio::runtime::Runtime;
 use tokio::sync::{Mutex, Semaphore, oneshot, watch};
@@ -27,6 +20,7 @@ use crate::identity;
 use crate::log::Log;
 use crate::machine::Machine;
 use crate::peers::{NodeId, Peers};
+use crate::pending::Pending;
 use crate::purge::Purge;
 use crate::raft::applier::Applier;
 use crate::raft::log_store::LogStore;
@@ -198,7 +192,7 @@ impl<M: Machine> Node<M> {
         let waiting = Waiting { told, _room: room };
         let sent = self.node.raft.client_write_ff(Command(command), Some(waiting)).await;
         sent.map_err(|_| ProposeError::Stopped)?;
-        Ok(Pending { answer, outcome: PhantomData })
+        Ok(Pending::new(answer))
     }
 
     /// Reads the state as it is on this node, under the lock that applying takes too: be short.
@@ -310,43 +304,4 @@ fn directories(config: &Config) -> Result<[PathBuf; 3], StartError> {
 
 pub(crate) fn leader(forward: &ForwardToLeader<Types>) -> Option<NodeId> {
     forward.leader_id.map(NodeId)
-}
-
-/// A command that is on its way. Dropping it does not take the command back.
-#[must_use = "the outcome comes to whoever awaits this"]
-pub struct Pending<M: Machine> {
-    answer: oneshot::Receiver<ClientWriteResult<Types>>,
-    outcome: PhantomData<fn() -> M::Outcome>,
-}
-
-impl<M: Machine> fmt::Debug for Pending<M> {
-    fn fmt(&self, to: &mut fmt::Formatter<'_>) -> fmt::Result {
-        to.debug_struct("Pending").finish_non_exhaustive()
-    }
-}
-
-impl<M: Machine> Future for Pending<M> {
-    type Output = Result<(u64, M::Outcome), ProposeError>;
-
-    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
-        let answer = ready!(Pin::new(&mut self.answer).poll(context));
-        Poll::Ready(match answer {
-            Ok(Ok(written)) => {
-                let outcome = written.data.0.and_then(|outcome| outcome.downcast().ok());
-                let outcome = outcome.expect("a command is answered with the machine's outcome");
-                Ok((written.log_id.index(), *outcome))
-            }
-            Ok(Err(ClientWriteError::ForwardToLeader(forward))) => {
-                Err(ProposeError::NotLeader { leader: leader(&forward) })
-            }
-            Ok(Err(ClientWriteError::LogEntryDiscarded(forward))) => {
-                Err(ProposeError::Unknown { leader: leader(&forward) })
-            }
-            Ok(Err(
-                ClientWriteError::ChangeMembershipError(_)
-                | ClientWriteError::PreconditionFailed(_),
-            ))
-            | Err(_) => Err(ProposeError::Stopped),
-        })
-    }
 }

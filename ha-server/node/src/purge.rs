@@ -1,9 +1,10 @@
 //! Shortens the log: what is in the store may go, except what followers may still need.
 
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use openraft::Raft;
+use openraft::metrics::WaitError;
 use tokio::sync::watch;
 
 use crate::config::Limits;
@@ -13,6 +14,9 @@ use crate::raft::applier::Applier;
 use crate::raft::types::Types;
 use crate::replica::Stored;
 use crate::status::Status;
+
+/// Until Raft must have heard how far the store is.
+const SNAPSHOT_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// Runs on every node.
 pub(crate) struct Purge<M: Machine> {
@@ -51,12 +55,17 @@ impl<M: Machine> Purge<M> {
     /// Raft forgets only what a snapshot holds, so it must hear first how far the store is.
     async fn shorten(&self, upto: u64) -> Option<()> {
         self.raft.trigger().snapshot().await.ok()?;
-        let waiting = self.raft.wait(None);
+        let waiting = self.raft.wait(Some(SNAPSHOT_TIMEOUT));
         let built = waiting.metrics(
             |metrics| metrics.snapshot.is_some_and(|at| at.index() >= upto),
             "the store is known as the snapshot",
         );
-        built.await.ok()?;
+        match built.await {
+            Ok(_) => (),
+            // The next save tries again.
+            Err(WaitError::Timeout(..)) => return Some(()),
+            Err(WaitError::ShuttingDown) => return None,
+        }
         self.raft.trigger().purge_log(upto).await.ok()
     }
 }

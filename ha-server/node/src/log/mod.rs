@@ -4,21 +4,22 @@
 //! it is appended. What is damaged is found before the log is opened ([`scan`]). Nothing here knows
 //! Raft: positions only grow, and who may truncate is decided above.
 
+mod flush;
 mod marks;
 mod record;
 mod scan;
 
 use std::io;
-use std::mem;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, MutexGuard, Weak};
+use std::sync::{Arc, Mutex, MutexGuard};
 use std::thread;
 use std::time::Duration;
 
 use raft_log::api::raft_log_writer::RaftLogWriter;
-use raft_log::{Callback, RaftLog, Types, chunked_wal};
+use raft_log::{RaftLog, Types, chunked_wal};
 
+use flush::Flushed;
 pub(crate) use marks::Marks;
 pub(crate) use record::{Payload, Position, Vote};
 
@@ -107,12 +108,20 @@ pub(crate) struct LogState {
 impl Log {
     /// Opens the log in `dir`, which exists. Cuts a torn end.
     pub(crate) fn open(dir: &Path, durability: Durability) -> Result<Self, LogError> {
+        Self::open_in_files_of(CHUNK_BYTES_MAX, dir, durability)
+    }
+
+    fn open_in_files_of(
+        chunk_bytes: usize,
+        dir: &Path,
+        durability: Durability,
+    ) -> Result<Self, LogError> {
         let marks = scan::check(dir)?;
         let mut config = raft_log::Config::new(dir.display());
         config.wal = chunked_wal::Config {
             dir: dir.display().to_string(),
             read_buffer_size: Some(READ_BUFFER_BYTES),
-            chunk_max_size: Some(CHUNK_BYTES_MAX),
+            chunk_max_size: Some(chunk_bytes),
             truncate_incomplete_record: Some(false),
             // This log groups by itself; waiting for more would only delay.
             flush_batch_wait: Some(Duration::ZERO),
@@ -269,56 +278,6 @@ impl Inner {
             return Err(LogError::Damaged { file: dir.to_owned(), offset: 0, reason });
         }
         Ok(())
-    }
-
-    fn start_flush(&mut self, log: Weak<Mutex<Self>>) -> io::Result<()> {
-        let sync = mem::take(&mut self.sync) || self.durability == Durability::Fsync;
-        let flushed = Flushed { waiting: mem::take(&mut self.waiting), log };
-        self.flushing = true;
-        self.wal.flush(sync, Some(flushed))
-    }
-}
-
-/// Runs on the thread of the log library when a flush has ended.
-pub(crate) struct Flushed {
-    waiting: Vec<Done>,
-    log: Weak<Mutex<Inner>>,
-}
-
-impl Flushed {
-    fn tell(&mut self, result: &io::Result<()>) {
-        for done in self.waiting.drain(..) {
-            done(match result {
-                Ok(()) => Ok(()),
-                Err(error) => Err(io::Error::new(error.kind(), error.to_string())),
-            });
-        }
-    }
-}
-
-impl Drop for Flushed {
-    /// A flush that is never done has failed.
-    fn drop(&mut self) {
-        self.tell(&Err(io::Error::other("the log is closed")));
-    }
-}
-
-impl Callback for Flushed {
-    fn send(mut self, result: io::Result<()>) {
-        self.tell(&result);
-        let Some(log) = self.log.upgrade() else { return };
-        {
-            let mut inner = log.lock().expect("no holder of the log panics");
-            inner.flushing = false;
-            if !inner.waiting.is_empty() || inner.sync {
-                // When this fails the library's thread has failed, and each later append says so.
-                let _ = inner.start_flush(Arc::downgrade(&log));
-            }
-        }
-        // The last handle closes the files by joining this very thread.
-        if let Some(last) = Arc::into_inner(log) {
-            thread::spawn(move || drop(last));
-        }
     }
 }
 

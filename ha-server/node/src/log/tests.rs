@@ -33,8 +33,8 @@ fn log_with(entries: Range<u64>) -> TempDir {
 }
 
 fn only_file(dir: &TempDir) -> PathBuf {
-    let files = fs::read_dir(dir.path()).unwrap().map(|entry| entry.unwrap().path());
-    files.filter(|path| path.extension().is_some_and(|end| end == "wal")).last().unwrap()
+    let [only] = &files(dir)[..] else { panic!("more than one file") };
+    only.clone()
 }
 
 fn damage_of(dir: &TempDir) -> (PathBuf, u64) {
@@ -159,4 +159,75 @@ fn read_is_bounded_in_bytes_and_gives_at_least_one() {
     let log = open(&dir).unwrap();
     assert_eq!(log.read(3..10, 1).unwrap(), [command(3)]);
     assert_eq!(log.read(3..10, 2 * "command 3".len()).unwrap().len(), 2);
+}
+
+fn in_small_files(dir: &TempDir) -> Result<Log, LogError> {
+    Log::open_in_files_of(300, dir.path(), Durability::Fsync)
+}
+
+fn files(dir: &TempDir) -> Vec<PathBuf> {
+    let files = fs::read_dir(dir.path()).unwrap().map(|entry| entry.unwrap().path());
+    let mut files: Vec<_> =
+        files.filter(|path| path.extension().is_some_and(|end| end == "wal")).collect();
+    files.sort();
+    files
+}
+
+fn log_in_many_files() -> (TempDir, Vec<PathBuf>) {
+    let dir = TempDir::new().unwrap();
+    append(&in_small_files(&dir).unwrap(), 0..40);
+    let files = files(&dir);
+    assert!(files.len() > 4, "{files:?}");
+    (dir, files)
+}
+
+#[test]
+fn log_in_many_files_reads_as_one_and_loses_those_that_are_purged() {
+    let (dir, before) = log_in_many_files();
+    let log = in_small_files(&dir).unwrap();
+    assert_eq!(log.read(0..40, usize::MAX).unwrap(), (0..40).map(command).collect::<Vec<_>>());
+    log.purge(at(30)).unwrap();
+    drop(log);
+    assert!(files(&dir).len() < before.len());
+    let log = in_small_files(&dir).unwrap();
+    assert_eq!(log.read(0..40, usize::MAX).unwrap(), (31..40).map(command).collect::<Vec<_>>());
+}
+
+#[test]
+fn file_that_ends_early_and_is_not_the_last_is_damage() {
+    let (dir, files) = log_in_many_files();
+    let bytes = fs::read(&files[2]).unwrap();
+    fs::write(&files[2], &bytes[..bytes.len() - 1]).unwrap();
+    assert_eq!(damage_of(&dir).0, files[2]);
+}
+
+#[test]
+fn file_that_is_missing_is_damage() {
+    for missing in [0, 2] {
+        let (dir, files) = log_in_many_files();
+        fs::remove_file(&files[missing]).unwrap();
+        let found = damage_of(&dir).0;
+        assert!(found == files[missing + 1] || found == dir.path(), "{}", found.display());
+    }
+}
+
+#[test]
+fn file_that_was_begun_and_not_written_is_removed() {
+    for content in [&[][..], &[0; 100], &[0, 0, 0]] {
+        let (dir, files) = log_in_many_files();
+        let last = files.last().unwrap();
+        let end = start_of(last) + fs::read(last).unwrap().len() as u64;
+        fs::write(dir.path().join(name_from(end)), content).unwrap();
+        let log = in_small_files(&dir).unwrap();
+        assert_eq!(log.state().last, Some(at(39)));
+    }
+}
+
+fn start_of(file: &Path) -> u64 {
+    let name = file.file_name().unwrap().to_string_lossy().into_owned();
+    chunked_wal::Config::parse_chunk_file_name(&name).unwrap()
+}
+
+fn name_from(start: u64) -> String {
+    chunked_wal::Config::chunk_file_name(raft_log::ChunkId(start))
 }

@@ -49,7 +49,7 @@ fn failed(error: StoreError) -> io::Error {
 }
 
 fn snapshot(image: Image) -> io::Result<RaftSnapshot> {
-    let last = image.applied.last.map(wire::take_log_id);
+    let last = wire::take_log_id(image.applied.last).map_err(io::Error::other)?;
     let membership = wire::take_stored_membership(image.applied.membership.clone());
     let last_membership = membership.map_err(io::Error::other)?;
     let meta = SnapshotMeta { last_log_id: last, last_membership };

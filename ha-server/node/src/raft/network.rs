@@ -101,7 +101,8 @@ impl<P: Peers> Client<P> {
             return Err(unreachable("not the response to a vote"));
         };
         let vote = wire::take_vote(result.vote).map_err(unreachable)?;
-        Ok(VoteResponse::new(vote, result.last.map(wire::take_log_id), result.granted))
+        let last = wire::take_log_id(result.last).map_err(unreachable)?;
+        Ok(VoteResponse::new(vote, last, result.granted))
     }
 
     async fn send_part(
@@ -185,7 +186,7 @@ fn take_append(result: proto::AppendResult) -> Result<AppendEntriesResponse<Type
     Ok(match result.outcome() {
         Outcome::Success => AppendEntriesResponse::Success,
         Outcome::Partial => {
-            AppendEntriesResponse::PartialSuccess(result.matching.map(wire::take_log_id))
+            AppendEntriesResponse::PartialSuccess(wire::take_log_id(result.matching)?)
         }
         Outcome::Conflict => AppendEntriesResponse::Conflict,
         Outcome::HigherVote => AppendEntriesResponse::HigherVote(wire::take_vote(result.vote)?),
@@ -260,8 +261,8 @@ impl<P: Peers> RaftNetworkV2<Types> for Client<P> {
             return Ok(Err(TransferLeaderError::VoteChanged { expected, actual }));
         }
         if result.behind {
-            let (expected, actual) =
-                (rpc.last_log_id().copied(), result.flushed.map(wire::take_log_id));
+            let expected = rpc.last_log_id().copied();
+            let actual = wire::take_log_id(result.flushed).map_err(unreachable)?;
             return Ok(Err(TransferLeaderError::LogNotFlushed { expected, actual }));
         }
         Ok(Ok(()))

@@ -90,9 +90,9 @@ impl<M: Machine> Server<M> {
         let entries: Result<_, _> = append.entries.into_iter().map(wire::take_entry).collect();
         let rpc = AppendEntriesRequest {
             vote: wire::take_vote(append.vote)?,
-            prev_log_id: append.previous.map(wire::take_log_id),
+            prev_log_id: wire::take_log_id(append.previous)?,
             entries: entries?,
-            leader_commit: append.committed.map(wire::take_log_id),
+            leader_commit: wire::take_log_id(append.committed)?,
         };
         if !is_consecutive(&rpc) {
             return Err(Refused("the entries of an append are not consecutive".to_owned()));
@@ -102,7 +102,7 @@ impl<M: Machine> Server<M> {
 
     async fn take_over(&self, transfer: proto::Transfer) -> Result<response::Body, Refused> {
         let leader = wire::take_vote(transfer.leader)?;
-        let last = transfer.last.map(wire::take_log_id);
+        let last = wire::take_log_id(transfer.last)?;
         let rpc = TransferLeaderRequest::new(leader, transfer.to, last);
         let result = match self.raft.handle_transfer_leader(rpc).await? {
             Ok(()) => proto::TransferResult::default(),
@@ -145,7 +145,7 @@ impl<M: Machine> Server<M> {
             return Ok(restart);
         }
         let meta = SnapshotMeta {
-            last_log_id: end.last.map(wire::take_log_id),
+            last_log_id: wire::take_log_id(end.last)?,
             last_membership: wire::take_stored_membership(end.membership)?,
         };
         let snapshot = Snapshot { meta, snapshot: SnapshotData::Received(incoming.received) };
@@ -192,7 +192,7 @@ fn is_consecutive(rpc: &AppendEntriesRequest<Types>) -> bool {
 
 fn take_ballot(ballot: proto::Ballot) -> Result<VoteRequest<Types>, Malformed> {
     let vote = wire::take_vote(ballot.vote)?;
-    let mut request = VoteRequest::new(vote, ballot.last.map(wire::take_log_id));
+    let mut request = VoteRequest::new(vote, wire::take_log_id(ballot.last)?);
     request.leadership_transfer = ballot.transfer;
     Ok(request)
 }

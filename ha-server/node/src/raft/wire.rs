@@ -25,8 +25,16 @@ pub(crate) fn put_log_id(id: &LogId) -> proto::LogId {
     proto::LogId { term: id.committed_leader_id().term, index: id.index() }
 }
 
-pub(crate) fn take_log_id(id: proto::LogId) -> LogId {
-    log_id(log::Position { term: id.term, index: id.index })
+/// No log and no election gets so far; what is beyond could overflow.
+const NUMBER_MAX: u64 = 1 << 62;
+
+pub(crate) fn take_log_id(id: Option<proto::LogId>) -> Result<Option<LogId>, Malformed> {
+    match id {
+        Some(id) if id.term > NUMBER_MAX || id.index > NUMBER_MAX => {
+            Err(Malformed("a position that no log reaches"))
+        }
+        id => Ok(id.map(|id| log_id(log::Position { term: id.term, index: id.index }))),
+    }
 }
 
 pub(crate) fn vote_of(vote: log::Vote) -> Vote {
@@ -46,6 +54,9 @@ pub(crate) fn put_vote(vote: &Vote) -> proto::Vote {
 
 pub(crate) fn take_vote(vote: Option<proto::Vote>) -> Result<Vote, Malformed> {
     let proto::Vote { term, node, committed } = vote.ok_or(Malformed("a vote is missing"))?;
+    if term > NUMBER_MAX {
+        return Err(Malformed("a term that no election reaches"));
+    }
     Ok(vote_of(log::Vote { term, node, committed }))
 }
 
@@ -84,7 +95,7 @@ pub(crate) fn take_stored_membership(
 ) -> Result<StoredMembership, Malformed> {
     let message = message.unwrap_or_default();
     let membership = take_membership(message.membership.unwrap_or_default())?;
-    Ok(StoredMembership::new(message.at.map(take_log_id), membership))
+    Ok(StoredMembership::new(take_log_id(message.at)?, membership))
 }
 
 pub(crate) fn put_entry(entry: Entry) -> proto::Entry {
@@ -99,7 +110,7 @@ pub(crate) fn put_entry(entry: Entry) -> proto::Entry {
 }
 
 pub(crate) fn take_entry(message: proto::Entry) -> Result<Entry, Malformed> {
-    let id = message.id.ok_or(Malformed("an entry has no position"))?;
+    let log_id = take_log_id(message.id)?.ok_or(Malformed("an entry has no position"))?;
     let payload: Payload = match message.payload {
         None => EntryPayload::Blank,
         Some(proto::entry::Payload::Command(bytes)) => EntryPayload::Normal(Command(bytes)),
@@ -107,5 +118,55 @@ pub(crate) fn take_entry(message: proto::Entry) -> Result<Entry, Malformed> {
             EntryPayload::Membership(take_membership(membership)?)
         }
     };
-    Ok(Entry { log_id: take_log_id(id), payload })
+    Ok(Entry { log_id, payload })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn membership() -> Membership {
+        let node = |address: &str| BasicNode { addr: address.to_owned() };
+        let nodes: std::collections::BTreeMap<_, _> =
+            [(1, node("a:1")), (2, node("b:2")), (3, node("c:3"))].into();
+        Membership::new(vec![[1].into(), [1, 2].into()], nodes).unwrap()
+    }
+
+    #[test]
+    fn entries_survive_the_wire() {
+        let log_id = log_id(log::Position { term: 3, index: 9 });
+        let command = EntryPayload::Normal(Command(bytes::Bytes::from_static(b"abc")));
+        for payload in [EntryPayload::Blank, command, EntryPayload::Membership(membership())] {
+            let entry = Entry { log_id, payload };
+            assert_eq!(take_entry(put_entry(entry.clone())).unwrap(), entry);
+        }
+    }
+
+    #[test]
+    fn votes_and_memberships_survive_the_wire() {
+        let vote = vote_of(log::Vote { term: 4, node: 2, committed: true });
+        assert_eq!(take_vote(Some(put_vote(&vote))), Ok(vote));
+        let at = Some(log_id(log::Position { term: 1, index: 2 }));
+        for membership in [membership(), Membership::default()] {
+            let stored = StoredMembership::new(at, membership);
+            assert_eq!(take_stored_membership(Some(put_stored_membership(&stored))), Ok(stored));
+        }
+    }
+
+    #[test]
+    fn numbers_that_could_overflow_are_refused() {
+        let id = |term, index| take_log_id(Some(proto::LogId { term, index }));
+        assert!(id(NUMBER_MAX, NUMBER_MAX).is_ok());
+        assert!(id(NUMBER_MAX + 1, 0).is_err());
+        assert!(id(0, u64::MAX).is_err());
+        let vote = proto::Vote { term: u64::MAX, ..proto::Vote::default() };
+        assert!(take_vote(Some(vote)).is_err());
+    }
+
+    #[test]
+    fn voter_without_an_address_is_refused() {
+        let voters = proto::Voters { ids: vec![1] };
+        let message = proto::Membership { configs: vec![voters], members: Vec::new() };
+        assert!(take_membership(message).is_err());
+    }
 }
