@@ -2,7 +2,8 @@
 //!
 //! `distributor.proto` specifies it. Here: the generated code ([`v1`]), the conversion between it
 //! and the values of [`ha_types::link`] ([`convert`]), and the cutting of items into bounded frames
-//! and back ([`frames`]). Nothing here decides; nothing here does I/O.
+//! and back ([`frames`]). `raft.proto` ([`raft`]) is what ha-servers say to each other; `ha-node`
+//! converts it. Nothing here decides; nothing here does I/O.
 
 mod convert;
 pub mod frames;
@@ -14,4 +15,10 @@ pub use convert::ProtocolError;
 #[expect(clippy::allow_attributes, clippy::too_many_lines, reason = "generated code")]
 pub mod v1 {
     tonic::include_proto!("ha.v1");
+}
+
+/// Generated from `raft.proto`, package `ha.raft.v1`.
+#[expect(missing_docs, reason = "the .proto file documents it")]
+pub mod raft {
+    tonic::include_proto!("ha.raft.v1");
 }

@@ -13,6 +13,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("ha-shell", &[]),
     ("ha-proto", &["ha-types"]),
     ("ha-core", &["ha-types"]),
+    ("ha-node", &["ha-types", "ha-proto"]),
     ("broker-core", &["ha-types"]),
     ("rumqttd-host", &["ha-types", "broker-core"]),
     ("broker-listen", &[]),

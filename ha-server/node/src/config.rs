@@ -1,0 +1,110 @@
+//! What a node must be told.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use crate::peers::{Member, NodeId};
+
+/// Everything that a node must be told before it starts.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// Name of the cluster. A directory or a request of another cluster is refused.
+    pub cluster: String,
+    /// Replication group; one until there are several: 0.
+    pub group: u32,
+    /// This node.
+    pub node: NodeId,
+    /// All first members, this node among them, the same on each; used only on an empty directory.
+    /// Empty: wait until the leader adds this node.
+    pub members: Vec<Member>,
+    /// Where log and store lie. Made when it is missing. Nobody else may write there.
+    pub directory: PathBuf,
+    /// How fast a lost leader is noticed.
+    pub failover: Failover,
+    /// What an acknowledgement means.
+    pub durability: Durability,
+    /// Sizes and times.
+    pub limits: Limits,
+}
+
+/// How fast a lost leader is noticed. The same on all nodes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Failover {
+    /// Heartbeat every 50 ms, election after 150 to 300 ms.
+    #[default]
+    Normal,
+    /// Heartbeat every 30 ms, election after 100 to 200 ms. For one rack of machines that are not
+    /// short of processors.
+    Fast,
+    /// Heartbeat every 300 ms, election after 1.5 to 3 s. For nodes far apart.
+    Wan,
+}
+
+/// Milliseconds of Raft.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Timers {
+    pub(crate) heartbeat_ms: u64,
+    pub(crate) election_ms_min: u64,
+    pub(crate) election_ms_max: u64,
+}
+
+impl Failover {
+    pub(crate) fn timers(self) -> Timers {
+        let (heartbeat_ms, election_ms_min, election_ms_max) = match self {
+            Self::Normal => (50, 150, 300),
+            Self::Fast => (30, 100, 200),
+            Self::Wan => (300, 1_500, 3_000),
+        };
+        Timers { heartbeat_ms, election_ms_min, election_ms_max }
+    }
+}
+
+/// What an acknowledgement means.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Durability {
+    /// A majority has it on disk.
+    #[default]
+    Fsync,
+    /// A majority has handed it to its system: it survives the death of processes, and the power
+    /// loss of machines only while a majority keeps running.
+    Memory,
+}
+
+/// Sizes in bytes and times. What happens at a maximum is said at each.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Limits {
+    /// Largest command. A larger one is refused. At most 32 MiB.
+    pub command_bytes_max: usize,
+    /// Commands proposed and not yet answered. Further proposals wait.
+    pub in_flight_bytes_max: usize,
+    /// Entries in one request to a follower, and at least one entry.
+    pub append_bytes_max: usize,
+    /// The store gets what changed after this time,
+    pub save_every: Duration,
+    /// or when so many bytes of commands have been applied.
+    pub save_bytes: u64,
+    /// The log is shortened after this time,
+    pub purge_every: Duration,
+    /// or when so many bytes of commands have been stored.
+    pub purge_bytes: u64,
+    /// What the log keeps for followers that are behind. One that needs more gets a snapshot.
+    pub keep_bytes: u64,
+}
+
+/// No command may be larger, so that one request always carries it.
+pub(crate) const COMMAND_BYTES_CEILING: usize = 32 << 20;
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            command_bytes_max: 4 << 20,
+            in_flight_bytes_max: 64 << 20,
+            append_bytes_max: 1 << 20,
+            save_every: Duration::from_millis(200),
+            save_bytes: 8 << 20,
+            purge_every: Duration::from_secs(60),
+            purge_bytes: 64 << 20,
+            keep_bytes: 64 << 20,
+        }
+    }
+}

@@ -1,0 +1,137 @@
+//! What can go wrong, and what the caller can do about it.
+
+use std::io;
+use std::path::PathBuf;
+
+use crate::log::LogError;
+use crate::machine::CorruptRecord;
+use crate::peers::NodeId;
+
+/// Why a node does not start. None of these heals by itself.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// The configuration contradicts itself.
+    #[error("{0}")]
+    Config(String),
+    /// The directory belongs to another cluster, group or node.
+    #[error("{} belongs to somebody else: found {found:?}, expected {expected:?}", path.display())]
+    Foreign {
+        /// The directory.
+        path: PathBuf,
+        /// What it says.
+        found: String,
+        /// What it should say.
+        expected: String,
+    },
+    /// The log cannot be used.
+    #[error("log")]
+    Log(#[from] LogError),
+    /// The store cannot be used.
+    #[error("store")]
+    Store(#[from] StoreError),
+    /// The disk refused.
+    #[error("{}", path.display())]
+    Io {
+        /// The file or directory in question.
+        path: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// Raft refused what it found in log and store.
+    #[error("{0}")]
+    Raft(String),
+}
+
+/// Why the store cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum StoreError {
+    /// The database refused.
+    #[error("the database in {}: {reason}", path.display())]
+    Database {
+        /// Its directory.
+        path: PathBuf,
+        /// What it said.
+        reason: String,
+    },
+    /// A record of the state cannot be read.
+    #[error(transparent)]
+    Record(#[from] CorruptRecord),
+    /// A snapshot from another node cannot be read.
+    #[error("read a snapshot")]
+    Snapshot(#[source] io::Error),
+}
+
+/// Why a command is not answered with its outcome.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum ProposeError {
+    /// Nothing was done: another node leads, or none does. The hint may be stale.
+    #[error("not the leader")]
+    NotLeader {
+        /// Who leads, as far as this node knows.
+        leader: Option<NodeId>,
+    },
+    /// This node no longer leads, and whether the command is committed is unknown: propose it again
+    /// only when applying it twice does no harm.
+    #[error("the leader changed before the outcome was known")]
+    Unknown {
+        /// Who leads, as far as this node knows.
+        leader: Option<NodeId>,
+    },
+    /// Nothing was done: the command is larger than allowed.
+    #[error("a command of {bytes} bytes, at most {bytes_max} are allowed")]
+    TooLarge {
+        /// Its size.
+        bytes: usize,
+        /// [`crate::Limits::command_bytes_max`].
+        bytes_max: usize,
+    },
+    /// The node has stopped; see [`crate::Status::fault`]. Whether the command is committed is
+    /// unknown.
+    #[error("the node has stopped")]
+    Stopped,
+}
+
+impl ProposeError {
+    /// Whether the same command may succeed later or elsewhere.
+    #[must_use]
+    pub fn is_retryable(&self) -> bool {
+        match self {
+            Self::NotLeader { .. } | Self::Unknown { .. } | Self::Stopped => true,
+            Self::TooLarge { .. } => false,
+        }
+    }
+}
+
+/// Why leadership is not confirmed.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum ConfirmError {
+    /// Another node leads, or none does.
+    #[error("not the leader")]
+    NotLeader {
+        /// Who leads, as far as this node knows.
+        leader: Option<NodeId>,
+    },
+    /// No majority answered in time. May succeed later.
+    #[error("no majority answered")]
+    NoQuorum,
+    /// The node has stopped; see [`crate::Status::fault`].
+    #[error("the node has stopped")]
+    Stopped,
+}
+
+/// Why the members were not changed.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum MembershipError {
+    /// Another node leads, or none does. Whether the change happened must be read from the leader.
+    #[error("not the leader")]
+    NotLeader {
+        /// Who leads, as far as this node knows.
+        leader: Option<NodeId>,
+    },
+    /// The change makes no sense now: another is under way, a voter is not a member, none is left.
+    #[error("{0}")]
+    Refused(String),
+    /// The node has stopped; see [`crate::Status::fault`].
+    #[error("the node has stopped")]
+    Stopped,
+}

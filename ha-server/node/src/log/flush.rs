@@ -1,0 +1,65 @@
+//! One sync for all that wait: while one is under way, appends gather for the next.
+
+use std::io;
+use std::mem;
+use std::sync::{Arc, Mutex, Weak};
+use std::thread;
+
+use raft_log::Callback;
+use raft_log::api::raft_log_writer::RaftLogWriter;
+
+use super::{Done, Inner};
+use crate::config::Durability;
+
+impl Inner {
+    /// Flushes for all that wait. To be called only when no flush is under way.
+    pub(super) fn start_flush(&mut self, log: Weak<Mutex<Self>>) -> io::Result<()> {
+        let sync = mem::take(&mut self.sync) || self.durability == Durability::Fsync;
+        let flushed = Flushed { waiting: mem::take(&mut self.waiting), log };
+        self.flushing = true;
+        self.wal.flush(sync, Some(flushed))
+    }
+}
+
+/// Runs on the thread of the log library when a flush has ended.
+pub(crate) struct Flushed {
+    waiting: Vec<Done>,
+    log: Weak<Mutex<Inner>>,
+}
+
+impl Flushed {
+    fn tell(&mut self, result: &io::Result<()>) {
+        for done in self.waiting.drain(..) {
+            done(match result {
+                Ok(()) => Ok(()),
+                Err(error) => Err(io::Error::new(error.kind(), error.to_string())),
+            });
+        }
+    }
+}
+
+impl Drop for Flushed {
+    /// A flush that is never done has failed.
+    fn drop(&mut self) {
+        self.tell(&Err(io::Error::other("the log is closed")));
+    }
+}
+
+impl Callback for Flushed {
+    fn send(mut self, result: io::Result<()>) {
+        self.tell(&result);
+        let Some(log) = self.log.upgrade() else { return };
+        {
+            let mut inner = log.lock().expect("no holder of the log panics");
+            inner.flushing = false;
+            if !inner.waiting.is_empty() || inner.sync {
+                // When this fails the library's thread has failed, and each later append says so.
+                let _ = inner.start_flush(Arc::downgrade(&log));
+            }
+        }
+        // The last handle closes the files by joining this very thread.
+        if let Some(last) = Arc::into_inner(log) {
+            thread::spawn(move || drop(last));
+        }
+    }
+}

@@ -1,0 +1,71 @@
+//! Shortens the log: what is in the store may go, except what followers may still need.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use openraft::Raft;
+use openraft::metrics::WaitError;
+use tokio::sync::watch;
+
+use crate::config::Limits;
+use crate::log::Log;
+use crate::machine::Machine;
+use crate::raft::applier::Applier;
+use crate::raft::types::Types;
+use crate::replica::Stored;
+use crate::status::Status;
+
+/// Until Raft must have heard how far the store is.
+const SNAPSHOT_TIMEOUT: Duration = Duration::from_secs(60);
+
+/// Runs on every node.
+pub(crate) struct Purge<M: Machine> {
+    pub(crate) raft: Raft<Types, Applier<M>>,
+    pub(crate) log: Log,
+    pub(crate) limits: Limits,
+    pub(crate) status: Arc<watch::Sender<Status>>,
+}
+
+impl<M: Machine> Purge<M> {
+    /// Runs until the store or Raft ends. A store that fails stops the node: its log would grow
+    /// without end.
+    pub(crate) async fn run(self, mut stored: watch::Receiver<Stored>) {
+        let (mut purged_at, mut purged_bytes) = (Instant::now(), 0);
+        while stored.changed().await.is_ok() {
+            let Stored { last, bytes, fault } = stored.borrow_and_update().clone();
+            if let Some(fault) = fault {
+                tracing::error!(fault, "the store failed; the node stops");
+                self.status.send_modify(|status| status.fault = Some(fault));
+                let _ = self.raft.shutdown().await;
+                return;
+            }
+            let due = bytes - purged_bytes >= self.limits.purge_bytes
+                || purged_at.elapsed() >= self.limits.purge_every;
+            let Some(last) = last.filter(|_| due) else { continue };
+            (purged_at, purged_bytes) = (Instant::now(), bytes);
+            let Some(upto) = self.log.purgeable(self.limits.keep_bytes, last.index) else {
+                continue;
+            };
+            if self.shorten(upto).await.is_none() {
+                return;
+            }
+        }
+    }
+
+    /// Raft forgets only what a snapshot holds, so it must hear first how far the store is.
+    async fn shorten(&self, upto: u64) -> Option<()> {
+        self.raft.trigger().snapshot().await.ok()?;
+        let waiting = self.raft.wait(Some(SNAPSHOT_TIMEOUT));
+        let built = waiting.metrics(
+            |metrics| metrics.snapshot.is_some_and(|at| at.index() >= upto),
+            "the store is known as the snapshot",
+        );
+        match built.await {
+            Ok(_) => (),
+            // The next save tries again.
+            Err(WaitError::Timeout(..)) => return Some(()),
+            Err(WaitError::ShuttingDown) => return None,
+        }
+        self.raft.trigger().purge_log(upto).await.ok()
+    }
+}

@@ -1,0 +1,166 @@
+//! The state on disk: the machine's records, and up to which entry they are complete.
+//!
+//! Written in the background, never before an acknowledgement: what is missing is in the log. A
+//! save is one batch, so records and position always agree. A snapshot from another node becomes a
+//! new generation of records beside the old one and is switched to in one batch; a crash before
+//! that leaves the old one valid.
+
+mod image;
+
+use std::path::{Path, PathBuf};
+use std::sync::{Mutex, MutexGuard};
+
+use bytes::Bytes;
+use fjall::{Database, Keyspace, KeyspaceCreateOptions, PersistMode, Readable, Snapshot};
+use ha_proto::raft::Applied;
+use prost::Message;
+
+pub(crate) use image::{Digest, read_records, stream_records};
+
+use crate::error::StoreError;
+use crate::machine::Change;
+
+/// Records are read at start and for a snapshot only, so a small cache does.
+const CACHE_BYTES: u64 = 8 << 20;
+const MEMTABLE_BYTES_MAX: u64 = 16 << 20;
+/// The least that the database allows.
+const JOURNAL_BYTES_MAX: u64 = 64 << 20;
+const APPLIED: &str = "applied";
+/// Key and value of a record.
+pub(crate) type Record = (Vec<u8>, Vec<u8>);
+
+/// The store of one node.
+pub(crate) struct Store {
+    path: PathBuf,
+    db: Database,
+    meta: Keyspace,
+    current: Mutex<Generation>,
+}
+
+struct Generation {
+    number: u64,
+    records: Keyspace,
+}
+
+/// The store as it was at one moment, however long it is read.
+pub(crate) struct Image {
+    path: PathBuf,
+    snapshot: Snapshot,
+    records: Keyspace,
+    pub(crate) applied: Applied,
+}
+
+fn refused(path: &Path) -> impl Fn(fjall::Error) -> StoreError + '_ {
+    |error| StoreError::Database { path: path.to_owned(), reason: error.to_string() }
+}
+
+fn name(generation: u64) -> String {
+    format!("records-{generation}")
+}
+
+fn options() -> KeyspaceCreateOptions {
+    KeyspaceCreateOptions::default().max_memtable_size(MEMTABLE_BYTES_MAX)
+}
+
+impl Store {
+    /// Opens or makes the store in `path`.
+    pub(crate) fn open(path: &Path) -> Result<Self, StoreError> {
+        let refused = refused(path);
+        let builder = Database::builder(path).cache_size(CACHE_BYTES).worker_threads(1);
+        let db = builder.max_journaling_size(JOURNAL_BYTES_MAX).open().map_err(&refused)?;
+        let meta = db.keyspace("meta", options).map_err(&refused)?;
+        let stored = meta.get(APPLIED).map_err(&refused)?;
+        let applied = decode(path, stored.as_deref().unwrap_or_default())?;
+        let number = applied.generation;
+        let records = db.keyspace(&name(number), options).map_err(&refused)?;
+        let current = Mutex::new(Generation { number, records });
+        let store = Self { path: path.to_owned(), db, meta, current };
+        store.remove_unfinished(number)?;
+        Ok(store)
+    }
+
+    /// Removes what a snapshot that was never finished left behind.
+    fn remove_unfinished(&self, current: u64) -> Result<(), StoreError> {
+        let current = name(current);
+        for found in self.db.list_keyspace_names() {
+            if found.starts_with("records-") && *found != *current {
+                let keyspace = self.db.keyspace(&found, options).map_err(refused(&self.path))?;
+                self.db.delete_keyspace(keyspace).map_err(refused(&self.path))?;
+            }
+        }
+        Ok(())
+    }
+
+    fn current(&self) -> MutexGuard<'_, Generation> {
+        self.current.lock().expect("no holder of the generation panics")
+    }
+
+    /// Writes changes together with the position up to which they are complete, and syncs.
+    pub(crate) fn save(&self, changes: Vec<Change>, applied: Applied) -> Result<(), StoreError> {
+        let current = self.current();
+        let applied = Applied { generation: current.number, ..applied };
+        let mut batch = self.db.batch().durability(Some(PersistMode::SyncAll));
+        for (key, value) in changes {
+            match value {
+                Some(value) => batch.insert(&current.records, key, value),
+                None => batch.remove(&current.records, key),
+            }
+        }
+        batch.insert(&self.meta, APPLIED, applied.encode_to_vec());
+        batch.commit().map_err(refused(&self.path))
+    }
+
+    /// Replaces all records by `records`, which must come in key order.
+    pub(crate) fn replace(
+        &self,
+        records: impl Iterator<Item = Result<Record, StoreError>>,
+        applied: Applied,
+    ) -> Result<(), StoreError> {
+        let refused = refused(&self.path);
+        let mut current = self.current();
+        let number = current.number + 1;
+        let new = self.db.keyspace(&name(number), options).map_err(&refused)?;
+        let mut ingestion = new.start_ingestion().map_err(&refused)?;
+        for record in records {
+            let (key, value) = record?;
+            ingestion.write(key, value).map_err(&refused)?;
+        }
+        ingestion.finish().map_err(&refused)?;
+        let applied = Applied { generation: number, ..applied };
+        let mut batch = self.db.batch().durability(Some(PersistMode::SyncAll));
+        batch.insert(&self.meta, APPLIED, applied.encode_to_vec());
+        batch.commit().map_err(&refused)?;
+        let old = std::mem::replace(&mut *current, Generation { number, records: new });
+        self.db.delete_keyspace(old.records).map_err(&refused)
+    }
+
+    /// The store as it is at this moment.
+    pub(crate) fn image(&self) -> Result<Image, StoreError> {
+        let current = self.current();
+        let snapshot = self.db.snapshot();
+        let stored = snapshot.get(&self.meta, APPLIED).map_err(refused(&self.path))?;
+        let applied = decode(&self.path, stored.as_deref().unwrap_or_default())?;
+        let (path, records) = (self.path.clone(), current.records.clone());
+        Ok(Image { path, snapshot, records, applied })
+    }
+}
+
+impl Image {
+    /// All records, in key order.
+    pub(crate) fn records(&self) -> impl Iterator<Item = Result<Record, StoreError>> + '_ {
+        self.snapshot.iter(&self.records).map(|guard| {
+            let (key, value) = guard.into_inner().map_err(refused(&self.path))?;
+            Ok((key.to_vec(), value.to_vec()))
+        })
+    }
+}
+
+fn decode(path: &Path, bytes: &[u8]) -> Result<Applied, StoreError> {
+    Applied::decode(Bytes::copy_from_slice(bytes)).map_err(|error| StoreError::Database {
+        path: path.to_owned(),
+        reason: format!("the record {APPLIED} cannot be read: {error}"),
+    })
+}
+
+#[cfg(test)]
+mod tests;
