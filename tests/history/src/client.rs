@@ -137,7 +137,10 @@ pub(crate) struct Client {
     pub(crate) seen: Seen,
     /// Only looked up: the order of the maps is never seen.
     pub(crate) lanes: HashMap<(Name, Name), Lane>,
+    /// How often messages came that came more than once, as new ones.
     pub(crate) copies: HashMap<MessageRef, u32>,
+    /// The same of what came with RETAIN.
+    pub(crate) retained_copies: HashMap<MessageRef, u32>,
     pub(crate) receipts: HashMap<Name, Vec<Receipt>>,
 }
 
@@ -154,6 +157,7 @@ impl Client {
             seen: Seen::default(),
             lanes: HashMap::new(),
             copies: HashMap::new(),
+            retained_copies: HashMap::new(),
             receipts: HashMap::new(),
         }
     }
@@ -168,13 +172,7 @@ impl Client {
     pub(crate) fn begin_session(&mut self, at: At) {
         self.session = Session::new(self.session.number + 1, at);
         self.copies.clear();
-    }
-
-    /// Counts one more message of its own, and says which it is. The first is not counted here.
-    pub(crate) fn count_copy(&mut self, message: MessageRef) -> u32 {
-        let copies = self.copies.entry(message).or_insert(1);
-        *copies = copies.saturating_add(1);
-        *copies
+        self.retained_copies.clear();
     }
 
     /// Notes that a message came that is, or was, retained.

@@ -4,5 +4,7 @@
 
 mod deliveries;
 mod loss;
+mod model;
+mod random;
 mod sessions;
 mod story;

@@ -20,23 +20,23 @@ fn connected_once() -> Story {
 
 #[test]
 fn durable_session_is_present_until_something_ends_it() {
-    connected_once().reconnects("s", 1).is_clean();
+    connected_once().reconnects("s", 1).passes();
     let story = connected_once().fault("broker A").closed("s", 1).connects("s", 2, NEW);
-    let verdict = story.is_only(Kind::SessionPresent);
+    let verdict = story.fails_with(Kind::SessionPresent);
     assert_eq!(verdict.violations[0].sentence, "s lost its session, which nothing had ended");
 }
 
 #[test]
 fn session_that_never_was_is_not_present() {
-    Story::default().connects("s", 1, PRESENT).is_only(Kind::SessionPresent);
+    Story::default().connects("s", 1, PRESENT).fails_with(Kind::SessionPresent);
 }
 
 #[test]
 fn clean_start_never_finds_a_session() {
     let story = connected_once().closed("s", 1).then("s", 2, connecting(Start::Clean, 0));
-    story.then("s", 2, connected(PRESENT)).is_only(Kind::SessionPresent);
+    story.then("s", 2, connected(PRESENT)).fails_with(Kind::SessionPresent);
     let story = connected_once().closed("s", 1).then("s", 2, connecting(Start::Clean, 0));
-    story.then("s", 2, connected(NEW)).is_clean();
+    story.then("s", 2, connected(NEW)).passes();
 }
 
 #[test]
@@ -44,9 +44,9 @@ fn connect_without_an_answer_leaves_both_possible() {
     for session in [NEW, PRESENT] {
         let story = connected_once().closed("s", 1);
         let story = story.then("s", 2, connecting(Start::Clean, NEVER_EXPIRES)).closed("s", 2);
-        story.connects("s", 3, session).is_clean();
+        story.connects("s", 3, session).passes();
         let story = Story::default().then("s", 1, connecting(Start::Resume, NEVER_EXPIRES));
-        story.closed("s", 1).connects("s", 2, session).is_clean();
+        story.closed("s", 1).connects("s", 2, session).passes();
     }
 }
 
@@ -54,7 +54,7 @@ fn connect_without_an_answer_leaves_both_possible() {
 fn unanswered_connect_that_resumes_does_not_end_the_session() {
     let story = connected_once().closed("s", 1);
     let story = story.then("s", 2, connecting(Start::Resume, NEVER_EXPIRES)).closed("s", 2);
-    story.connects("s", 3, NEW).is_only(Kind::SessionPresent);
+    story.connects("s", 3, NEW).fails_with(Kind::SessionPresent);
 }
 
 #[test]
@@ -65,31 +65,31 @@ fn session_with_a_finite_expiry_may_be_gone_unless_the_history_is_shorter() {
         let story = story.closed("s", 1).then("s", 2, connecting(Start::Resume, 60));
         story.then("s", 2, connected(NEW))
     };
-    story(60).is_clean();
-    story(59).is_only(Kind::SessionPresent);
+    story(60).passes();
+    story(59).fails_with(Kind::SessionPresent);
 }
 
 #[test]
 fn disconnect_that_ends_the_session_may_or_may_not_arrive() {
     for session in [NEW, PRESENT] {
         let story = connected_once().then("s", 1, What::Closing { expires_s: Some(0) });
-        story.closed("s", 1).connects("s", 2, session).is_clean();
+        story.closed("s", 1).connects("s", 2, session).passes();
     }
 }
 
 #[test]
 fn older_connection_that_is_answered_after_a_newer_was_accepted_is_a_violation() {
     let story = connected_once().connects("s", 2, PRESENT).publishes("s", 1, 0, "a", Q1);
-    story.acked("s", 1, 0, Q1).is_only(Kind::ConnectedTwice);
+    story.acked("s", 1, 0, Q1).fails_with(Kind::ConnectedTwice);
     let story = connected_once().connects("s", 2, PRESENT).subscribes("s", 1, "a", Q1);
-    story.is_only(Kind::ConnectedTwice);
+    story.fails_with(Kind::ConnectedTwice);
 }
 
 #[test]
 fn answer_that_was_on_its_way_when_the_newer_was_accepted_is_right() {
     let story = connected_once().publishes("s", 1, 0, "a", Q1).connects("s", 2, PRESENT);
     let retry = again(publishing(0, "a", Q1));
-    story.then("s", 2, retry).acked("s", 1, 0, Q1).is_clean();
+    story.then("s", 2, retry).acked("s", 1, 0, Q1).passes();
 }
 
 #[test]
@@ -100,18 +100,18 @@ fn of_two_that_connect_at_once_either_is_served_but_not_both() {
         let story = story.then("s", 2, resume()).then("s", 3, resume());
         story.then("s", 3, connected(PRESENT)).then("s", 2, connected(PRESENT))
     };
-    race().subscribes("s", 2, "a", Q1).is_clean();
-    race().subscribes("s", 3, "a", Q1).is_clean();
+    race().subscribes("s", 2, "a", Q1).passes();
+    race().subscribes("s", 3, "a", Q1).passes();
     let both = race().subscribes("s", 3, "a", Q1).subscribes("s", 2, "a", Q1);
-    both.is_only(Kind::ConnectedTwice);
+    both.fails_with(Kind::ConnectedTwice);
 }
 
 #[test]
 fn durable_session_gets_nothing_new_on_a_connection_that_was_replaced() {
     let story = subscribed_to_a(Q1).publishes("p", 1, 0, "a", Q1).connects("s", 2, PRESENT);
-    story.gets("s", 1, 0, "a", Q1).is_clean();
+    story.gets("s", 1, 0, "a", Q1).passes();
     let story = subscribed_to_a(Q1).connects("s", 2, PRESENT).publishes("p", 1, 0, "a", Q1);
-    story.gets("s", 1, 0, "a", Q1).is_only(Kind::ConnectedTwice);
+    story.gets("s", 1, 0, "a", Q1).fails_with(Kind::ConnectedTwice);
 }
 
 #[test]
