@@ -12,7 +12,7 @@ pub const EVENTS_MAX: u32 = u32::MAX - 1;
 /// Events in a block. Small enough that a short history is small, and blocks are never copied.
 const BLOCK: usize = 1 << 14;
 
-/// Events and the names in them: 32 bytes an event.
+/// Events and the names in them: 28 bytes an event.
 #[derive(Clone, Debug, Default)]
 pub struct History {
     names: Names,

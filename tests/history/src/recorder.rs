@@ -8,7 +8,7 @@ use crate::history::{EVENTS_MAX, History};
 /// Takes events from any thread; the order in which they come in is the order of observation. Cheap
 /// to clone: all clones record into one history.
 ///
-/// Bounded: 32 bytes for each event up to the maximum, and the distinct names. What comes when it is
+/// Bounded: 28 bytes for each event up to the maximum, and the distinct names. What comes when it is
 /// full is counted, and the verdict is not clean, because nothing can be said of what is missing.
 #[derive(Clone, Debug)]
 pub struct Recorder {
@@ -17,7 +17,7 @@ pub struct Recorder {
 }
 
 impl Recorder {
-    /// For `events_max` events at most, which take 32 bytes each. More than [`EVENTS_MAX`] is as
+    /// For `events_max` events at most, which take 28 bytes each. More than [`EVENTS_MAX`] is as
     /// much as that.
     #[must_use]
     pub fn new(events_max: u32) -> Self {

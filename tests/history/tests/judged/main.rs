@@ -6,5 +6,6 @@ mod deliveries;
 mod loss;
 mod model;
 mod random;
+mod recorded;
 mod sessions;
 mod story;

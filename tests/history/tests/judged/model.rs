@@ -11,6 +11,8 @@ use crate::story::Q0;
 
 pub(crate) const TOPICS: [&str; 3] = ["a", "a/b", "c"];
 const FILTERS: [&str; 4] = ["a", "a/#", "c", "+"];
+/// The client whose sessions end with their connections.
+pub(crate) const EPHEMERAL: usize = 3;
 const QOS: [Qos; 3] = [Qos::AtMostOnce, Qos::AtLeastOnce, Qos::ExactlyOnce];
 
 /// A published message.
@@ -129,13 +131,16 @@ impl Model {
 
     fn connect(&mut self, who: usize, start: Start) {
         let at = self.events.len();
+        let is_ephemeral = who == EPHEMERAL;
+        let (start, expires_s) =
+            if is_ephemeral { (Start::Clean, 0) } else { (start, NEVER_EXPIRES) };
         let client = &mut self.clients[who];
         let is_new = client.connection == 0 || start == Start::Clean;
         client.connection += 1;
         if is_new {
             client.session = Session { began_at: at, ..Session::default() };
         }
-        self.see(who, What::Connecting { start, expires_s: NEVER_EXPIRES });
+        self.see(who, What::Connecting { start, expires_s });
         let session = if is_new { Present::New } else { Present::Present };
         self.see(who, What::Connected { session });
         for item in &mut self.clients[who].session.items {

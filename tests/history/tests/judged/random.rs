@@ -3,11 +3,11 @@
 use std::collections::BTreeMap;
 
 use ha_types::Qos;
-use history::{Event, History, Kind, Present, Retain, Verdict, What};
+use history::{Event, History, Kind, NEVER_EXPIRES, Present, Retain, Start, Step, Verdict, What};
 use proptest::prelude::*;
 
-use crate::model::Model;
-use crate::story::{Q0, Q1, Q2};
+use crate::model::{EPHEMERAL, Model};
+use crate::story::{Q0, Q1, Q2, delivered, publishing, retained, subscribing};
 
 type Events = Vec<Event<String>>;
 
@@ -87,7 +87,9 @@ fn repeat(model: &Model, choice: usize) -> Option<(Kind, Events)> {
     let attempts = attempts(&model.events);
     let all = deliveries(&model.events).into_iter().filter_map(|((who, publisher, number), at)| {
         let place = *at.iter().find(|&&at| at > model.session_began(&who))?;
-        let is_fresh = at[0] == place && attempts[&(publisher, number)] == 1;
+        // A fault would excuse it at an ephemeral session.
+        let is_durable = who != model.clients[EPHEMERAL].name;
+        let is_fresh = is_durable && at[0] == place && attempts[&(publisher, number)] == 1;
         let event = model.events[place].clone();
         let is_right = matches!(event.what, What::Delivered { qos, retain: false, .. } if qos > Q0);
         (is_fresh && is_right).then_some(event)
@@ -190,6 +192,49 @@ fn same_id(model: &Model, choice: usize) -> Option<Events> {
     Some(events)
 }
 
+/// What happens after the end of a right history.
+fn and_then(model: &Model, more: &[(usize, What<String>)]) -> Option<Events> {
+    let mut events = model.events.clone();
+    for (who, what) in more {
+        let (client, what) = (&model.clients[*who], what.clone());
+        events.push(Event { who: client.name.clone(), connection: client.connection, what });
+    }
+    Some(events)
+}
+
+/// A retained message that a later SUBSCRIBE does not see.
+fn forget_retained(model: &Model) -> Option<Events> {
+    let (number, step, filter) = (60_000, Step::Puback, String::from("new"));
+    let acknowledged = What::Acknowledged { number, step };
+    let granted = What::Subscribed { filter, granted: Some(Q1) };
+    let publishing = retained(number, "new", Retain::Keep);
+    let more = [(0, publishing), (0, acknowledged), (1, subscribing("new", Q1)), (1, granted)];
+    let more: Vec<_> = more.into_iter().chain([(1, What::Drained)]).collect();
+    and_then(model, &more)
+}
+
+/// A message that was published to a topic that nobody subscribed to.
+fn unasked(model: &Model) -> Option<Events> {
+    let got = delivered("p", 60_000, "new/x", Q1);
+    and_then(model, &[(0, publishing(60_000, "new/x", Q1)), (1, got)])
+}
+
+/// A client connects again, and its old connection is answered.
+fn two_owners(model: &Model) -> Option<Events> {
+    let number = 60_000;
+    let mut events = model.events.clone();
+    let client = &model.clients[0];
+    let (who, connection) = (client.name.clone(), client.connection + 1);
+    let connecting = What::Connecting { start: Start::Resume, expires_s: NEVER_EXPIRES };
+    let connected = What::Connected { session: Present::Present };
+    events.extend([connecting, connected].map(|what| Event { who: who.clone(), connection, what }));
+    let acknowledged = What::Acknowledged { number, step: Step::Puback };
+    let old = [publishing(number, "new", Q1), acknowledged];
+    let connection = client.connection;
+    events.extend(old.map(|what| Event { who: who.clone(), connection, what }));
+    Some(events)
+}
+
 fn must_fail(kind: Kind, planted: Option<Events>) -> Result<(), TestCaseError> {
     let Some(events) = planted else {
         return Err(TestCaseError::reject("nothing to change"));
@@ -249,6 +294,21 @@ proptest! {
     #[test]
     fn forgotten_session_is_found(choices in choices(), choice: usize) {
         must_fail(Kind::SessionPresent, change(&Model::run(&choices), choice, session_lost))?;
+    }
+
+    #[test]
+    fn forgotten_retained_message_is_found(choices in choices()) {
+        must_fail(Kind::RetainedMissing, forget_retained(&Model::run(&choices)))?;
+    }
+
+    #[test]
+    fn unasked_message_is_found(choices in choices()) {
+        must_fail(Kind::NotSubscribed, unasked(&Model::run(&choices)))?;
+    }
+
+    #[test]
+    fn second_owner_is_found(choices in choices()) {
+        must_fail(Kind::ConnectedTwice, two_owners(&Model::run(&choices)))?;
     }
 
     #[test]

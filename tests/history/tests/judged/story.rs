@@ -148,6 +148,10 @@ impl Story {
         self.0.check()
     }
 
+    pub(crate) fn history(self) -> History {
+        self.0
+    }
+
     #[track_caller]
     pub(crate) fn passes(self) -> Verdict {
         let verdict = self.verdict();
