@@ -99,7 +99,7 @@ impl<'a> Checker<'a> {
                 return;
             }
             What::Closed => {
-                client.connections.retain(|open| open.number != connection);
+                rules::session::closed(world, client, findings, connection);
                 return;
             }
             // It may have overflowed while the client was away.

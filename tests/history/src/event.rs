@@ -53,7 +53,8 @@ pub struct Event<N = Name> {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum What<N = Name> {
-    /// About to send CONNECT.
+    /// About to send CONNECT. What began with this ends with [`Closed`](Self::Closed), also when no
+    /// answer came.
     Connecting {
         /// Clean Start, or Clean Session of 3.1.1.
         start: Start,

@@ -38,7 +38,7 @@ impl History {
         &self.names
     }
 
-    /// Adds what was observed after everything else. When the history is full the event is counted
+    /// Adds what was observed after everything else; its names are those of this history. When the history is full the event is counted
     /// as left out, and the verdict will not be clean.
     pub fn push(&mut self, event: Event) {
         if self.events == EVENTS_MAX {

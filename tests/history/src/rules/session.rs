@@ -37,10 +37,7 @@ pub(crate) fn connecting(
         (Start::Resume, existing) => existing,
     };
     if start == Start::Clean {
-        lost::ended(world, client, findings, None);
-        client.session.active.clear();
-        client.session.watches.clear();
-        client.session.began_at = world.now;
+        give_up(world, client, findings);
     }
     for other in &mut client.connections {
         if other.connected_at.is_none() {
@@ -64,6 +61,27 @@ pub(crate) fn connecting(
         subscribing: Default::default(),
         in_flight: Default::default(),
     });
+}
+
+/// Nothing that the session was owed is certain any more.
+fn give_up(world: &World<'_>, client: &mut Client, findings: &mut Findings) {
+    lost::ended(world, client, findings, None);
+    client.session.active.clear();
+    client.session.watches.clear();
+    client.session.began_at = world.now;
+}
+
+/// A connection is gone. If its CONNECT was not answered and may have found no session, it may have
+/// begun one: what is present later may be that.
+pub(crate) fn closed(world: &World<'_>, client: &mut Client, findings: &mut Findings, number: u32) {
+    let Some(index) = client.connections.iter().position(|open| open.number == number) else {
+        return findings.misrecorded(world.now, client.name, "this connection is not open");
+    };
+    let gone = client.connections.remove(index);
+    if gone.connected_at.is_none() && gone.found == Existence::Maybe {
+        give_up(world, client, findings);
+        client.session.exchanges.clear();
+    }
 }
 
 /// A CONNACK came.

@@ -151,6 +151,22 @@ fn member_of_a_shared_subscription_is_owed_nothing() {
     story.drained("s", 1).passes();
 }
 
+#[test]
+fn session_that_an_unanswered_connect_may_have_begun_is_owed_nothing_old() {
+    let resume = || What::Connecting { start: Start::Resume, expires_s: 60 };
+    let story = |seconds| {
+        let story = Story::default().then("p", 0, What::LastsAtMost { seconds });
+        let story = story.connects("p", 1, Present::New).then("s", 1, resume());
+        let story = story.then("s", 1, What::Connected { session: Present::New });
+        let story = story.subscribes("s", 1, "a", Q1).closed("s", 1);
+        let story = story.publishes_acked("p", 1, 0, "a", Q1);
+        let story = story.then("s", 2, resume()).closed("s", 2).then("s", 3, resume());
+        story.then("s", 3, What::Connected { session: Present::Present }).drained("s", 3)
+    };
+    assert_eq!(story(60).passes().counts.lost_excused, 1);
+    story(59).fails_with(Kind::AcknowledgedAndLost);
+}
+
 /// `p` retained message 0 on `a`, and was told so.
 fn retained_on_a() -> Story {
     let story = Story::default().connects("p", 1, Present::New).connects("s", 1, Present::New);

@@ -27,7 +27,7 @@ fn recorder_keeps_all_that_many_threads_see_each_in_its_order() {
         for thread in 0..8 {
             let client = recorder.client(&format!("client {thread}"));
             threads.spawn(move || {
-                (1..=1_000).for_each(|connection| client.record(connection, What::Closed));
+                (1..=1_000).for_each(|connection| client.record(connection, What::Drained));
             });
         }
     });

@@ -127,6 +127,7 @@ fn history_that_contradicts_itself_proves_nothing() {
         connected_once().then("s", 1, subscribing("a/#/b", Q1)),
         connected_once().publishes("s", 1, 0, "a", Q1).publishes("s", 1, 0, "b", Q1),
         connected_once().connects("s", 2, PRESENT).drained("s", 1),
+        connected_once().closed("s", 2),
         connected_once().closed("s", 1).then("s", 1, delivered("p", 0, "a", Q1)),
     ];
     for (number, story) in wrong.into_iter().enumerate() {
