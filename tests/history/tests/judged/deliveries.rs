@@ -109,6 +109,26 @@ fn message_that_overtakes_is_a_violation_at_qos_1_and_2_and_not_between_them() {
 }
 
 #[test]
+fn each_message_that_was_overtaken_is_a_violation() {
+    let mut story = subscribed_to_a(Q1);
+    for number in 0..3 {
+        story = story.publishes("p", 1, number, "a", Q1);
+    }
+    let story = story.gets("s", 1, 2, "a", Q1).gets("s", 1, 0, "a", Q1).gets("s", 1, 1, "a", Q1);
+    let verdict = story.verdict();
+    assert_eq!(verdict.totals, [(Kind::OutOfOrder, 2)], "{verdict}");
+}
+
+#[test]
+fn message_of_an_earlier_session_may_come_again_and_is_not_out_of_order() {
+    let story = Story::default().connects("p", 1, Present::New).connects_ephemeral("s", 1);
+    let story = story.subscribes("s", 1, "a", Q1).publishes("p", 1, 0, "a", Q1);
+    let story = story.publishes("p", 1, 1, "a", Q1).gets("s", 1, 0, "a", Q1);
+    let story = story.gets("s", 1, 1, "a", Q1).closed("s", 1).connects_ephemeral("s", 2);
+    story.subscribes("s", 2, "a", Q1).gets("s", 2, 0, "a", Q1).passes();
+}
+
+#[test]
 fn other_topics_may_overtake() {
     let story = subscribed_to_a(Q1).subscribes("s", 1, "b", Q1).publishes("p", 1, 0, "a", Q1);
     let story = story.publishes("p", 1, 1, "b", Q1).gets("s", 1, 1, "b", Q1);

@@ -1,6 +1,6 @@
 //! Session Present, one connection at a time, and histories that contradict themselves.
 
-use crate::story::{Q1, Story, again, delivered, publishing, subscribed_to_a, subscribing};
+use crate::story::{Q1, Q2, Story, again, delivered, publishing, subscribed_to_a, subscribing};
 use history::{Kind, NEVER_EXPIRES, Present, Start, What};
 
 const NEW: Present = Present::New;
@@ -104,6 +104,51 @@ fn of_two_that_connect_at_once_either_is_served_but_not_both() {
     race().subscribes("s", 3, "a", Q1).passes();
     let both = race().subscribes("s", 3, "a", Q1).subscribes("s", 2, "a", Q1);
     both.fails_with(Kind::ConnectedTwice);
+}
+
+#[test]
+fn of_two_that_connect_at_once_either_may_begin_the_session() {
+    let resume = || connecting(Start::Resume, NEVER_EXPIRES);
+    let story = Story::default().then("s", 1, resume()).then("s", 2, resume());
+    story.then("s", 1, connected(PRESENT)).then("s", 2, connected(NEW)).passes();
+}
+
+#[test]
+fn ephemeral_client_of_a_broker_that_was_cut_off_may_get_new_messages_there() {
+    let story = || {
+        let story = Story::default().connects("p", 1, NEW).connects_ephemeral("s", 1);
+        story.subscribes("s", 1, "a", Q1)
+    };
+    let ends = |story: Story| {
+        let story = story.connects_ephemeral("s", 2).publishes("p", 1, 0, "a", Q1);
+        story.gets("s", 1, 0, "a", Q1)
+    };
+    ends(story().fault("network of broker A")).passes();
+    ends(story()).fails_with(Kind::ConnectedTwice);
+}
+
+#[test]
+fn session_that_an_unanswered_connect_may_have_begun_has_nothing_in_flight() {
+    let story = |seconds| {
+        let resume = || connecting(Start::Resume, 60);
+        let story = Story::default().then("s", 0, What::LastsAtMost { seconds });
+        let story = story.connects("p", 1, NEW).then("s", 1, resume()).then("s", 1, connected(NEW));
+        let story = story.subscribes("s", 1, "a", Q2).publishes("p", 1, 0, "a", Q2);
+        let story = story.publishes("p", 1, 1, "a", Q2).gets("s", 1, 0, "a", Q2).closed("s", 1);
+        let story = story.then("s", 2, resume()).closed("s", 2).then("s", 3, resume());
+        let got = What::Delivered {
+            publisher: "p".into(),
+            number: 1,
+            topic: "a".into(),
+            qos: Q2,
+            dup: false,
+            retain: false,
+            packet_id: 1,
+        };
+        story.then("s", 3, connected(PRESENT)).then("s", 3, got)
+    };
+    story(60).passes();
+    story(59).fails_with(Kind::PacketIdInFlight);
 }
 
 #[test]
