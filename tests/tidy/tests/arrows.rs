@@ -96,9 +96,8 @@ fn nothing_depends_on_what_only_observes() {
     for (name, package) in by_name() {
         let found = dependencies(&package, Kind::Workspace, true);
         let may_ask = OBSERVERS.contains(&name.as_str());
-        let is_wrong = |found: &&String| {
-            OBSERVERS.contains(&found.as_str()) && !(may_ask && *found == JUDGE)
-        };
+        let is_wrong =
+            |found: &&String| OBSERVERS.contains(&found.as_str()) && !(may_ask && *found == JUDGE);
         let wrong: Vec<_> = found.iter().filter(is_wrong).collect();
         assert!(wrong.is_empty(), "{name} must not depend on {wrong:?}");
     }
