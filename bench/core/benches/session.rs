@@ -119,7 +119,7 @@ fn deliver_durable(criterion: &mut Criterion, qos: Qos) {
             client.ask(&mut holder);
         }
         let sent = std::mem::take(&mut client.out.counts).sent;
-        assert_eq!(sent, MESSAGES.into(), "each message was sent");
+        assert_eq!(sent, u64::from(MESSAGES), "each message was sent");
         assert_eq!(holder.counts().queued, 0, "each message is acknowledged");
     });
     assert_eq!(holder.counts().dropped, 0, "no message found the queue full");
