@@ -198,7 +198,7 @@ impl Distributor {
             Stream::AwaitsHello { .. } => None,
             Stream::Of(slot) => Some(self.brokers[slot].name.clone()),
         };
-        let goodbye = Goodbye { reason, detail };
+        let goodbye = Goodbye { reason, detail, leader: None };
         out.push(Output::Send(stream, Downstream::Goodbye(goodbye.clone()), 0));
         out.push(Output::End(stream));
         out.push(Output::Note(Event::Ended(name, goodbye)));

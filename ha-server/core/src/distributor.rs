@@ -290,11 +290,11 @@ impl Distributor {
             Upstream::Hello(_) => {
                 self.end(stream, GoodbyeReason::ProtocolError, "a second Hello".into(), out);
             }
-            Upstream::Publish { number: None, message } => self.publish(slot, &message, out),
-            Upstream::Publish { number: Some(number), message } => {
+            Upstream::Publish { number: None, exchange: None, message } => self.publish(slot, &message, out),
+            Upstream::Publish { number: Some(number), exchange: None, message } => {
                 self.publish_numbered(slot, stream, number, &message, out);
             }
-            Upstream::Announce { ticket, filters } => {
+            Upstream::Announce { ticket, needs: Needs::All, filters } => {
                 self.announce(slot, stream, ticket, filters, out);
             }
             Upstream::Withdraw { filters } => self.withdraw(slot, &filters),
@@ -368,7 +368,7 @@ const FIXED_BYTES: usize = 64;
 /// What an item weighs in a broker's queue: its bytes on the wire, roughly.
 fn queue_bytes(item: &Downstream) -> usize {
     match item {
-        Downstream::Deliver { message, .. } => FIXED_BYTES + message.size(),
+        Downstream::Deliver { origin: None, message, .. } => FIXED_BYTES + message.size(),
         Downstream::RetainedUpdate(change) => update_bytes(change),
         _ => FIXED_BYTES,
     }

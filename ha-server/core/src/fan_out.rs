@@ -87,7 +87,7 @@ impl Distributor {
                 self.transfer_again(slot, version);
             } else {
                 counters.delivered += 1;
-                let item = Downstream::Deliver { message: Arc::clone(message), retained: version };
+                let item = Downstream::Deliver { origin: None, message: Arc::clone(message), retained: version };
                 self.send(slot, item, out);
             }
         }

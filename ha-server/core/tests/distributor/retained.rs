@@ -12,7 +12,7 @@ use crate::common::{
 const NONE: RetainedVersion = RetainedVersion(0);
 
 fn deliver(message: Message, retained: RetainedVersion) -> Downstream {
-    Downstream::Deliver { message: message.into(), retained }
+    Downstream::Deliver { origin: None, message: message.into(), retained }
 }
 
 #[test]

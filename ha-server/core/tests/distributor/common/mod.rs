@@ -163,7 +163,7 @@ impl Cluster {
     pub(crate) fn payloads(&mut self, stream: StreamId) -> Vec<String> {
         let items = self.read(stream);
         let payload = |item| match item {
-            Downstream::Deliver { message, .. } => Some(text(&message)),
+            Downstream::Deliver { origin: None, message, .. } => Some(text(&message)),
             _ => None,
         };
         items.into_iter().filter_map(payload).collect()
@@ -293,15 +293,15 @@ pub(crate) fn retained(at: &str, payload: &str) -> Message {
 }
 
 pub(crate) fn publish(message: Message) -> Upstream {
-    Upstream::Publish { number: None, message: message.into() }
+    Upstream::Publish { number: None, exchange: None, message: message.into() }
 }
 
 pub(crate) fn numbered(number: u64, message: Message) -> Upstream {
-    Upstream::Publish { number: Some(PublishNumber(number)), message: message.into() }
+    Upstream::Publish { number: Some(PublishNumber(number)), exchange: None, message: message.into() }
 }
 
 pub(crate) fn announce(ticket: u64, texts: &[&str]) -> Upstream {
-    Upstream::Announce { ticket: Ticket(ticket), filters: filters(texts) }
+    Upstream::Announce { ticket: Ticket(ticket), needs: Needs::All, filters: filters(texts) }
 }
 
 pub(crate) fn withdraw(texts: &[&str]) -> Upstream {
