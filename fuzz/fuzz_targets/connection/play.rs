@@ -321,9 +321,11 @@ impl Play {
     /// The client with this identifier takes what is kept for it, unless it is here.
     fn come_back(&mut self, client_id: &str) {
         let has_id = |connect: &Connect| connect.client_id.as_str() == client_id;
+        // Behind half a packet nothing can be answered, and it may wait for its turn for long.
         let is_here = |seat: &Seat| {
             self.broker.is_open(seat.client)
                 && seat.ledger.is_accepted
+                && seat.ledger.is_between_packets()
                 && seat.ledger.connect.as_ref().is_some_and(has_id)
         };
         if self.seats.iter().flatten().any(is_here) {

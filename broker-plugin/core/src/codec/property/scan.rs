@@ -72,10 +72,7 @@ pub(super) fn each<'a>(
     let mut seen = PropertySet::EMPTY;
     let mut user_properties = 0;
     while !reader.is_empty() {
-        let property = read(&mut reader)?;
-        if !allowed.contains(property.id) {
-            return Err(DecodeError::Malformed("a property that this packet cannot have"));
-        }
+        let property = read(&mut reader, allowed)?;
         match property.id {
             USER_PROPERTY => user_properties += 1,
             SUBSCRIPTION_ID => (),
@@ -90,10 +87,14 @@ pub(super) fn each<'a>(
     Ok(())
 }
 
-fn read<'a>(reader: &mut Reader<'a>) -> Result<Property<'a>, DecodeError> {
+fn read<'a>(reader: &mut Reader<'a>, allowed: PropertySet) -> Result<Property<'a>, DecodeError> {
     let start = reader.position();
     let id = reader.byte()?;
     let (number, field) = read_value(reader, id)?;
+    // First: what is wrong with its value has reasons that only its own packets can be answered with.
+    if !allowed.contains(id) {
+        return Err(DecodeError::Malformed("a property that this packet cannot have"));
+    }
     check_number(id, number)?;
     Ok(Property { id, number, whole: start..reader.position(), field, body: reader.body() })
 }
@@ -189,6 +190,9 @@ mod tests {
             let scanned = scan_all(bytes, REMARKS);
             assert!(matches!(scanned, Err(DecodeError::Malformed(_))), "{bytes:x?}");
         }
+        // Whatever its value is: CONNACK, for one, has no reason for a wrong topic alias.
+        let alias = scan_all(&[3, TOPIC_ALIAS, 0, 0], CONNECT);
+        assert!(matches!(alias, Err(DecodeError::Malformed(_))), "{alias:?}");
     }
 
     #[test]
