@@ -103,7 +103,11 @@ fn every_downstream_item_survives_the_wire() {
             retained: RetainedVersion(2),
         },
         Downstream::InterestTaken { ticket: Ticket(3) },
-        Downstream::Deliver { origin: None, message: message(Bytes::new()), retained: RetainedVersion(4) },
+        Downstream::Deliver {
+            origin: None,
+            message: message(Bytes::new()),
+            retained: RetainedVersion(4),
+        },
         Downstream::RetainedUpdate(RetainedChange {
             topic: topic("t"),
             version: RetainedVersion(5),
@@ -111,7 +115,11 @@ fn every_downstream_item_survives_the_wire() {
         }),
         Downstream::RetainedBegin,
         Downstream::RetainedSynced { version: RetainedVersion(6) },
-        Downstream::Goodbye(Goodbye { reason: GoodbyeReason::NotLeader, detail: "b leads".into(), leader: None }),
+        Downstream::Goodbye(Goodbye {
+            reason: GoodbyeReason::NotLeader,
+            detail: "b leads".into(),
+            leader: None,
+        }),
     ];
     let mut reader = Reader::<Down>::default();
     let frames = pack::<Down>(items.clone());
