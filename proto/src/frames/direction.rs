@@ -3,7 +3,7 @@
 use bytes::Bytes;
 use ha_types::link::{Downstream, Upstream};
 
-use super::parts::{FIXED_BYTES, Listed, Weigh};
+use super::parts::{ITEM_BYTES, LARGE_BYTES, Listed, SMALL_BYTES, Weigh};
 use crate::convert::{
     ProtocolError, downstream_from, downstream_into, upstream_from, upstream_into,
 };
@@ -32,6 +32,8 @@ pub trait Direction {
     fn bytes(item: &Self::Item) -> usize;
     /// The message of an item that has exactly one.
     fn message(item: &mut Self::Item) -> Option<&mut v1::Message>;
+    /// Whether items of this kind may come in parts.
+    fn has_lists(item: &Self::Item) -> bool;
     /// Cuts off the parts that precede an item whose lists do not fit into a frame.
     fn cut(item: &mut Self::Item) -> Vec<Self::Item>;
     /// Puts the lists of `earlier` parts before those of this one.
@@ -72,6 +74,10 @@ macro_rules! direction {
 
         fn decode(item: Self::Item) -> Result<Self::Value, ProtocolError> {
             $from(item)
+        }
+
+        fn has_lists(item: &Self::Item) -> bool {
+            matches!(item, $(v1::$item::Item::$listed(_))|*)
         }
 
         fn cut(item: &mut Self::Item) -> Vec<Self::Item> {
@@ -127,25 +133,21 @@ impl Direction for Up {
     fn bytes(item: &Self::Item) -> usize {
         use v1::upstream_item::Item;
         match item {
-            Item::Publish(item) => FIXED_BYTES + item.message.bytes(),
+            Item::Publish(item) => ITEM_BYTES + item.message.bytes(),
             Item::Progress(item) => item.bytes(),
             Item::Open(item) => {
                 let will = item.will.as_ref();
-                FIXED_BYTES + item.client_id.len() + will.map_or(0, |will| will.message.bytes())
+                LARGE_BYTES + item.client_id.len() + will.map_or(0, |will| will.message.bytes())
             }
             Item::Subscribe(item) => item.bytes(),
             Item::Unsubscribe(item) => item.bytes(),
             Item::Close(item) => item.bytes(),
             Item::Announce(item) => item.bytes(),
             Item::Withdraw(item) => item.bytes(),
-            Item::Hello(item) => FIXED_BYTES + item.software.len() + item.name.len(),
-            Item::Chunk(item) => FIXED_BYTES + item.payload.len(),
-            Item::Leave(_)
-            | Item::Release(_)
-            | Item::Fetch(_)
-            | Item::Resume(_)
-            | Item::Resumed(_)
-            | Item::Received(_) => FIXED_BYTES,
+            Item::Hello(item) => LARGE_BYTES + item.software.len() + item.name.len(),
+            Item::Chunk(item) => ITEM_BYTES + item.payload.len(),
+            Item::Leave(_) | Item::Release(_) | Item::Resumed(_) | Item::Received(_) => SMALL_BYTES,
+            Item::Fetch(_) | Item::Resume(_) => LARGE_BYTES,
         }
     }
 
@@ -172,17 +174,17 @@ impl Direction for Down {
     fn bytes(item: &Self::Item) -> usize {
         use v1::downstream_item::Item;
         match item {
-            Item::Deliver(item) => item.message.bytes(),
-            Item::SessionDeliver(item) => item.queued.bytes(),
+            Item::Deliver(item) => ITEM_BYTES + item.message.bytes(),
+            Item::SessionDeliver(item) => ITEM_BYTES + item.queued.bytes(),
             Item::Page(item) => item.bytes(),
             Item::Recorded(item) => item.bytes(),
             Item::Opened(item) => item.bytes(),
             Item::Subscribed(item) => item.bytes(),
             Item::Unsubscribed(item) => item.bytes(),
-            Item::RetainedUpdate(item) => FIXED_BYTES + item.topic.len() + item.message.bytes(),
-            Item::Welcome(item) => FIXED_BYTES + item.software.len(),
-            Item::Goodbye(item) => FIXED_BYTES + item.detail.len() + item.leader.len(),
-            Item::Chunk(item) => FIXED_BYTES + item.payload.len(),
+            Item::RetainedUpdate(item) => ITEM_BYTES + item.topic.len() + item.message.bytes(),
+            Item::Welcome(item) => LARGE_BYTES + item.software.len(),
+            Item::Goodbye(item) => LARGE_BYTES + item.detail.len() + item.leader.len(),
+            Item::Chunk(item) => ITEM_BYTES + item.payload.len(),
             Item::PublishResult(_)
             | Item::InterestTaken(_)
             | Item::RetainedBegin(_)
@@ -191,7 +193,7 @@ impl Direction for Down {
             | Item::Released(_)
             | Item::Evict(_)
             | Item::Fenced(_)
-            | Item::Asked(_) => FIXED_BYTES,
+            | Item::Asked(_) => SMALL_BYTES,
         }
     }
 

@@ -4,7 +4,7 @@ use bytes::Bytes;
 use ha_types::limits::{FRAME_BYTES, FRAME_ITEMS_MAX};
 
 use super::direction::Direction;
-use super::parts::FIXED_BYTES;
+use super::parts::ITEM_BYTES;
 
 /// Packs values into as few frames as the limits allow, in order.
 pub fn pack<D: Direction>(values: impl IntoIterator<Item = D::Value>) -> Vec<D::Frame> {
@@ -48,7 +48,7 @@ impl<D: Direction> Packer<D> {
         self.push(item, bytes, more);
         while !rest.is_empty() {
             let chunk = rest.split_to(rest.len().min(FRAME_BYTES));
-            let bytes = chunk.len() + FIXED_BYTES;
+            let bytes = chunk.len() + ITEM_BYTES;
             self.push(D::chunk(chunk), bytes, false);
         }
     }

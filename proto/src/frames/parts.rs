@@ -5,8 +5,13 @@ use ha_types::limits::FRAME_BYTES;
 
 use crate::v1;
 
-/// An upper bound of the fixed fields of an item or message, with tags and lengths.
-pub(super) const FIXED_BYTES: usize = 128;
+/// Upper bounds of what items without lists have besides their message, with tags and lengths: of
+/// those with a few numbers,
+pub(super) const SMALL_BYTES: usize = 48;
+/// of those with a message,
+pub(super) const ITEM_BYTES: usize = 64;
+/// and of all others, without their texts and lists.
+pub(super) const LARGE_BYTES: usize = 128;
 
 /// What an item, or an entry of its lists, weighs: about its bytes on the wire and in memory, and
 /// never less than on the wire.
@@ -21,7 +26,7 @@ pub(super) trait Weigh {
 
 impl Weigh for v1::Message {
     fn bytes(&self) -> usize {
-        FIXED_BYTES + self.topic.len() + self.payload.len() + self.properties.len()
+        72 + self.topic.len() + self.payload.len() + self.properties.len()
     }
 
     fn message(&mut self) -> Option<&mut v1::Message> {
@@ -67,7 +72,7 @@ impl Weigh for v1::SubscribeOptions {
 
 impl Weigh for v1::Queued {
     fn bytes(&self) -> usize {
-        FIXED_BYTES + self.message.bytes() + 5 * self.subscription_ids.len()
+        40 + self.message.bytes() + 5 * self.subscription_ids.len()
     }
 
     fn message(&mut self) -> Option<&mut v1::Message> {
@@ -146,7 +151,7 @@ struct Cutter<Part> {
 impl<Part: Default> Cutter<Part> {
     /// Where an entry of this weight belongs. One that is larger than a part has its own.
     fn room(&mut self, bytes: usize) -> &mut Part {
-        if self.bytes > 0 && self.bytes + bytes > FRAME_BYTES - FIXED_BYTES {
+        if self.bytes > 0 && self.bytes + bytes > FRAME_BYTES - LARGE_BYTES {
             self.done.push(std::mem::take(&mut self.part));
             self.bytes = 0;
         }
@@ -159,7 +164,7 @@ macro_rules! listed {
     ($($item:ident { $($list:ident),* })*) => {$(
         impl Weigh for v1::$item {
             fn bytes(&self) -> usize {
-                FIXED_BYTES $(+ self.$list.bytes())*
+                LARGE_BYTES $(+ self.$list.bytes())*
             }
 
             fn message(&mut self) -> Option<&mut v1::Message> {

@@ -111,6 +111,9 @@ impl<D: Direction> Reader<D> {
 
     /// The item with all its parts, after the last.
     fn gather(&mut self, mut item: D::Item, more: bool) -> Result<Option<D::Item>, ProtocolError> {
+        if !D::has_lists(&item) {
+            return Err(ProtocolError::UnexpectedPart);
+        }
         let mut bytes = D::bytes(&item);
         if let Some((earlier, known)) = self.parts.take() {
             bytes += known;
