@@ -34,7 +34,7 @@ pub(super) fn packet_id_from(wire: u32) -> Result<PacketId, ProtocolError> {
 }
 
 /// Zero is none.
-pub(super) fn optional_packet_id(wire: u32) -> Result<Option<PacketId>, ProtocolError> {
+fn optional_packet_id(wire: u32) -> Result<Option<PacketId>, ProtocolError> {
     (wire > 0).then(|| packet_id_from(wire)).transpose()
 }
 

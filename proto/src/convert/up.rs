@@ -1,7 +1,7 @@
 //! From broker to ha-server.
 
 use ha_types::link::{Needs, Resume, Upstream};
-use ha_types::session::{Ask, ConnectionId, PacketId, SessionKey};
+use ha_types::session::{Ask, ConnectionId};
 use ha_types::{AskNumber, PublishNumber, Qos, Ticket};
 
 use super::ProtocolError;
@@ -11,9 +11,7 @@ use super::ask::{
 };
 use super::hello::{hello_from, hello_into};
 use super::message::{filters_from, filters_into, message_into, required_message};
-use super::session::{
-    key_from, offset_from, offset_into, optional_packet_id, receive_maximum_from,
-};
+use super::session::{key_from, offset_from, offset_into, packet_id_from, receive_maximum_from};
 use crate::v1::{self, upstream_item::Item};
 
 pub(crate) fn upstream_from(item: Item) -> Result<Upstream, ProtocolError> {
@@ -45,16 +43,15 @@ pub(crate) fn upstream_from(item: Item) -> Result<Upstream, ProtocolError> {
 
 pub(crate) fn upstream_into(item: &Upstream) -> Item {
     match item {
-        Upstream::Publish { number, exchange, message } => {
-            let (session, session_epoch, packet_id) = exchange_into(*exchange);
-            Item::Publish(v1::Publish {
-                number: number.map_or(0, |number| number.0),
-                message: Some(message_into(message)),
-                session,
-                session_epoch,
-                packet_id,
-            })
-        }
+        Upstream::Publish { number, exchange, message } => Item::Publish(v1::Publish {
+            number: number.map_or(0, |number| number.0),
+            message: Some(message_into(message)),
+            exchange: exchange.map(|(session, packet_id)| v1::Exchange {
+                session: session.id.0,
+                session_epoch: session.epoch.0,
+                packet_id: packet_id.get().into(),
+            }),
+        }),
         Upstream::Ask { number, ask } => ask_into(*number, ask),
         Upstream::Received { count } => Item::Received(v1::Received { count: *count }),
         Upstream::Hello(hello) => Item::Hello(hello_into(hello)),
@@ -84,19 +81,15 @@ fn asked(number: u64, ask: Ask) -> Result<Upstream, ProtocolError> {
 
 fn publish_from(wire: v1::Publish) -> Result<Upstream, ProtocolError> {
     let message = required_message(wire.message)?;
-    let exchange = match optional_packet_id(wire.packet_id)? {
-        None => None,
-        Some(packet_id) => Some((key_from(wire.session, wire.session_epoch)?, packet_id)),
-    };
-    if exchange.is_some() && (wire.number == 0 || message.qos != Qos::ExactlyOnce) {
+    if wire.exchange.is_some() && (wire.number == 0 || message.qos != Qos::ExactlyOnce) {
         return Err(ProtocolError::UnexpectedExchange);
     }
+    let exchange = wire.exchange.map(|exchange| {
+        let session = key_from(exchange.session, exchange.session_epoch)?;
+        Ok::<_, ProtocolError>((session, packet_id_from(exchange.packet_id)?))
+    });
     let number = (wire.number > 0).then_some(PublishNumber(wire.number));
-    Ok(Upstream::Publish { number, exchange, message })
-}
-
-fn exchange_into(exchange: Option<(SessionKey, PacketId)>) -> (u64, u64, u32) {
-    exchange.map_or((0, 0, 0), |(key, packet_id)| (key.id.0, key.epoch.0, packet_id.get().into()))
+    Ok(Upstream::Publish { number, exchange: exchange.transpose()?, message })
 }
 
 fn announce_from(wire: &v1::Announce) -> Result<Upstream, ProtocolError> {

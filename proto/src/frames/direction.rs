@@ -15,6 +15,8 @@ pub trait Direction {
     type Value;
     /// The content of a generated item.
     type Item;
+    /// The generated item.
+    type Outer;
     /// The generated frame.
     type Frame;
 
@@ -48,10 +50,14 @@ pub trait Direction {
     /// # Errors
     /// The item, when it is no chunk.
     fn into_chunk(item: Self::Item) -> Result<Bytes, Self::Item>;
-    /// A frame with these items, each with whether more parts follow.
-    fn frame(items: Vec<(Self::Item, bool)>) -> Self::Frame;
-    /// The items of a frame, each with whether more parts follow.
-    fn items(frame: Self::Frame) -> impl ExactSizeIterator<Item = (Option<Self::Item>, bool)>;
+    /// An item, and whether more parts follow.
+    fn wrap(item: Self::Item, more: bool) -> Self::Outer;
+    /// What was wrapped; `None`: of unknown kind.
+    fn unwrap(outer: Self::Outer) -> (Option<Self::Item>, bool);
+    /// A frame with these items.
+    fn frame(items: Vec<Self::Outer>) -> Self::Frame;
+    /// The items of a frame.
+    fn items(frame: Self::Frame) -> Vec<Self::Outer>;
 }
 
 /// From broker to ha-server.
@@ -66,6 +72,7 @@ macro_rules! direction {
     ($value:ty, $item:ident, $outer:ident, $frame:ident, $into:ident, $from:ident, $($listed:ident)*) => {
         type Value = $value;
         type Item = v1::$item::Item;
+        type Outer = v1::$outer;
         type Frame = v1::$frame;
 
         fn encode(value: &Self::Value) -> Self::Item {
@@ -108,15 +115,20 @@ macro_rules! direction {
             }
         }
 
-        fn frame(items: Vec<(Self::Item, bool)>) -> Self::Frame {
-            let outer = |(item, more)| v1::$outer { item: Some(item), more };
-            v1::$frame { items: items.into_iter().map(outer).collect(), group: 0 }
+        fn wrap(item: Self::Item, more: bool) -> Self::Outer {
+            v1::$outer { item: Some(item), more }
         }
 
-        fn items(
-            frame: Self::Frame,
-        ) -> impl ExactSizeIterator<Item = (Option<Self::Item>, bool)> {
-            frame.items.into_iter().map(|outer| (outer.item, outer.more))
+        fn unwrap(outer: Self::Outer) -> (Option<Self::Item>, bool) {
+            (outer.item, outer.more)
+        }
+
+        fn frame(items: Vec<Self::Outer>) -> Self::Frame {
+            v1::$frame { items, group: 0 }
+        }
+
+        fn items(frame: Self::Frame) -> Vec<Self::Outer> {
+            frame.items
         }
     };
 }

@@ -8,7 +8,9 @@ use super::parts::ITEM_BYTES;
 
 /// Packs values into as few frames as the limits allow, in order.
 pub fn pack<D: Direction>(values: impl IntoIterator<Item = D::Value>) -> Vec<D::Frame> {
-    let mut packer = Packer::<D> { done: Vec::new(), items: Vec::new(), bytes: 0 };
+    let values = values.into_iter();
+    let items = Vec::with_capacity(values.size_hint().0.min(FRAME_ITEMS_MAX));
+    let mut packer = Packer::<D> { done: Vec::new(), items, bytes: 0 };
     for value in values {
         packer.add(D::encode(&value));
     }
@@ -18,27 +20,26 @@ pub fn pack<D: Direction>(values: impl IntoIterator<Item = D::Value>) -> Vec<D::
 
 struct Packer<D: Direction> {
     done: Vec<D::Frame>,
-    items: Vec<(D::Item, bool)>,
+    items: Vec<D::Outer>,
     bytes: usize,
 }
 
 impl<D: Direction> Packer<D> {
     fn add(&mut self, mut item: D::Item) {
-        let mut bytes = D::bytes(&item);
-        if bytes > FRAME_BYTES {
-            for part in D::cut(&mut item) {
-                let bytes = D::bytes(&part);
-                self.push_chunked(part, bytes, true);
-            }
-            bytes = D::bytes(&item);
+        let bytes = D::bytes(&item);
+        if bytes <= FRAME_BYTES {
+            return self.push(item, bytes, false);
         }
-        self.push_chunked(item, bytes, false);
+        for part in D::cut(&mut item) {
+            self.push_chunked(part, true);
+        }
+        self.push_chunked(item, false);
     }
 
-    fn push_chunked(&mut self, mut item: D::Item, mut bytes: usize, more: bool) {
+    fn push_chunked(&mut self, mut item: D::Item, more: bool) {
+        let mut bytes = D::bytes(&item);
         let mut rest = Bytes::new();
-        if bytes > FRAME_BYTES
-            && let Some(message) = D::message(&mut item)
+        if let Some(message) = D::message(&mut item)
             && message.payload.len() > FRAME_BYTES
         {
             rest = message.payload.split_off(FRAME_BYTES);
@@ -57,7 +58,7 @@ impl<D: Direction> Packer<D> {
         if self.bytes + bytes > FRAME_BYTES || self.items.len() == FRAME_ITEMS_MAX {
             self.cut();
         }
-        self.items.push((item, more));
+        self.items.push(D::wrap(item, more));
         self.bytes += bytes;
     }
 

@@ -49,12 +49,24 @@ impl<D: Direction> Reader<D> {
             return Err(ProtocolError::OutOfRange { field: "items", value: items.len() as u64 });
         }
         let mut values = Vec::with_capacity(items.len());
-        for (item, more) in items {
-            if let Some(item) = self.take(item.ok_or(ProtocolError::UnknownItem)?, more)? {
+        for outer in items {
+            let (item, more) = D::unwrap(outer);
+            let mut item = item.ok_or(ProtocolError::UnknownItem)?;
+            if self.is_whole(&mut item, more) {
+                values.push(D::decode(item)?);
+            } else if let Some(item) = self.take(item, more)? {
                 values.push(D::decode(item)?);
             }
         }
         Ok(values)
+    }
+
+    /// Whether this is an item in one piece, as nearly all are.
+    fn is_whole(&self, item: &mut D::Item, more: bool) -> bool {
+        self.parts.is_none()
+            && self.chunked.is_none()
+            && !more
+            && D::message(item).is_none_or(|message| message.more_bytes == 0)
     }
 
     /// The item that is complete with this one.

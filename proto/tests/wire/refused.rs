@@ -39,8 +39,8 @@ fn open() -> v1::Open {
 }
 
 fn publish() -> v1::Publish {
-    let (session, packet_id) = (1, 1);
-    v1::Publish { number: 1, message: wire_message(2), session, session_epoch: 1, packet_id }
+    let exchange = v1::Exchange { session: 1, session_epoch: 1, packet_id: 1 };
+    v1::Publish { number: 1, message: wire_message(2), exchange: Some(exchange) }
 }
 
 fn release() -> v1::Release {
@@ -102,10 +102,11 @@ fn packet_id_is_1_to_65535() {
 #[test]
 fn exchange_is_of_a_numbered_message_of_qos_2() {
     assert!(up(Item::Publish(publish())).is_ok());
+    let nobodys = Some(v1::Exchange::default());
     let refused = [
         (v1::Publish { number: 0, ..publish() }, ProtocolError::UnexpectedExchange),
         (v1::Publish { message: wire_message(1), ..publish() }, ProtocolError::UnexpectedExchange),
-        (v1::Publish { session: 0, ..publish() }, ProtocolError::Missing("session")),
+        (v1::Publish { exchange: nobodys, ..publish() }, ProtocolError::Missing("session")),
         (v1::Publish { message: None, ..publish() }, ProtocolError::Missing("message")),
     ];
     for (publish, error) in refused {
