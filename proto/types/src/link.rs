@@ -9,6 +9,6 @@ mod up;
 
 pub use down::{Downstream, Goodbye, GoodbyeReason, Origin, PublishOutcome};
 pub use hello::{
-    Hello, PROTOCOL_VERSION, PROTOCOL_VERSIONS, RetainedCopy, RetainedUse, VersionRange, Welcome,
+    Hello, PROTOCOL_VERSION, PROTOCOL_VERSIONS, RetainedUse, VersionRange, Welcome,
 };
 pub use up::{Needs, Resume, RetainedChange, Upstream};

@@ -40,8 +40,6 @@ pub struct Hello {
     pub incarnation: Incarnation,
     /// Program and version, for people.
     pub software: String,
-    /// The ha-server whose retained messages it holds a copy of; `None`: it has no copy.
-    pub copy_of: Option<ServerIncarnation>,
     /// Whether it wants to be told of retained messages that no subscriber needs now.
     pub retained: RetainedUse,
 }
@@ -68,29 +66,18 @@ pub struct Welcome {
     pub lease_ms: u64,
     /// How often it must send one.
     pub heartbeat_ms: u64,
-    /// Numbered publishes of this epoch up to here are done; they need no resend.
+    /// Numbered publishes of this epoch up to here are done, and their answers are known to have come;
+    /// they need no resend. An answer may have been lost with its stream: zero when ha-server cannot
+    /// know, so that whatever was not answered comes again.
     pub taken_upto: PublishNumber,
-    /// Asks of this epoch up to here are done; they need no resend.
+    /// The same for asks.
     pub asked_upto: AskNumber,
     /// Numbered publishes that may be unanswered at a time.
     pub publish_window: u32,
     /// Cluster time when this was sent.
     pub cluster_time: ClusterMillis,
-    /// Whether ha-server wants the broker's copy of the retained messages.
-    pub retained_copy: RetainedCopy,
-    /// Another ha-server to attach to, `host:port`; `None`: this one leads.
-    pub leader_hint: Option<String>,
     /// Program and version, for people.
     pub software: String,
-}
-
-/// Whether a broker shall upload its copy of the retained messages.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum RetainedCopy {
-    /// ha-server has not seen this copy: it has started anew since.
-    Wanted,
-    /// ha-server knows better.
-    NotWanted,
 }
 
 #[cfg(test)]
