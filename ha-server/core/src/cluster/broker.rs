@@ -181,7 +181,10 @@ mod tests {
     fn asks_are_done_once_in_whatever_order_they_come() {
         use Asking::{Again, First};
         let mut upto = AskedUpto::default();
-        assert_eq!(taken(&mut upto, &[2, 3, 2, 1, 3, 1]), [First, First, Again, First, Again, Again]);
+        assert_eq!(
+            taken(&mut upto, &[2, 3, 2, 1, 3, 1]),
+            [First, First, Again, First, Again, Again]
+        );
         assert_eq!((upto.upto, upto.above.len()), (AskNumber(3), 0));
         assert_eq!(taken(&mut upto, &[u64::MAX, u64::MAX]), [First, Again]);
     }

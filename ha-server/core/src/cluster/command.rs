@@ -6,7 +6,8 @@ use ha_types::session::{
     CloseCause, Lifetime, Offset, Open, PacketId, Progress, SessionKey, SubscribeOptions,
 };
 use ha_types::{
-    AskNumber, BrokerEpoch, BrokerName, ClusterMillis, Incarnation, Message, PublishNumber, Subscription,
+    AskNumber, BrokerEpoch, BrokerName, ClusterMillis, Incarnation, Message, PublishNumber,
+    Subscription,
 };
 
 use super::limits::StateLimits;

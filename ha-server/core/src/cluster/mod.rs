@@ -38,8 +38,8 @@ use std::sync::Arc;
 use ha_types::session::SessionKey;
 use ha_types::{BrokerEpoch, ClusterMillis, RetainedStore, RetainedVersion, SessionId};
 
-pub use self::codec::Malformed;
 pub use self::broker::Refusal;
+pub use self::codec::Malformed;
 pub use self::command::{Asked, Batch, Command};
 pub use self::limits::StateLimits;
 pub use self::load::CorruptRecord;

@@ -3,7 +3,8 @@
 use bytes::{Bytes, BytesMut};
 use ha_types::session::{Offset, PacketId, SessionEpoch, SubscribeOptions};
 use ha_types::{
-    AskNumber, BrokerEpoch, BrokerName, ClusterMillis, Incarnation, PublishNumber, SessionId, TopicName,
+    AskNumber, BrokerEpoch, BrokerName, ClusterMillis, Incarnation, PublishNumber, SessionId,
+    TopicName,
 };
 
 use super::ClusterState;
@@ -88,15 +89,7 @@ fields!(Meta {
     limits,
 });
 fields!(Owner { broker, connection });
-fields!(BrokerRecord {
-    name,
-    incarnation,
-    is_alive,
-    published,
-    refused,
-    asked_upto,
-    asked_above,
-});
+fields!(BrokerRecord { name, incarnation, is_alive, published, refused, asked_upto, asked_above });
 fields!(SessionRecord {
     client_id,
     epoch,

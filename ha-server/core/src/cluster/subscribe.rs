@@ -61,7 +61,8 @@ impl ClusterState {
         session: &Session,
         options: &SubscribeOptions,
     ) -> Vec<(Arc<Message>, Qos)> {
-        let is_own = |message: &Message| options.no_local && message.publisher.session == session.id;
+        let is_own =
+            |message: &Message| options.no_local && message.publisher.session == session.id;
         let found = self.retained.matching(options.subscription.filter(), self.now);
         let found = found.filter(|message| !is_own(message));
         found.map(|message| (Arc::clone(message), message.qos.min(options.qos))).collect()

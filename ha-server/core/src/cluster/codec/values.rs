@@ -8,8 +8,8 @@ use ha_types::session::{
     RetainHandling, SessionEpoch, SessionKey, Start, SubscribeOptions, SubscriptionId,
 };
 use ha_types::{
-    AskNumber, BrokerEpoch, BrokerName, ClusterMillis, Incarnation, Message, PublishNumber, Publisher, Qos,
-    RetainedVersion, SessionId, Subscription, TopicName,
+    AskNumber, BrokerEpoch, BrokerName, ClusterMillis, Incarnation, Message, PublishNumber,
+    Publisher, Qos, RetainedVersion, SessionId, Subscription, TopicName,
 };
 
 use super::{Malformed, Wire, fields};
