@@ -10,6 +10,7 @@ mod attach;
 mod fan_out;
 
 mod leaders;
+mod leave;
 mod random;
 mod results;
 mod retained;

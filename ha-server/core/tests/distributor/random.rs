@@ -4,12 +4,14 @@
 //! subscriber and one durable session, and what they were promised is counted in the end.
 
 mod model;
+mod world;
 
 use ha_core::{Config, Input};
 use ha_types::Qos;
 use proptest::prelude::*;
 
-use self::model::{Model, World};
+use self::model::Model;
+use self::world::World;
 use crate::common::{Cluster, Log, config};
 
 const TOPICS: [&str; 3] = ["a", "a/b", "c"];
