@@ -9,6 +9,7 @@ mod common;
 mod attach;
 mod fan_out;
 
+mod flow;
 mod leaders;
 mod leave;
 mod random;
