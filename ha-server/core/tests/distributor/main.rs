@@ -8,7 +8,12 @@ mod common;
 
 mod attach;
 mod fan_out;
+
+mod flow;
+mod leaders;
+mod leave;
 mod random;
 mod results;
 mod retained;
+mod sessions;
 mod transfer;
