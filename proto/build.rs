@@ -3,7 +3,7 @@
 use std::error::Error;
 
 fn main() -> Result<(), Box<dyn Error>> {
-    let files = ["distributor.proto", "admin.proto", "raft.proto"];
+    let files = ["distributor.proto", "admin.proto", "raft.proto", "peers.proto"];
     for file in files {
         println!("cargo:rerun-if-changed={file}");
     }
