@@ -227,11 +227,12 @@ impl<M: Machine> Node<M> {
         self.node.status.clone()
     }
 
-    /// Stops with everything saved, so that the next start has nothing to apply again.
+    /// Stops with everything saved, so that the next start has nothing to apply again. The files
+    /// are closed when it is dropped.
     ///
     /// # Errors
     /// [`StoreError`] when the last save failed; nothing is lost, it is in the log.
-    pub async fn shutdown(self) -> Result<(), StoreError> {
+    pub async fn shutdown(&self) -> Result<(), StoreError> {
         let raft = self.node.raft.clone();
         // It fails only when Raft has ended already.
         let _ = raft.shutdown().await;
