@@ -68,10 +68,7 @@ pub(crate) async fn heir(group: &Group, to: u64) -> Result<NodeId, Status> {
 }
 
 /// Does what an operator asks of the leader.
-pub(crate) async fn members_of(
-    group: &Group,
-    request: ChangeMembersRequest,
-) -> Result<(), Status> {
+pub(crate) async fn members_of(group: &Group, request: ChangeMembersRequest) -> Result<(), Status> {
     match request.change {
         Some(Change::Add(AddMember { id, address })) => {
             // The same text as on a command line, so the same checks.

@@ -313,15 +313,9 @@ impl Task {
         let with_rates = |view: BrokerView| (self.rates.of(&view.name), view);
         let brokers = self.lead.as_ref().map(|lead| lead.brokers(now)).unwrap_or_default();
         let brokers = brokers.into_iter().map(with_rates).map(|(rates, view)| (view, rates));
-        let retained = self.lead.as_ref().map(|lead| {
-            self.node.read(|machine| lead.retained(machine.state()))
-        });
+        let retained =
+            self.lead.as_ref().map(|lead| self.node.read(|machine| lead.retained(machine.state())));
         let (retained_messages, retained_bytes) = retained.unwrap_or_default();
-        Snapshot {
-            brokers: brokers.collect(),
-            retained_messages,
-            retained_bytes,
-            uptime_ms: now.0,
-        }
+        Snapshot { brokers: brokers.collect(), retained_messages, retained_bytes, uptime_ms: now.0 }
     }
 }

@@ -8,8 +8,8 @@ use comfy_table::{Table, presets::NOTHING};
 use ha_node::Member;
 use ha_proto::v1::change_members_request::Change;
 use ha_proto::v1::{
-    AddMember, ChangeMembersRequest, MemberStatus, MembersRequest, MembersResponse,
-    PromoteMembers, RemoveMembers, TransferLeaderRequest,
+    AddMember, ChangeMembersRequest, MemberStatus, MembersRequest, MembersResponse, PromoteMembers,
+    RemoveMembers, TransferLeaderRequest,
 };
 use ha_shell::program::print;
 use serde_json::{Value, json};

@@ -128,7 +128,9 @@ impl View {
         let mut voters = self.voters();
         for &id in ids {
             let view = self.find(id)?;
-            if !view.votes && let Some(behind) = view.is_behind(self.applied) {
+            if !view.votes
+                && let Some(behind) = view.is_behind(self.applied)
+            {
                 return Err(behind);
             }
             voters.insert(id);
@@ -219,7 +221,9 @@ impl View {
 }
 
 fn is_loopback(address: &str) -> bool {
-    address.starts_with("127.") || address.starts_with("localhost:") || address.starts_with("[::1]:")
+    address.starts_with("127.")
+        || address.starts_with("localhost:")
+        || address.starts_with("[::1]:")
 }
 
 #[cfg(test)]

@@ -76,8 +76,8 @@ mod tests {
 
     use ha_core::cluster::{Batch, Command};
     use ha_types::{
-        BrokerEpoch, BrokerName, ClusterMillis, Incarnation, Message, PublishNumber, Publisher, Qos,
-        TopicName,
+        BrokerEpoch, BrokerName, ClusterMillis, Incarnation, Message, PublishNumber, Publisher,
+        Qos, TopicName,
     };
 
     use super::*;

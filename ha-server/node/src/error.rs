@@ -47,7 +47,11 @@ fn difference(found: &str, expected: &str) -> String {
     let pairs = found.lines().zip(expected.lines()).filter(|(found, expected)| found != expected);
     let told: Vec<_> =
         pairs.map(|(found, expected)| format!("it has {found}, we have {expected}")).collect();
-    if told.is_empty() { format!("it has {found:?}, we have {expected:?}") } else { told.join("; ") }
+    if told.is_empty() {
+        format!("it has {found:?}, we have {expected:?}")
+    } else {
+        told.join("; ")
+    }
 }
 
 /// Why the store cannot be used.

@@ -24,8 +24,12 @@ pub(super) const KEYS: &[Key] = &[
     )
     .default("1"),
     Key::new("MEMBERS", Kind::Text, "first servers of the group, ID@HOST:PORT with commas"),
-    Key::new("JOIN", Kind::Flag, "wait until `ha-server member add` takes this server into a group")
-        .default("NO"),
+    Key::new(
+        "JOIN",
+        Kind::Flag,
+        "wait until `ha-server member add` takes this server into a group",
+    )
+    .default("NO"),
     Key::new(
         "LEADER_PRIORITY",
         Kind::Integer { min: 0, max: 100 },

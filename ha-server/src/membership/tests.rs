@@ -49,10 +49,9 @@ fn one_becomes_three_and_three_become_five_two_at_a_time() {
 
 #[test]
 fn even_number_of_votes_is_refused_with_a_way_out() {
-    for refused in [
-        group(&[1], &[2]).promotion(&ids(&[2]), &[]),
-        group(&[1, 2, 3], &[]).removal(&ids(&[3])),
-    ] {
+    for refused in
+        [group(&[1], &[2]).promotion(&ids(&[2]), &[]), group(&[1, 2, 3], &[]).removal(&ids(&[3]))]
+    {
         let told = refused.unwrap_err();
         assert!(told.contains("2 voters would survive no more losses than 1"), "{told}");
     }
