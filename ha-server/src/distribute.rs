@@ -43,9 +43,6 @@ const TURN_MAX: usize = 64;
 /// Between two samples of the message rates.
 const SAMPLE: Duration = Duration::from_secs(1);
 
-/// Between two questions whether a majority still follows.
-const PROBE: Duration = Duration::from_millis(200);
-
 /// What does not change while the process runs.
 #[derive(Clone, Debug)]
 pub(crate) struct Settings {
@@ -61,7 +58,7 @@ pub(crate) fn start(group: &Group, settings: Settings) -> (Handle, tokio::task::
     let (handle, inputs) = handle::channels();
     let node = Arc::clone(group.node());
     let task = Task {
-        confirms: Confirms::new(Arc::clone(&node), group.config().failover),
+        confirms: Confirms::new(Arc::clone(&node)),
         proposals: Proposals::new(Arc::clone(&node)),
         node,
         own: group.config().node,
@@ -86,7 +83,7 @@ struct Task {
     own: ha_node::NodeId,
     status: watch::Receiver<Status>,
     settings: Settings,
-    /// While this node leads and a majority follows.
+    /// While this node leads.
     lead: Option<Lead>,
     proposals: Proposals,
     confirms: Confirms,
@@ -95,7 +92,7 @@ struct Task {
     snapshot: Arc<Mutex<Snapshot>>,
     outputs: Vec<Output>,
     deadline: Option<Millis>,
-    /// The last one in which this node led.
+    /// Of the node, as this task knows it.
     term: u64,
     is_stopping: bool,
     rates: Sampler,
@@ -106,10 +103,8 @@ impl Task {
     async fn run(mut self, inputs: handle::Inputs) {
         let handle::Inputs { mut from_streams, mut urgent } = inputs;
         let mut sample = time::interval(SAMPLE);
-        let mut probe = time::interval(PROBE);
-        // After a pause of the process one is due, not one for each that was missed.
+        // After a pause of the process one sample is due, not one for each second that passed.
         sample.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        probe.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut received = Vec::with_capacity(TURN_MAX);
         let mut status = self.status.clone();
         loop {
@@ -124,7 +119,6 @@ impl Task {
                 numbers = self.confirms.next() => self.confirmed(&numbers),
                 () = time::sleep_until(wake), if self.deadline.is_some() => self.turn([Input::Tick]),
                 _ = sample.tick() => self.sample(),
-                _ = probe.tick() => self.probe(),
                 _ = from_streams.recv_many(&mut received, TURN_MAX), if self.proposals.has_room() => {
                     self.take(received.drain(..));
                 }
@@ -142,18 +136,18 @@ impl Task {
             let status = self.status.borrow();
             (status.is_leader, status.term)
         };
-        if leads && term > self.term {
-            self.end("a new term began");
-            self.term = term;
-            self.confirms.begin();
+        if self.lead.is_some() && !(leads && term == self.term) {
+            self.end("another server leads, or no majority answers");
         }
-        let may_lead = leads && term == self.term && self.confirms.is_fresh();
-        match &self.lead {
-            Some(_) if !leads => self.end("another server leads"),
-            Some(_) if !may_lead => self.end("no majority answers"),
-            // What an earlier leadership proposed must not come into this one.
-            None if may_lead && self.proposals.is_empty() && !self.is_stopping => self.begin(),
-            _ => (),
+        if term != self.term {
+            // A proof of an older term is none.
+            self.confirms.clear();
+            self.term = term;
+        }
+        // What an earlier leadership proposed must not come into this one.
+        let may_begin = leads && !self.confirms.is_doubted() && self.proposals.is_empty();
+        if self.lead.is_none() && may_begin && !self.is_stopping {
+            self.begin();
         }
     }
 
@@ -189,6 +183,7 @@ impl Task {
             tracing::warn!(term = self.term, "leads no more: {why}");
             self.deadline = None;
             self.outputs.clear();
+            self.confirms.clear();
             self.queues.refuse_all(&not_leader(self.leader_address()));
         }
     }
@@ -264,20 +259,16 @@ impl Task {
         while let Some(learned) = outcome {
             match learned {
                 Ok(_) => (),
-                Err(error) => self.end(&error.to_string()),
+                Err(error) => {
+                    self.end(&error.to_string());
+                    self.confirms.doubt();
+                }
             }
             outcome = self.proposals.try_next();
         }
     }
 
     fn confirmed(&mut self, _numbers: &[u64]) {}
-
-    fn probe(&mut self) {
-        let status = self.status.borrow();
-        if status.is_leader && status.voters.len() > 1 {
-            self.confirms.probe();
-        }
-    }
 
     fn answer(&mut self, question: Urgent) {
         match question {

@@ -151,8 +151,7 @@ pub(crate) fn leader(status: &Status, own: NodeId) -> Leader {
     if status.is_leader {
         return Leader::Us;
     }
-    let known = status.voters.iter().chain(&status.learners);
     let other = status.leader.filter(|&leader| leader != own);
-    let other = other.and_then(|leader| known.clone().find(|member| member.id == leader));
+    let other = other.and_then(|leader| status.member(leader));
     other.map_or(Leader::Nobody, |member| Leader::Other(member.clone()))
 }

@@ -1,16 +1,13 @@
-//! Whether a majority still follows: asked when the distributor needs a proof, and from time to
-//! time.
-//!
-//! A leader that was cut off from the others does not notice by itself. It must stop serving then,
-//! so that its brokers look for the one that leads now.
+//! Proofs that this node still leads: for what the distributor must not answer without one, and
+//! after a proposal was refused.
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use ha_member::StateNode;
-use ha_node::{ConfirmError, Failover};
+use ha_node::ConfirmError;
 use tokio::task::JoinSet;
-use tokio::time::{self, Instant};
+use tokio::time;
 
 /// Proofs that are asked for at a time; what needs one meanwhile shares the next.
 const CONFIRMS_MAX: usize = 4;
@@ -18,68 +15,66 @@ const CONFIRMS_MAX: usize = 4;
 /// Before a proof that failed is asked for again.
 const PAUSE: Duration = Duration::from_millis(50);
 
-type Proof = (Instant, Vec<u64>, Result<u64, ConfirmError>);
+/// What a proof is for.
+#[derive(Debug, Default)]
+struct Needs {
+    numbers: Vec<u64>,
+    /// Whether a proposal was refused before.
+    doubt: bool,
+}
 
 /// Proofs of leadership of one node.
 pub(super) struct Confirms {
     node: Arc<StateNode>,
-    running: JoinSet<Proof>,
-    /// Numbers that wait for a proof which begins later. Bounded by the distributor, which has one
-    /// for each of its turns that is not answered.
-    waiting: Vec<u64>,
-    /// When the last proof began that did not fail.
-    proved_at: Instant,
-    proof_age_max: Duration,
+    running: JoinSet<(Needs, Result<u64, ConfirmError>)>,
+    /// Waits for a proof that begins later. Bounded by the distributor, which has one number for
+    /// each of its turns that is not answered.
+    waiting: Needs,
+    is_doubted: bool,
 }
 
 impl Confirms {
-    pub(super) fn new(node: Arc<StateNode>, failover: Failover) -> Self {
-        // Three of the longest times in which followers elect another leader.
-        let proof_age_max = Duration::from_millis(match failover {
-            Failover::Normal => 900,
-            Failover::Fast => 600,
-            Failover::Wan => 9_000,
-        });
-        let (running, waiting, proved_at) = (JoinSet::new(), Vec::new(), Instant::now());
-        Self { node, running, waiting, proved_at, proof_age_max }
+    pub(super) fn new(node: Arc<StateNode>) -> Self {
+        let (running, waiting) = (JoinSet::new(), Needs::default());
+        Self { node, running, waiting, is_doubted: false }
     }
 
-    /// Begins a leadership: its election is the first proof, and older numbers mean nothing.
-    pub(super) fn begin(&mut self) {
+    /// Nothing needs a proof any more.
+    pub(super) fn clear(&mut self) {
         self.running = JoinSet::new();
-        self.waiting.clear();
-        self.proved_at = Instant::now();
+        self.waiting = Needs::default();
+        self.is_doubted = false;
     }
 
-    /// Whether a majority has followed lately.
-    pub(super) fn is_fresh(&self) -> bool {
-        self.proved_at.elapsed() < self.proof_age_max
+    /// Whether a majority may have left, as far as proposals show.
+    pub(super) fn is_doubted(&self) -> bool {
+        self.is_doubted
     }
 
     /// A proof that begins from now on is needed for this number.
     pub(super) fn ask(&mut self, number: u64) {
-        self.waiting.push(number);
-        if self.running.len() < CONFIRMS_MAX {
-            self.start();
-        }
+        self.waiting.numbers.push(number);
+        self.start();
     }
 
-    /// Asks for a proof if none is asked for.
-    pub(super) fn probe(&mut self) {
-        if self.running.is_empty() {
-            self.start();
-        }
+    /// A proof that begins from now on is needed before this node may lead on in its term.
+    pub(super) fn doubt(&mut self) {
+        self.is_doubted = true;
+        self.waiting.doubt = true;
+        self.start();
     }
 
     fn start(&mut self) {
-        let (node, numbers) = (Arc::clone(&self.node), std::mem::take(&mut self.waiting));
+        if self.running.len() >= CONFIRMS_MAX {
+            return;
+        }
+        let (node, needs) = (Arc::clone(&self.node), std::mem::take(&mut self.waiting));
         self.running.spawn(async move {
-            let began = Instant::now();
             let proved = node.confirm_leadership().await;
             if proved.is_err() {
                 time::sleep(PAUSE).await;
             }
-            (began, numbers, proved)
+            (needs, proved)
         });
     }
 
@@ -91,20 +86,20 @@ impl Confirms {
                 std::future::pending::<()>().await;
                 continue;
             };
-            let (began, numbers, proved) = joined.expect("asking for a proof does not panic");
-            match proved {
-                Ok(_) => {
-                    self.proved_at = self.proved_at.max(began);
-                    if !self.waiting.is_empty() {
-                        self.start();
-                    }
-                    return numbers;
-                }
-                // Without one for long enough, the leadership ends.
-                Err(_) => {
-                    self.waiting.splice(0..0, numbers);
-                    self.start();
-                }
+            let (needs, proved) = joined.expect("asking for a proof does not panic");
+            let Needs { numbers, doubt } = needs;
+            if proved.is_ok() {
+                self.is_doubted &= !doubt;
+            } else {
+                // Goes on until there is a proof, or the leadership ends.
+                self.waiting.numbers.extend(&numbers);
+                self.waiting.doubt |= doubt;
+            }
+            if self.waiting.doubt || !self.waiting.numbers.is_empty() {
+                self.start();
+            }
+            if proved.is_ok() {
+                return numbers;
             }
         }
     }
