@@ -32,7 +32,7 @@ use crate::rates::Sampler;
 pub(crate) use handle::{FromStream, Handle, NoAnswer, Snapshot};
 pub(crate) use queues::{QueueOut, Weighed, queue};
 
-use confirm::Confirms;
+use confirm::{Confirms, Need};
 use handle::Urgent;
 use lead::Lead;
 use queues::{Queues, not_leader, shutting_down};
@@ -116,7 +116,7 @@ impl Task {
                 // An error means that the node has stopped; its health says so.
                 Ok(()) = status.changed() => (),
                 outcome = self.proposals.next(), if !self.proposals.is_empty() => self.learn(outcome),
-                numbers = self.confirms.next() => self.confirmed(&numbers),
+                need = self.confirms.next() => self.confirmed(need),
                 () = time::sleep_until(wake), if self.deadline.is_some() => self.turn([Input::Tick]),
                 _ = sample.tick() => self.sample(),
                 _ = from_streams.recv_many(&mut received, TURN_MAX), if self.proposals.has_room() => {
@@ -261,14 +261,19 @@ impl Task {
                 Ok(_) => (),
                 Err(error) => {
                     self.end(&error.to_string());
-                    self.confirms.doubt();
+                    self.confirms.ask(Need::Doubt);
                 }
             }
             outcome = self.proposals.try_next();
         }
     }
 
-    fn confirmed(&mut self, _numbers: &[u64]) {}
+    /// After a doubt, the next look at the status begins the leadership again.
+    fn confirmed(&mut self, need: Need) {
+        if let Need::Number(number) = need {
+            self.turn([Input::Confirmed(number)]);
+        }
+    }
 
     fn answer(&mut self, question: Urgent) {
         match question {

@@ -6,11 +6,13 @@
 //!
 //! What is absent here: a network, and any decision about sessions or messages.
 
+mod place;
 mod proposals;
 mod replicated;
 
+pub use place::plain;
 pub use proposals::{BATCH_BYTES, IN_FLIGHT_BYTES_MAX, Proposals};
-pub use replicated::Replicated;
+pub use replicated::{Replicated, Skipped};
 
 /// A node whose machine is the state of the cluster.
 pub type StateNode = ha_node::Node<Replicated>;

@@ -1,7 +1,8 @@
 //! Batches on their way through the log, in order.
 //!
 //! Runs on the node that leads. Whoever proposes never waits: a task hands the batches to the node
-//! one after the other, a second one awaits what came of them. Nothing is proposed again here.
+//! one after the other, a second one awaits what came of them. Nothing is proposed again here, and
+//! what was proposed behind a batch that was refused is not applied.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -12,7 +13,8 @@ use ha_node::{Pending, ProposeError};
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 
-use crate::{Replicated, StateNode};
+use crate::place::{Place, in_run};
+use crate::{Replicated, Skipped, StateNode};
 
 /// Bytes that a batch aims at. More commands go into further ones; a larger command goes alone.
 ///
@@ -27,9 +29,10 @@ pub const IN_FLIGHT_BYTES_MAX: usize = 32 << 20;
 
 type Answer = Result<Applied, ProposeError>;
 
-/// The batches that were proposed and have no outcome yet.
+/// The batches of one run that were proposed and have no outcome yet.
 #[derive(Debug)]
 pub struct Proposals {
+    place: Place,
     /// Bounded by whoever asks [`Proposals::has_room`].
     batches: mpsc::UnboundedSender<Bytes>,
     answers: mpsc::UnboundedReceiver<Answer>,
@@ -46,16 +49,18 @@ struct InFlight {
 }
 
 impl Proposals {
-    /// Nothing on its way. Runs inside a tokio runtime.
+    /// Nothing on its way. `run` was never used before, by any node; and an earlier run of this node
+    /// has all its outcomes before this one proposes. Runs inside a tokio runtime.
     #[must_use]
-    pub fn new(node: Arc<StateNode>) -> Self {
+    pub fn new(node: Arc<StateNode>, run: u64) -> Self {
         let (batches, to_submit) = mpsc::unbounded_channel();
         let (submitted, to_await) = mpsc::unbounded_channel();
         let (answered, answers) = mpsc::unbounded_channel();
         let mut tasks = JoinSet::new();
         tasks.spawn(submit(node, to_submit, submitted));
         tasks.spawn(gather(to_await, answered));
-        Self { batches, answers, in_flight: VecDeque::new(), bytes: 0, _tasks: tasks }
+        let (place, in_flight) = (Place { run, next: 0 }, VecDeque::new());
+        Self { place, batches, answers, in_flight, bytes: 0, _tasks: tasks }
     }
 
     /// Whether more should be proposed.
@@ -72,7 +77,10 @@ impl Proposals {
 
     /// Proposes the commands in order, in as many batches as their size asks for. Never waits.
     pub fn propose(&mut self, batch: Batch) {
-        for (commands, bytes) in encode(batch) {
+        if batch.commands.is_empty() {
+            return;
+        }
+        for (commands, bytes) in encode(batch, &mut self.place) {
             self.bytes += bytes.len();
             self.in_flight.push_back(InFlight { commands, bytes: bytes.len() });
             // It ends only with this value, or when the node panicked: then no outcome comes.
@@ -84,7 +92,8 @@ impl Proposals {
     /// nothing is on its way. May be dropped and called again.
     ///
     /// # Errors
-    /// As [`ha_node::Node::propose`]; what was proposed later may have committed all the same.
+    /// As [`ha_node::Node::propose`]. When it says that nothing was done, nothing comes of all that
+    /// was proposed later either.
     pub async fn next(&mut self) -> Result<Applied, ProposeError> {
         let answer = self.answers.recv().await;
         self.take(answer.unwrap_or(Err(ProposeError::Stopped)))
@@ -106,16 +115,18 @@ impl Proposals {
     }
 }
 
-/// Encoded, each with the number of its commands.
-fn encode(mut batch: Batch) -> Vec<(usize, Bytes)> {
+/// As commands, each with the number of its own.
+fn encode(mut batch: Batch, place: &mut Place) -> Vec<(usize, Bytes)> {
     let (time, count) = (batch.time, batch.commands.len());
-    let bytes = batch.encode();
-    if bytes.len() <= BATCH_BYTES || count <= 1 {
-        return vec![(count, bytes)];
+    let command = in_run(*place, &batch);
+    if command.len() <= BATCH_BYTES || count <= 1 {
+        place.next += 1;
+        return vec![(count, command)];
     }
     let commands = batch.commands.split_off(count / 2);
-    let halves = [batch, Batch { time, commands }].into_iter();
-    halves.flat_map(encode).collect()
+    let mut encoded = encode(batch, place);
+    encoded.extend(encode(Batch { time, commands }, place));
+    encoded
 }
 
 async fn submit(
@@ -136,7 +147,12 @@ async fn gather(
 ) {
     while let Some(pending) = submitted.recv().await {
         let answer = match pending {
-            Ok(pending) => pending.await.map(|(_, applied)| applied),
+            Ok(pending) => match pending.await {
+                Ok((_, Ok(applied))) => Ok(applied),
+                // One before it was refused, which says why.
+                Ok((_, Err(Skipped))) => Err(ProposeError::NotLeader { leader: None }),
+                Err(error) => Err(error),
+            },
             Err(error) => Err(error),
         };
         if answered.send(answer).is_err() {

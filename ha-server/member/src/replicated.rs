@@ -6,6 +6,8 @@ use bytes::Bytes;
 use ha_core::cluster::{Applied, ClusterState};
 use ha_node::{Change, CorruptRecord, Machine};
 
+use crate::place::{Place, take};
+
 /// Longest key that a store takes. Only the key of a retained message can be longer, by one byte.
 const KEY_BYTES_MAX: usize = 65_535;
 
@@ -13,7 +15,12 @@ const KEY_BYTES_MAX: usize = 65_535;
 #[derive(Debug, Default)]
 pub struct Replicated {
     state: ClusterState,
+    place: Place,
 }
+
+/// A command was not applied: one that was proposed before it in its run never came.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Skipped;
 
 impl Replicated {
     /// The state as of the last batch.
@@ -24,28 +31,50 @@ impl Replicated {
 }
 
 impl Machine for Replicated {
-    type Outcome = Applied;
+    type Outcome = Result<Applied, Skipped>;
 
-    fn apply(&mut self, index: u64, command: Bytes) -> Applied {
-        self.state.apply(index, &command)
+    fn apply(&mut self, index: u64, command: Bytes) -> Self::Outcome {
+        let (place, batch) = take(command);
+        if let Some(place) = place
+            && !self.place.admit(place)
+        {
+            return Err(Skipped);
+        }
+        Ok(self.state.apply(index, &batch))
     }
 
     fn take_changes(&mut self) -> Vec<Change> {
         let changes = self.state.take_changes().into_iter();
-        changes.map(|(key, value)| packed(key, value.map(Vec::from))).collect()
+        let place = (PLACE.to_vec(), Some(self.place.bytes().to_vec()));
+        changes.map(|(key, value)| packed(key, value.map(Vec::from))).chain([place]).collect()
     }
 
     fn load(
         &mut self,
         records: &mut dyn Iterator<Item = (Vec<u8>, Vec<u8>)>,
     ) -> Result<(), CorruptRecord> {
-        self.state = ClusterState::load(records.map(unpacked)).map_err(|error| CorruptRecord {
-            reason: "it is damaged, or of a later version".to_owned(),
-            key: error.key,
-        })?;
+        let corrupt = |key| {
+            let reason = "it is damaged, or of a later version".to_owned();
+            CorruptRecord { key, reason }
+        };
+        let mut place = None;
+        let parts = records.map(unpacked).filter(|(key, value)| match key[..] {
+            PLACE => {
+                place = Some(Place::parse(value));
+                false
+            }
+            _ => true,
+        });
+        let state = ClusterState::load(parts).map_err(|error| corrupt(error.key))?;
+        let place = place.unwrap_or(Some(Place::default()));
+        let place = place.ok_or_else(|| corrupt(PLACE.to_vec()))?;
+        *self = Self { state, place };
         Ok(())
     }
 }
+
+/// Key of the record that holds the place of the last batch.
+const PLACE: &[u8] = &[0xff];
 
 /// First bytes of keys from here on are ours: the state has fewer kinds of keys.
 const PACKED: u8 = 8;
@@ -81,10 +110,11 @@ mod tests {
     };
 
     use super::*;
+    use crate::place::{in_run, plain};
 
     fn apply(machine: &mut Replicated, index: u64, command: Command) {
         let batch = Batch { time: ClusterMillis(index), commands: vec![command] };
-        machine.apply(index, batch.encode());
+        machine.apply(index, plain(&batch)).unwrap();
     }
 
     fn retained(number: u64, topic: String) -> Command {
@@ -131,19 +161,45 @@ mod tests {
         loaded.load(&mut records.into_iter()).unwrap();
         assert!(loaded.state().parts().eq(machine.state().parts()));
         assert_eq!(loaded.state().parts().count(), 2 + longest_topics().len());
+        assert_eq!(loaded.place, machine.place);
     }
 
     #[test]
     fn damaged_record_is_named_and_not_loaded() {
-        let record = (vec![2, 0, 0, 0, 0, 0, 0, 0, 1], b"garbage".to_vec());
-        let error = Replicated::default().load(&mut std::iter::once(record.clone())).unwrap_err();
-        assert_eq!(error.key, record.0);
+        let session = vec![2, 0, 0, 0, 0, 0, 0, 0, 1];
+        for key in [session, PLACE.to_vec()] {
+            let record = (key.clone(), b"garbage".to_vec());
+            let error = Replicated::default().load(&mut std::iter::once(record)).unwrap_err();
+            assert_eq!(error.key, key);
+        }
     }
 
     #[test]
     fn command_that_is_no_batch_changes_nothing() {
+        for command in [b"".as_slice(), b"garbage", b"\0garbage", b"\x01", b"\x01garbage"] {
+            let mut machine = Replicated::default();
+            let applied = machine.apply(1, Bytes::from_static(command));
+            assert_eq!(applied, Ok(Applied::default()), "{command:?}");
+            assert_eq!(machine.state().counts().malformed, 1);
+        }
+    }
+
+    #[test]
+    fn batch_behind_one_that_never_came_is_skipped_also_after_a_restart() {
+        let empty = Batch { time: ClusterMillis(1), commands: Vec::new() };
+        let at = |run, next| in_run(Place { run, next }, &empty);
         let mut machine = Replicated::default();
-        assert_eq!(machine.apply(1, Bytes::from_static(b"garbage")), Applied::default());
-        assert_eq!(machine.state().counts().malformed, 1);
+        let done = Ok(Applied::default());
+        assert_eq!(machine.apply(1, at(7, 0)), done);
+        assert_eq!(machine.apply(2, at(7, 2)), Err(Skipped));
+        let records = machine.take_changes().into_iter().map(|(key, value)| (key, value.unwrap()));
+        let mut machine = Replicated::default();
+        machine.load(&mut records.collect::<Vec<_>>().into_iter()).unwrap();
+        assert_eq!(machine.apply(3, at(7, 3)), Err(Skipped));
+        assert_eq!(machine.apply(4, at(8, 1)), Err(Skipped), "a run begins with its first");
+        assert_eq!(machine.apply(5, at(8, 0)), done);
+        assert_eq!(machine.apply(6, at(8, 1)), done);
+        assert_eq!(machine.apply(7, plain(&empty)), done, "it belongs to no run");
+        assert_eq!(machine.apply(8, at(8, 2)), done);
     }
 }
