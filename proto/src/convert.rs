@@ -194,7 +194,7 @@ fn goodbye_from(wire: v1::Goodbye) -> Result<Goodbye, ProtocolError> {
         Reason::NotLeader => GoodbyeReason::NotLeader,
         Reason::TooSlow => GoodbyeReason::TooSlow,
     };
-    Ok(Goodbye { reason, detail: wire.detail.chars().take(512).collect() })
+    Ok(Goodbye { reason, detail: wire.detail.chars().take(512).collect(), leader: None })
 }
 
 fn goodbye_into(goodbye: &Goodbye) -> v1::Goodbye {
@@ -210,7 +210,7 @@ fn goodbye_into(goodbye: &Goodbye) -> v1::Goodbye {
         GoodbyeReason::NotLeader => Reason::NotLeader,
         GoodbyeReason::TooSlow => Reason::TooSlow,
     };
-    v1::Goodbye { reason: reason.into(), detail: goodbye.detail.clone() }
+    v1::Goodbye { reason: reason.into(), detail: goodbye.detail.clone(), leader: None }
 }
 
 pub(crate) fn upstream_from(item: v1::upstream_item::Item) -> Result<Upstream, ProtocolError> {
@@ -239,11 +239,11 @@ pub(crate) fn upstream_into(item: &Upstream) -> v1::upstream_item::Item {
     use v1::upstream_item::Item;
     match item {
         Upstream::Hello(hello) => Item::Hello(hello_into(hello)),
-        Upstream::Publish { number, message } => Item::Publish(v1::Publish {
+        Upstream::Publish { number, exchange: None, message } => Item::Publish(v1::Publish {
             number: number.map_or(0, |number| number.0),
             message: Some(message_into(message)),
         }),
-        Upstream::Announce { ticket, filters } => {
+        Upstream::Announce { ticket, needs: Needs::All, filters } => {
             Item::Announce(v1::Announce { ticket: ticket.0, filters: filters_into(filters) })
         }
         Upstream::Withdraw { filters } => {
@@ -304,7 +304,7 @@ pub(crate) fn downstream_into(item: &Downstream) -> v1::downstream_item::Item {
         Downstream::InterestTaken { ticket } => {
             Item::InterestTaken(v1::InterestTaken { ticket: ticket.0 })
         }
-        Downstream::Deliver { message, retained } => Item::Deliver(v1::Deliver {
+        Downstream::Deliver { origin: None, message, retained } => Item::Deliver(v1::Deliver {
             message: Some(message_into(message)),
             retained_version: retained.0,
         }),

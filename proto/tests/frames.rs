@@ -37,7 +37,7 @@ fn message(payload: Bytes) -> Arc<Message> {
 
 fn publish(payload_bytes: usize) -> Upstream {
     let payload = (0..payload_bytes).map(|i| u8::try_from(i % 251).unwrap()).collect();
-    Upstream::Publish { number: Some(PublishNumber(9)), message: message(payload) }
+    Upstream::Publish { number: Some(PublishNumber(9)), exchange: None, message: message(payload) }
 }
 
 fn read_up(frames: Vec<v1::UpstreamFrame>) -> Result<Vec<Upstream>, ProtocolError> {
@@ -69,8 +69,8 @@ fn every_upstream_item_survives_the_wire() {
     let items = vec![
         Upstream::Hello(hello),
         publish(10),
-        Upstream::Publish { number: None, message: message(Bytes::new()) },
-        Upstream::Announce { ticket: Ticket(1), filters: filters.clone() },
+        Upstream::Publish { number: None, exchange: None, message: message(Bytes::new()) },
+        Upstream::Announce { ticket: Ticket(1), needs: Needs::All, filters: filters.clone() },
         Upstream::Withdraw { filters },
         Upstream::RetainedCopy(change(None)),
         Upstream::RetainedCopy(change(Some(message(Bytes::from_static(b"x"))))),
@@ -103,7 +103,7 @@ fn every_downstream_item_survives_the_wire() {
             retained: RetainedVersion(2),
         },
         Downstream::InterestTaken { ticket: Ticket(3) },
-        Downstream::Deliver { message: message(Bytes::new()), retained: RetainedVersion(4) },
+        Downstream::Deliver { origin: None, message: message(Bytes::new()), retained: RetainedVersion(4) },
         Downstream::RetainedUpdate(RetainedChange {
             topic: topic("t"),
             version: RetainedVersion(5),
@@ -111,7 +111,7 @@ fn every_downstream_item_survives_the_wire() {
         }),
         Downstream::RetainedBegin,
         Downstream::RetainedSynced { version: RetainedVersion(6) },
-        Downstream::Goodbye(Goodbye { reason: GoodbyeReason::NotLeader, detail: "b leads".into() }),
+        Downstream::Goodbye(Goodbye { reason: GoodbyeReason::NotLeader, detail: "b leads".into(), leader: None }),
     ];
     let mut reader = Reader::<Down>::default();
     let frames = pack::<Down>(items.clone());
@@ -182,7 +182,7 @@ fn retained_message_of_another_topic_than_its_change_is_refused() {
 fn message_that_expires_at_zero_does_not_live_for_ever() {
     let mut expired = Message::clone(&message(Bytes::new()));
     expired.expires_at = Some(ClusterMillis(0));
-    let item = Upstream::Publish { number: None, message: Arc::new(expired) };
+    let item = Upstream::Publish { number: None, exchange: None, message: Arc::new(expired) };
     let read = read_up(pack::<Up>([item])).unwrap();
     let Upstream::Publish { message, .. } = &read[0] else { panic!("not a publish") };
     assert!(message.is_expired(ClusterMillis(1)));

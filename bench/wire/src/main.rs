@@ -71,7 +71,7 @@ pub(crate) fn publishes(batch: usize) -> Vec<Upstream> {
         expires_at: None,
         publisher: Publisher::default(),
     });
-    vec![Upstream::Publish { number: None, message }; batch]
+    vec![Upstream::Publish { number: None, exchange: None, message }; batch]
 }
 
 /// The frame of [`publishes`].
@@ -124,7 +124,7 @@ fn decide(batch: usize) -> f64 {
     }
     let filter = |n| TopicFilter::parse(format!("plant/{n}/line/+/speed").as_bytes()).unwrap();
     let announce =
-        Upstream::Announce { ticket: Ticket(1), filters: (0..10_000).map(filter).collect() };
+        Upstream::Announce { ticket: Ticket(1), needs: Needs::All, filters: (0..10_000).map(filter).collect() };
     distributor.step(Millis(0), Input::Received(StreamId(2), vec![announce]), &mut out);
     let items = publishes(batch);
     per_message(batch, || {

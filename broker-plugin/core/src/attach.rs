@@ -143,7 +143,7 @@ impl Plugin {
     pub(crate) fn announce_all(&mut self, stream: StreamId, out: &mut Vec<Output>) {
         for filters in items(self.interest.filters().cloned()) {
             // Ticket 0 is nobody's: its answer is ignored.
-            let announce = Upstream::Announce { ticket: Ticket(0), filters };
+            let announce = Upstream::Announce { ticket: Ticket(0), needs: Needs::All, filters };
             out.push(Output::Send(stream, announce));
         }
     }

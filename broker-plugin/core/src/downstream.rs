@@ -25,7 +25,7 @@ impl Plugin {
                     self.subscribed(ticket, &retained, out);
                 }
             }
-            Downstream::Deliver { message, retained } => self.deliver(message, retained, out),
+            Downstream::Deliver { origin: None, message, retained } => self.deliver(message, retained, out),
             Downstream::RetainedUpdate(change) => {
                 let message = change.message.as_deref();
                 self.take_retained(&change.topic, change.version, message, out);

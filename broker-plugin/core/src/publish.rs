@@ -15,7 +15,7 @@ impl Plugin {
         let Some(attached) = self.link.attached() else { return };
         let (stream, window) = (attached.stream, attached.window);
         while let Some(entry) = self.outbox.next_to_send(window) {
-            let publish = Upstream::Publish { number: entry.number, message: entry.message };
+            let publish = Upstream::Publish { number: entry.number, exchange: None, message: entry.message };
             out.push(Output::Send(stream, publish));
         }
     }
@@ -39,7 +39,7 @@ impl Plugin {
         let waits = message.qos > Qos::AtMostOnce || message.retain;
         match self.link.stream().filter(|_| self.link.attached().is_some()) {
             Some(stream) if !waits => {
-                let publish = Upstream::Publish { number: None, message: own };
+                let publish = Upstream::Publish { number: None, exchange: None, message: own };
                 out.push(Output::Send(stream, publish));
                 Fate::OnItsWay(None)
             }

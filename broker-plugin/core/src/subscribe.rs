@@ -67,10 +67,10 @@ impl Plugin {
         let mut items = items(filters);
         let last = items.pop().unwrap_or_default();
         for filters in items {
-            out.push(Output::Send(stream, Upstream::Announce { ticket: Ticket(0), filters }));
+            out.push(Output::Send(stream, Upstream::Announce { ticket: Ticket(0), needs: Needs::All, filters }));
         }
         self.interest.wait(ticket, retained);
-        out.push(Output::Send(stream, Upstream::Announce { ticket, filters: last }));
+        out.push(Output::Send(stream, Upstream::Announce { ticket, needs: Needs::All, filters: last }));
     }
 
     pub(crate) fn withdraw(&mut self, gone: Vec<TopicFilter>, out: &mut Vec<Output>) {

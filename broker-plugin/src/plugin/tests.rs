@@ -259,7 +259,7 @@ async fn subscribe_is_answered_when_the_server_has_taken_it_and_deliveries_reach
     let mut bench = Bench::start().await;
     bench.welcome().await;
     bench.events.send(subscribe(5)).await.unwrap();
-    let Upstream::Announce { ticket, filters } = bench.next_item().await else { panic!() };
+    let Upstream::Announce { ticket, needs: Needs::All, filters } = bench.next_item().await else { panic!() };
     assert_eq!((ticket, filters.len()), (Ticket(5), 1));
     let message = Arc::new(Message {
         topic: TopicName::parse(Bytes::from_static(b"t/1")).unwrap(),
@@ -271,7 +271,7 @@ async fn subscribe_is_answered_when_the_server_has_taken_it_and_deliveries_reach
         publisher: Publisher::default(),
     });
     bench.sends.send(Downstream::InterestTaken { ticket }).await.unwrap();
-    let deliver = Downstream::Deliver { message, retained: RetainedVersion(0) };
+    let deliver = Downstream::Deliver { origin: None, message, retained: RetainedVersion(0) };
     bench.sends.send(deliver).await.unwrap();
     assert!(matches!(bench.command().await, HostCommand::Subscribed { ticket: Ticket(5), .. }));
     let HostCommand::Deliver(delivery) = bench.command().await else { panic!("no delivery") };

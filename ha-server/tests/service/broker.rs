@@ -68,7 +68,7 @@ impl Broker {
 
     pub(crate) async fn subscribe(&mut self, filter: &str) {
         let filters = vec![TopicFilter::parse(filter.as_bytes()).unwrap()];
-        self.send([Upstream::Announce { ticket: Ticket(7), filters }]);
+        self.send([Upstream::Announce { ticket: Ticket(7), needs: Needs::All, filters }]);
         assert_eq!(self.next().await, Downstream::InterestTaken { ticket: Ticket(7) });
     }
 

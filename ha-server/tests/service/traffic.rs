@@ -36,7 +36,7 @@ async fn largest_message_crosses_whole_and_its_neighbours_keep_their_places() {
         message: message(payload),
     }));
     for payload in payloads {
-        let Downstream::Deliver { message, .. } = subscriber.next().await else { panic!() };
+        let Downstream::Deliver { origin: None, message, .. } = subscriber.next().await else { panic!() };
         assert!(message.payload == payload, "{} bytes", message.payload.len());
     }
     for number in 1..=3 {
@@ -60,7 +60,7 @@ async fn shutdown_writes_all_that_was_accepted_and_then_says_goodbye() {
     let (mut publisher, _) = Broker::attach(&server, "publisher").await;
     let payload = |n: u32| Bytes::from(vec![u8::try_from(n % 251).unwrap(); 4_096]);
     let items =
-        (0..MESSAGES).map(|n| Upstream::Publish { number: None, message: message(payload(n)) });
+        (0..MESSAGES).map(|n| Upstream::Publish { number: None, exchange: None, message: message(payload(n)) });
     publisher.send(items);
     // Its answer follows the messages through the distributor.
     publisher.subscribe("other/#").await;
@@ -68,7 +68,7 @@ async fn shutdown_writes_all_that_was_accepted_and_then_says_goodbye() {
     assert_eq!(publisher.goodbye().await.reason, GoodbyeReason::ShuttingDown);
     for n in 0..MESSAGES {
         let item = subscriber.next().await;
-        let Downstream::Deliver { message, .. } = item else { panic!("{n}: {item:?}") };
+        let Downstream::Deliver { origin: None, message, .. } = item else { panic!("{n}: {item:?}") };
         assert_eq!(message.payload, payload(n));
     }
     assert_eq!(subscriber.goodbye().await.reason, GoodbyeReason::ShuttingDown);
@@ -84,10 +84,10 @@ async fn ten_thousand_messages_arrive_once_and_in_order() {
     let (mut publisher, _) = Broker::attach(&server, "publisher").await;
     let payload = |n: u32| Bytes::copy_from_slice(&n.to_be_bytes());
     let items =
-        (0..10_000).map(|n| Upstream::Publish { number: None, message: message(payload(n)) });
+        (0..10_000).map(|n| Upstream::Publish { number: None, exchange: None, message: message(payload(n)) });
     publisher.send(items);
     for n in 0..10_000 {
-        let Downstream::Deliver { message, .. } = subscriber.next().await else { panic!() };
+        let Downstream::Deliver { origin: None, message, .. } = subscriber.next().await else { panic!() };
         assert_eq!(message.payload, payload(n));
     }
     server.stop().await;

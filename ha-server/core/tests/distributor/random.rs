@@ -118,7 +118,7 @@ impl Plugin {
             self.sent += 1;
             self.has_numbered = true;
             let number = Some(PublishNumber(number));
-            cluster.say(stream, [Upstream::Publish { number, message }]);
+            cluster.say(stream, [Upstream::Publish { number, exchange: None, message }]);
             self.receive(cluster);
         }
     }
@@ -139,7 +139,7 @@ impl Plugin {
                 assert_eq!(number.0, expected);
                 self.apply(&message, retained);
             }
-            Downstream::Deliver { message, retained } => {
+            Downstream::Deliver { origin: None, message, retained } => {
                 assert_ne!(message.publisher.session, SessionId(self.index));
                 self.apply(&message, retained);
             }
@@ -173,7 +173,7 @@ impl Plugin {
             self.unanswered.push_back((self.last_number, message));
             self.send_unanswered(cluster);
         } else if let Some(stream) = self.stream {
-            cluster.say(stream, [Upstream::Publish { number: None, message }]);
+            cluster.say(stream, [Upstream::Publish { number: None, exchange: None, message }]);
         }
     }
 
@@ -188,7 +188,7 @@ impl Plugin {
         };
         match kind {
             0 => Upstream::Hello(self.hello()),
-            1 if self.has_numbered => Upstream::Publish { number, message },
+            1 if self.has_numbered => Upstream::Publish { number, exchange: None, message },
             2 => Upstream::RetainedCopyEnd,
             3 => Upstream::Withdraw { filters: filters(&["never/announced"]) },
             4 => announce(1, &["1", "2", "3", "4", "5", "6", "7", "8", "9", "10", "11"]),

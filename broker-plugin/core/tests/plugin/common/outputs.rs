@@ -31,7 +31,7 @@ impl Outputs {
     /// The publishes for ha-server: number (zero: none) and payload.
     pub(crate) fn publishes(&self) -> Vec<(u64, String)> {
         self.pick(|output| match output {
-            Output::Send(_, Upstream::Publish { number, message }) => {
+            Output::Send(_, Upstream::Publish { number, exchange: None, message }) => {
                 Some((number.map_or(0, |n| n.0), String::from_utf8_lossy(&message.payload).into()))
             }
             _ => None,
@@ -41,7 +41,7 @@ impl Outputs {
     /// The announcements: ticket and filters.
     pub(crate) fn announced(&self) -> Vec<(u64, Vec<&str>)> {
         self.pick(|output| match output {
-            Output::Send(_, Upstream::Announce { ticket, filters }) => {
+            Output::Send(_, Upstream::Announce { ticket, needs: Needs::All, filters }) => {
                 Some((ticket.0, filters.iter().map(|filter| filter.as_str()).collect()))
             }
             _ => None,

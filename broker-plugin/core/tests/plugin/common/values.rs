@@ -73,7 +73,7 @@ pub(crate) fn message(topic: &str, payload: &str) -> Arc<Message> {
 }
 
 pub(crate) fn deliver(topic: &str, payload: &str, version: u64) -> Downstream {
-    Downstream::Deliver { message: message(topic, payload), retained: RetainedVersion(version) }
+    Downstream::Deliver { origin: None, message: message(topic, payload), retained: RetainedVersion(version) }
 }
 
 pub(crate) fn change(topic: &str, payload: &str, version: u64) -> RetainedChange {
@@ -87,7 +87,7 @@ pub(crate) fn update(topic: &str, payload: &str, version: u64) -> Downstream {
 }
 
 pub(crate) fn goodbye(reason: GoodbyeReason, detail: &str) -> Downstream {
-    Downstream::Goodbye(Goodbye { reason, detail: detail.into() })
+    Downstream::Goodbye(Goodbye { reason, detail: detail.into(), leader: None })
 }
 
 pub(crate) fn topic_name(text: &str) -> TopicName {
