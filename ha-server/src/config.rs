@@ -48,10 +48,6 @@ pub struct ServerConfig {
     pub stall_ms: u64,
     /// Numbered publishes of one broker that may be unanswered.
     pub publish_window: u32,
-    /// Retained messages.
-    pub retained_max: usize,
-    /// Bytes of retained messages.
-    pub retained_bytes_max: usize,
     /// The group of servers that this one belongs to.
     pub group: GroupConfig,
     /// Limits of the replicated state: those of the leader count.
@@ -83,8 +79,6 @@ impl ServerConfig {
             queue_bytes: settings.bytes(SECTION, "QUEUE_BYTES"),
             stall_ms: settings.millis(SECTION, "STALL_TIMEOUT"),
             publish_window: settings.integer(SECTION, "PUBLISH_WINDOW"),
-            retained_max: settings.integer(SECTION, "RETAINED_MAX"),
-            retained_bytes_max: settings.bytes(SECTION, "RETAINED_BYTES_MAX"),
             warnings: group.warnings(),
             group,
             limits: limits(settings),

@@ -18,11 +18,11 @@ mod queues;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use ha_core::cluster::{Batch, Command, StateLimits};
+use ha_core::cluster::{Applied, Batch, Command, StateLimits};
 use ha_core::{BrokerView, Config, Input, Output};
-use ha_member::{Proposals, StateNode};
-use ha_node::Status;
-use ha_types::{ClusterMillis, Millis};
+use ha_member::{Proposals, StateNode, plain};
+use ha_node::{ProposeError, Status};
+use ha_types::ClusterMillis;
 use tokio::sync::watch;
 use tokio::time::{self, Instant, MissedTickBehavior};
 
@@ -39,6 +39,9 @@ use queues::{Queues, not_leader, shutting_down};
 
 /// Inputs from streams that are taken in one turn: one lock of the state, one batch for the log.
 const TURN_MAX: usize = 64;
+
+/// Leaderships of one node in one term: each takes a loss of the majority.
+const RUNS_OF_A_TERM: u64 = 1 << 20;
 
 /// Between two samples of the message rates.
 const SAMPLE: Duration = Duration::from_secs(1);
@@ -59,7 +62,7 @@ pub(crate) fn start(group: &Group, settings: Settings) -> (Handle, tokio::task::
     let node = Arc::clone(group.node());
     let task = Task {
         confirms: Confirms::new(Arc::clone(&node)),
-        proposals: Proposals::new(Arc::clone(&node)),
+        proposals: Proposals::new(Arc::clone(&node), 0),
         node,
         own: group.config().node,
         status: group.watch(),
@@ -71,6 +74,7 @@ pub(crate) fn start(group: &Group, settings: Settings) -> (Handle, tokio::task::
         outputs: Vec::new(),
         deadline: None,
         term: 0,
+        run: 0,
         is_stopping: false,
         rates: Sampler::default(),
         sampled_at: Instant::now(),
@@ -91,9 +95,11 @@ struct Task {
     start: Instant,
     snapshot: Arc<Mutex<Snapshot>>,
     outputs: Vec<Output>,
-    deadline: Option<Millis>,
+    deadline: Option<Instant>,
     /// Of the node, as this task knows it.
     term: u64,
+    /// Of the last leadership's proposals.
+    run: u64,
     is_stopping: bool,
     rates: Sampler,
     sampled_at: Instant,
@@ -109,7 +115,7 @@ impl Task {
         let mut status = self.status.clone();
         loop {
             self.follow_status();
-            let wake = self.start + Duration::from_millis(self.deadline.map_or(0, |at| at.0));
+            let wake = self.deadline.unwrap_or(self.start);
             tokio::select! {
                 biased;
                 Some(question) = urgent.recv() => self.answer(question),
@@ -124,10 +130,6 @@ impl Task {
                 }
             }
         }
-    }
-
-    fn now(&self) -> Millis {
-        Millis(u64::try_from(self.start.elapsed().as_millis()).expect("fits for 500 My"))
     }
 
     /// Begins or ends a leadership.
@@ -153,6 +155,7 @@ impl Task {
 
     fn begin(&mut self) {
         tracing::info!(term = self.term, "leads");
+        self.proposals = Proposals::new(Arc::clone(&self.node), self.next_run());
         let config = self.settings.config.clone();
         let (lead, limits) = self.node.read(|machine| {
             let state = machine.state();
@@ -168,12 +171,19 @@ impl Task {
         self.turn(opened);
     }
 
+    /// A number that no other leadership has: one node leads in a term.
+    fn next_run(&mut self) -> u64 {
+        let first = self.term.saturating_mul(RUNS_OF_A_TERM);
+        self.run = first.max(self.run + 1);
+        self.run
+    }
+
     /// Makes the limits of this server those of the state. Whether it succeeds shows at the next
     /// leadership.
     fn configure(&self) {
         let commands = vec![Command::Configure(self.settings.limits)];
         // Cluster time does not go back: this is the time of the batch before.
-        let batch = Batch { time: ClusterMillis(0), commands }.encode();
+        let batch = plain(&Batch { time: ClusterMillis(0), commands });
         let node = Arc::clone(&self.node);
         tokio::spawn(async move { node.propose(batch).await });
     }
@@ -230,41 +240,52 @@ impl Task {
 
     /// Steps the distributor with all inputs and does what it says.
     fn turn(&mut self, inputs: impl IntoIterator<Item = Input>) {
-        let now = self.now();
         let Some(lead) = &mut self.lead else { return };
         let outputs = &mut self.outputs;
         self.deadline = self.node.read(|machine| {
             let state = machine.state();
             for input in inputs {
-                lead.step(now, state, input, outputs);
+                lead.step(state, input, outputs);
             }
             lead.deadline(state)
         });
         self.act();
     }
 
+    /// What is proposed in one turn is one batch.
     fn act(&mut self) {
+        let mut commands = Vec::new();
         for output in self.outputs.drain(..) {
             match output {
                 Output::Send(stream, item, bytes) => self.queues.send(stream, item, bytes),
                 Output::End(stream) => self.queues.end(stream),
+                Output::Propose(command) => commands.push(command),
+                Output::Confirm(number) => self.confirms.ask(Need::Number(number)),
                 Output::Note(event) => notes::log(&event),
             }
+        }
+        if let Some(lead) = &self.lead {
+            self.proposals.propose(Batch { time: lead.cluster_time(), commands });
         }
     }
 
     /// What came of a batch, and of all others that are answered already.
-    fn learn(&mut self, first: Result<ha_core::cluster::Applied, ha_node::ProposeError>) {
-        let mut outcome = Some(first);
-        while let Some(learned) = outcome {
-            match learned {
-                Ok(_) => (),
-                Err(error) => {
-                    self.end(&error.to_string());
-                    self.confirms.ask(Need::Doubt);
-                }
+    fn learn(&mut self, first: Result<Applied, ProposeError>) {
+        let (mut applied, mut outcome) = (Vec::new(), Some(first));
+        let refused = loop {
+            match outcome {
+                Some(Ok(one)) => applied.push(Input::Applied(one)),
+                Some(Err(error)) => break Some(error),
+                None => break None,
             }
             outcome = self.proposals.try_next();
+        };
+        self.turn(applied);
+        if let Some(error) = refused
+            && self.lead.is_some()
+        {
+            self.end(&error.to_string());
+            self.confirms.ask(Need::Doubt);
         }
     }
 
@@ -278,10 +299,9 @@ impl Task {
     fn answer(&mut self, question: Urgent) {
         match question {
             Urgent::Heartbeat(epoch, reply) => {
-                let now = self.now();
                 let outputs = &mut self.outputs;
                 let answer = self.lead.as_mut().map(|lead| {
-                    self.node.read(|machine| lead.heartbeat(now, machine.state(), epoch, outputs))
+                    self.node.read(|machine| lead.heartbeat(machine.state(), epoch, outputs))
                 });
                 self.act();
                 // The stream may be gone; the lease is kept all the same.
@@ -299,19 +319,20 @@ impl Task {
 
     fn sample(&mut self) {
         let now = Instant::now();
-        let brokers = self.lead.as_ref().map(|lead| lead.brokers(self.now())).unwrap_or_default();
+        let brokers = self.lead.as_ref().map(Lead::brokers).unwrap_or_default();
         self.rates.sample(&brokers, now - std::mem::replace(&mut self.sampled_at, now));
         *self.snapshot.lock().expect("nobody panics while holding it") = self.look();
     }
 
     fn look(&self) -> Snapshot {
-        let now = self.now();
         let with_rates = |view: BrokerView| (self.rates.of(&view.name), view);
-        let brokers = self.lead.as_ref().map(|lead| lead.brokers(now)).unwrap_or_default();
-        let brokers = brokers.into_iter().map(with_rates).map(|(rates, view)| (view, rates));
-        let retained =
-            self.lead.as_ref().map(|lead| self.node.read(|machine| lead.retained(machine.state())));
-        let (retained_messages, retained_bytes) = retained.unwrap_or_default();
-        Snapshot { brokers: brokers.collect(), retained_messages, retained_bytes, uptime_ms: now.0 }
+        let brokers = self.lead.as_ref().map(Lead::brokers).unwrap_or_default().into_iter();
+        let brokers = brokers.map(with_rates).map(|(rates, view)| (view, rates)).collect();
+        let (counts, retained_messages, retained_bytes) = self.node.read(|machine| {
+            let retained = machine.state().retained();
+            (machine.state().counts(), retained.len(), retained.bytes())
+        });
+        let uptime_ms = u64::try_from(self.start.elapsed().as_millis()).expect("fits for 500 My");
+        Snapshot { brokers, retained_messages, retained_bytes, counts, uptime_ms }
     }
 }

@@ -1,6 +1,7 @@
 //! What `/metrics` shows of ha-server. Broker names are the only label; client ids never are.
 
 mod raft;
+mod state;
 
 use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -17,6 +18,7 @@ use crate::distribute::{Handle, Snapshot};
 use crate::group::Group;
 
 use raft::Raft;
+use state::State;
 
 type Labels = Vec<(&'static str, String)>;
 type Counters = Family<Labels, Counter<u64, AtomicU64>>;
@@ -39,12 +41,15 @@ struct Families {
 
 /// Metrics that follow the distributor's last snapshot and the node.
 pub(crate) fn metrics(handle: Handle, group: Group) -> Metrics {
-    let (families, raft) = (Families::default(), Raft::default());
+    let (families, state, raft) = (Families::default(), State::default(), Raft::default());
     let mut registry = Registry::with_prefix("ha_server");
     families.register(&mut registry);
+    state.register(&mut registry);
     raft.register(registry.sub_registry_with_prefix("raft"));
     Metrics::new(registry).refreshed_by(move || {
-        families.refresh(&handle.snapshot());
+        let snapshot = handle.snapshot();
+        families.refresh(&snapshot);
+        state.refresh(&snapshot.counts);
         raft.refresh(&group.status());
     })
 }

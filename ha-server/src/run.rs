@@ -228,7 +228,8 @@ fn core_config(config: &ServerConfig, server: ServerIncarnation) -> Config {
     Config {
         server,
         software: SOFTWARE.to_owned(),
-        cluster_time_at_zero: ClusterMillis(incarnation::unix_time_ms()),
+        // Each leadership has its own.
+        wall_time: ClusterMillis(0),
         lease_ms: config.lease_ms,
         heartbeat_ms: config.heartbeat_ms,
         fan_out: config.fan_out,
@@ -237,8 +238,6 @@ fn core_config(config: &ServerConfig, server: ServerIncarnation) -> Config {
         queue_bytes: config.queue_bytes,
         stall_ms: config.stall_ms,
         publish_window: config.publish_window,
-        retained_max: config.retained_max,
-        retained_bytes_max: config.retained_bytes_max,
     }
 }
 

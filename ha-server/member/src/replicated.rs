@@ -58,14 +58,14 @@ impl Machine for Replicated {
             CorruptRecord { key, reason }
         };
         let mut place = None;
-        let parts = records.map(unpacked).filter(|(key, value)| match key[..] {
-            PLACE => {
+        let parts = records.filter(|(key, value)| {
+            let is_part = key != PLACE;
+            if !is_part {
                 place = Some(Place::parse(value));
-                false
             }
-            _ => true,
+            is_part
         });
-        let state = ClusterState::load(parts).map_err(|error| corrupt(error.key))?;
+        let state = ClusterState::load(parts.map(unpacked)).map_err(|error| corrupt(error.key))?;
         let place = place.unwrap_or(Some(Place::default()));
         let place = place.ok_or_else(|| corrupt(PLACE.to_vec()))?;
         *self = Self { state, place };
@@ -129,7 +129,7 @@ mod tests {
         };
         Command::Publish {
             broker: BrokerEpoch(1),
-            number: PublishNumber(number),
+            number: Some(PublishNumber(number)),
             exchange: None,
             message: Arc::new(message),
         }

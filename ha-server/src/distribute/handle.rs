@@ -2,6 +2,7 @@
 
 use std::sync::{Arc, Mutex};
 
+use ha_core::cluster::Counts;
 use ha_core::{BrokerView, HeartbeatAnswer, Input, StreamId};
 use ha_types::{BrokerEpoch, ClusterMillis};
 use tokio::sync::{mpsc, oneshot};
@@ -40,6 +41,7 @@ pub(crate) struct Snapshot {
     pub(crate) brokers: Vec<(BrokerView, Rates)>,
     pub(crate) retained_messages: usize,
     pub(crate) retained_bytes: usize,
+    pub(crate) counts: Counts,
     pub(crate) uptime_ms: u64,
 }
 

@@ -78,11 +78,11 @@ pub(super) fn not_leader(leader: Option<String>) -> Goodbye {
         Some(leader) => format!("the ha-server at {leader} leads"),
         None => "no ha-server leads at the moment".to_owned(),
     };
-    Goodbye { reason: GoodbyeReason::NotLeader, detail }
+    Goodbye { reason: GoodbyeReason::NotLeader, detail, leader }
 }
 
 /// Why a server that stops ends a stream.
 pub(super) fn shutting_down() -> Goodbye {
     let detail = "ha-server stops".to_owned();
-    Goodbye { reason: GoodbyeReason::ShuttingDown, detail }
+    Goodbye { reason: GoodbyeReason::ShuttingDown, detail, leader: None }
 }

@@ -6,3 +6,4 @@ mod forms;
 mod members;
 mod refused;
 mod server;
+mod streams;

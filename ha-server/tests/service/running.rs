@@ -39,8 +39,6 @@ impl Running {
             queue_bytes: 64 << 20,
             stall_ms: 10_000,
             publish_window: 64,
-            retained_max: 1_000,
-            retained_bytes_max: 64 << 20,
             group: GroupConfig {
                 cluster: "test".to_owned(),
                 node: NodeId(1),

@@ -184,12 +184,6 @@ impl ClusterState {
         self.now
     }
 
-    /// What may be held.
-    #[must_use]
-    pub fn limits(&self) -> &StateLimits {
-        &self.limits
-    }
-
     /// When [`Command::Expire`] is due.
     #[must_use]
     pub fn deadline(&self) -> Option<ClusterMillis> {
