@@ -43,6 +43,9 @@ const TURN_MAX: usize = 64;
 /// Leaderships of one node in one term: each takes a loss of the majority.
 const RUNS_OF_A_TERM: u64 = 1 << 20;
 
+/// How long streams of a leadership that ended wait to hear who leads: an election, nearly always.
+const FAREWELL_MAX: Duration = Duration::from_millis(500);
+
 /// Between two samples of the message rates.
 const SAMPLE: Duration = Duration::from_secs(1);
 
@@ -75,6 +78,7 @@ pub(crate) fn start(group: &Group, settings: Settings) -> (Handle, tokio::task::
         deadline: None,
         term: 0,
         run: 0,
+        farewell: None,
         is_stopping: false,
         rates: Sampler::default(),
         sampled_at: Instant::now(),
@@ -100,6 +104,8 @@ struct Task {
     term: u64,
     /// Of the last leadership's proposals.
     run: u64,
+    /// When the streams of a leadership that ended are ended at the latest.
+    farewell: Option<Instant>,
     is_stopping: bool,
     rates: Sampler,
     sampled_at: Instant,
@@ -149,7 +155,22 @@ impl Task {
         // What an earlier leadership proposed must not come into this one.
         let may_begin = leads && !self.confirms.is_doubted() && self.proposals.is_empty();
         if self.lead.is_none() && may_begin && !self.is_stopping {
+            self.bid_farewell();
             self.begin();
+        } else if self.farewell.is_some_and(|at| at <= Instant::now()) || self.knows_other() {
+            self.bid_farewell();
+        }
+    }
+
+    fn knows_other(&self) -> bool {
+        self.farewell.is_some() && self.leader_address().is_some()
+    }
+
+    /// Sends the brokers of a leadership that ended to the next leader.
+    fn bid_farewell(&mut self) {
+        if self.farewell.take().is_some() {
+            self.deadline = None;
+            self.queues.refuse_all(&not_leader(self.leader_address()));
         }
     }
 
@@ -191,10 +212,10 @@ impl Task {
     fn end(&mut self, why: &str) {
         if self.lead.take().is_some() {
             tracing::warn!(term = self.term, "leads no more: {why}");
-            self.deadline = None;
             self.outputs.clear();
             self.confirms.clear();
-            self.queues.refuse_all(&not_leader(self.leader_address()));
+            self.farewell = Some(Instant::now() + FAREWELL_MAX);
+            self.deadline = self.farewell;
         }
     }
 
@@ -233,6 +254,10 @@ impl Task {
 
     /// What a node that does not lead answers.
     fn decline(&mut self, input: &Input) {
+        if self.farewell.is_some() {
+            // Told with all others, when it is known who leads.
+            return;
+        }
         if let Input::Received(stream, _) | Input::Malformed(stream, _) = input {
             self.queues.refuse(*stream, not_leader(self.leader_address()));
         }

@@ -1,9 +1,9 @@
 //! The place of a batch among those that one leadership proposes.
 //!
 //! Raft may refuse a proposal and accept the next one: a leader that hears nothing of a majority for
-//! a moment refuses, and goes on when it hears again. But commands build on each other: what counts
-//! as done up to a number must be done. So each batch says its place, and all nodes skip what comes
-//! behind a gap.
+//! a moment refuses, and goes on when it hears again. But commands build on each other: a publish
+//! with a lower number than the last one that was applied counts as a repeat. So each batch says its
+//! place, and all nodes skip what comes behind a gap.
 
 use bytes::{Buf, BufMut, Bytes, BytesMut};
 use ha_core::cluster::Batch;
