@@ -105,7 +105,7 @@ impl Distributor {
             return self.end(joining.stream, GoodbyeReason::NameInUse, detail, out);
         };
         let Some(slot) = self.slot_for(&joining.hello, epoch, out) else {
-            self.propose(Proposed::Leave, Command::Leave { broker: epoch }, out);
+            self.propose(Proposed::Leave(epoch), Command::Leave { broker: epoch }, out);
             let detail = format!("{} brokers are attached, the limit", self.config.brokers_max);
             return self.end(joining.stream, GoodbyeReason::TooManyBrokers, detail, out);
         };
@@ -136,7 +136,9 @@ impl Distributor {
         let free =
             || Slot::all().take(self.config.brokers_max).find(|s| !self.brokers.contains_key(s));
         let oldest_lost = || {
-            let lost = self.brokers.values().filter(|broker| broker.is_lost());
+            let is_gone =
+                |broker: &&Broker| broker.is_lost() && !self.leaving.contains(broker.slot);
+            let lost = self.brokers.values().filter(is_gone);
             lost.min_by_key(|broker| broker.heard_at).map(|broker| broker.slot)
         };
         let slot = same_name.or_else(free).or_else(oldest_lost)?;
@@ -158,8 +160,9 @@ impl Distributor {
             self.end(stream, GoodbyeReason::Replaced, "a newer run has joined".into(), out);
         }
         if !self.brokers[&slot].is_lost() {
-            self.free(slot, LostBy::Goodbye, out);
+            self.free(slot, LostBy::Goodbye);
         }
+        self.owe_nothing(slot, out);
     }
 
     fn attach(

@@ -30,7 +30,7 @@ pub struct Distributor {
     pub(crate) by_epoch: BTreeMap<BrokerEpoch, Slot>,
     pub(crate) streams: BTreeMap<StreamId, Stream>,
     pub(crate) interest: FilterTree<Interested>,
-    /// Brokers that are not lost.
+    /// Brokers that are not lost, as far as the log has that.
     pub(crate) living: BrokerSet,
     /// Those that were welcomed on an open stream.
     pub(crate) attached: BrokerSet,
@@ -38,6 +38,8 @@ pub struct Distributor {
     pub(crate) resumed: BrokerSet,
     /// Those whose needs an earlier leader knew: until they are back, they need everything.
     pub(crate) unknown: BrokerSet,
+    /// Those that are lost, while the log does not have that: they are waited for.
+    pub(crate) leaving: BrokerSet,
     /// Brokers whose queues are longer than they should be.
     pub(crate) behind: BrokerSet,
     /// Brokers with asks that were done in this step.
@@ -87,6 +89,7 @@ impl Distributor {
             attached: BrokerSet::default(),
             resumed: BrokerSet::default(),
             unknown: BrokerSet::default(),
+            leaving: BrokerSet::default(),
             behind: BrokerSet::default(),
             asked: BrokerSet::default(),
             sessions: Sessions::default(),

@@ -52,20 +52,22 @@ fn interest_tree_agrees_with_the_filters_of_brokers(state: &Distributor) {
 
 fn filters_of_a_broker_are_bounded_and_a_lost_one_has_none(state: &Distributor) {
     for broker in state.brokers.values() {
-        let most = if broker.is_lost() { 0 } else { state.config.filters_max };
+        let is_gone = !state.living.contains(broker.slot);
+        let most = if is_gone { 0 } else { state.config.filters_max };
         assert!(broker.filters.len() <= most && broker.stale_filters.len() <= most, "{broker:?}");
     }
 }
 
 fn sets_of_brokers_agree_with_their_links(state: &Distributor) {
-    let (mut with_stream, mut living) = (BrokerSet::default(), BrokerSet::default());
+    let (mut with_stream, mut living) = (BrokerSet::default(), state.leaving);
+    assert_eq!(state.by_epoch.len(), state.living.minus(state.leaving).iter().count());
     for broker in state.brokers.values().filter(|broker| !broker.is_lost()) {
+        assert!(!state.leaving.contains(broker.slot));
         living.insert(broker.slot);
         broker.stream().into_iter().for_each(|_| with_stream.insert(broker.slot));
         assert_eq!(state.by_epoch.get(&broker.epoch), Some(&broker.slot));
     }
     assert_eq!((state.attached, state.living), (with_stream, living));
-    assert_eq!(state.by_epoch.len(), living.iter().count());
     assert!(state.resumed.minus(state.attached).is_empty());
     assert!(state.unknown.minus(state.living).is_empty());
     assert!(state.unknown.and(state.resumed).is_empty());
@@ -153,7 +155,8 @@ fn detached_brokers_queue_nothing_and_lost_ones_are_owed_nothing(state: &Distrib
     for broker in state.brokers.values().filter(|broker| broker.stream().is_none()) {
         assert!(broker.queued_bytes == 0 && broker.asks.pending.is_empty(), "{broker:?}");
         let is_owed = !(broker.receipts.unreceived.is_empty() && broker.publishes.held.is_empty());
-        assert!(!is_owed || !broker.is_lost(), "{broker:?}");
+        let is_gone = broker.is_lost() && !state.leaving.contains(broker.slot);
+        assert!(!is_owed || !is_gone, "{broker:?}");
     }
 }
 

@@ -3,8 +3,8 @@
 //! A broken stream frees nothing: the broker may be back in a moment, and what it needs is kept for it.
 //! It is freed when its lease ends, when it says goodbye, and when a newer life of it joins.
 
-use ha_types::Millis;
 use ha_types::link::{Downstream, Goodbye, GoodbyeReason};
+use ha_types::{BrokerEpoch, Millis};
 
 use crate::broker::{Broker, Link, StreamId};
 use crate::broker_set::Slot;
@@ -65,7 +65,8 @@ impl Distributor {
         Some(slot)
     }
 
-    /// The broker's life ends: its sessions are freed, and nobody waits for it.
+    /// The broker's life ends. Until the log has that, it gets what it needs and is waited for: another
+    /// leader may have it still, and would not give it what was answered here.
     pub(crate) fn lose(&mut self, slot: Slot, by: LostBy, out: &mut Vec<Output>) {
         let broker = self.brokers.get_mut(&slot).expect("only known brokers are lost");
         let (name, epoch) = (broker.name.clone(), broker.epoch);
@@ -73,22 +74,37 @@ impl Distributor {
             let detail = format!("no heartbeat of {name} for {} ms", self.config.lease_ms);
             self.end(stream, GoodbyeReason::LeaseExpired, detail, out);
         }
-        self.free(slot, by, out);
-        self.propose(Proposed::Leave, Command::Leave { broker: epoch }, out);
+        self.free(slot, by);
+        self.leaving.insert(slot);
+        self.propose(Proposed::Leave(epoch), Command::Leave { broker: epoch }, out);
         out.push(Output::Note(Event::Lost(name, by)));
     }
 
-    /// Forgets all that a broker without a stream needed and was owed.
-    pub(crate) fn free(&mut self, slot: Slot, by: LostBy, out: &mut Vec<Output>) {
-        self.forget_interest(slot);
+    /// Forgets all that a broker without a stream said.
+    pub(crate) fn free(&mut self, slot: Slot, by: LostBy) {
         let broker = self.brokers.get_mut(&slot).expect("only known brokers are freed");
         broker.link = Link::Lost(by);
         broker.publishes = Publishes::default();
-        broker.receipts = Receipts::default();
         self.by_epoch.remove(&broker.epoch);
         self.sessions.lost(broker.epoch);
-        self.living.remove(slot);
-        self.unknown.remove(slot);
+    }
+
+    /// The log has the end of a broker's life.
+    pub(crate) fn gone(&mut self, epoch: BrokerEpoch, out: &mut Vec<Output>) {
+        let left = self.brokers.values().find(|broker| broker.epoch == epoch && broker.is_lost());
+        if let Some(slot) = left.map(|broker| broker.slot) {
+            self.owe_nothing(slot, out);
+        }
+    }
+
+    /// Nobody waits for this broker any more, and its slot may be another's.
+    pub(crate) fn owe_nothing(&mut self, slot: Slot, out: &mut Vec<Output>) {
+        self.forget_interest(slot);
+        for set in [&mut self.living, &mut self.unknown, &mut self.leaving] {
+            set.remove(slot);
+        }
+        let broker = self.brokers.get_mut(&slot).expect("only known brokers are owed anything");
+        broker.receipts = Receipts::default();
         self.stop_waiting_for(slot, out);
     }
 

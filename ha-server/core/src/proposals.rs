@@ -5,7 +5,7 @@
 
 use std::sync::Arc;
 
-use ha_types::Message;
+use ha_types::{BrokerEpoch, Message};
 
 use crate::attach::Joining;
 use crate::cluster::{Applied, ClusterState, Command, Outcome, Refused};
@@ -20,7 +20,7 @@ pub(crate) enum Proposed {
     Join(Box<Joining>),
     Publish(Published, Arc<Message>),
     Session(sessions::Proposed),
-    Leave,
+    Leave(BrokerEpoch),
     Expire,
     Sweep,
 }
@@ -69,7 +69,7 @@ impl Distributor {
                 self.sessions.outcome(proposed, outcome, &mut self.effects);
                 self.perform(out);
             }
-            Proposed::Leave => (),
+            Proposed::Leave(epoch) => self.gone(epoch, out),
             Proposed::Expire => self.is_expiring = false,
             Proposed::Sweep => self.is_sweeping = false,
         }

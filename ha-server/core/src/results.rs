@@ -53,7 +53,7 @@ impl Distributor {
         }
     }
 
-    /// Nothing waits for this broker any more: it is lost.
+    /// Nothing waits for this broker any more.
     pub(crate) fn stop_waiting_for(&mut self, lost: Slot, out: &mut Vec<Output>) {
         for broker in self.brokers.values_mut() {
             broker.publishes.held.iter_mut().for_each(|held| held.waits_for.remove(lost));

@@ -9,7 +9,10 @@ mod common;
 mod attach;
 mod fan_out;
 
+mod flow;
 mod leaders;
+mod leave;
+mod random;
 mod results;
 mod retained;
 mod sessions;

@@ -98,6 +98,18 @@ fn result_waits_for_a_broker_whose_stream_broke_until_its_lease_ends() {
     assert_eq!(cluster.results(publisher), [1]);
 }
 
+/// Otherwise this leader, replaced and not knowing it, would answer what nobody gives that broker.
+#[test]
+fn result_waits_until_the_log_has_the_end_of_a_lost_broker() {
+    let (mut cluster, publisher, slow) = held_by_subscriber();
+    cluster.log = Log::Manual;
+    cluster.say(slow, [Upstream::Leave]);
+    cluster.commit();
+    assert!(cluster.results(publisher).is_empty());
+    cluster.tell_applied();
+    assert_eq!(cluster.results(publisher), [1]);
+}
+
 #[test]
 fn result_does_not_wait_for_a_broker_that_said_goodbye_or_has_a_newer_life() {
     let (mut cluster, publisher, slow) = held_by_subscriber();

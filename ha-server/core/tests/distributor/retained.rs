@@ -123,7 +123,7 @@ fn topic_above_the_limit_is_refused_and_nobody_gets_it_also_when_it_comes_again(
     assert_eq!(cluster.payloads(interested), ["1"]);
     let publisher = cluster.attach("p");
     cluster.say(publisher, [numbered(2, retained("b", "2"))]);
-    assert_eq!(cluster.read(publisher), [full.clone()]);
+    assert_eq!(cluster.read(publisher).last(), Some(&full));
     cluster.change_leader();
     let publisher = cluster.attach("p");
     cluster.say(publisher, [numbered(2, retained("b", "2"))]);
