@@ -14,7 +14,7 @@ pub enum StartError {
     #[error("{0}")]
     Config(String),
     /// The directory belongs to another cluster, group or node.
-    #[error("{} belongs to somebody else: found {found:?}, expected {expected:?}", path.display())]
+    #[error("{} belongs to another node: {}", path.display(), difference(found, expected))]
     Foreign {
         /// The directory.
         path: PathBuf,
@@ -40,6 +40,18 @@ pub enum StartError {
     /// Raft refused what it found in log and store.
     #[error("{0}")]
     Raft(String),
+}
+
+/// The lines of an identity that differ, as a sentence.
+fn difference(found: &str, expected: &str) -> String {
+    let pairs = found.lines().zip(expected.lines()).filter(|(found, expected)| found != expected);
+    let told: Vec<_> =
+        pairs.map(|(found, expected)| format!("it has {found}, we have {expected}")).collect();
+    if told.is_empty() {
+        format!("it has {found:?}, we have {expected:?}")
+    } else {
+        told.join("; ")
+    }
 }
 
 /// Why the store cannot be used.

@@ -28,7 +28,7 @@ use crate::raft::network::{Network, Sender};
 use crate::raft::serve::Server;
 use crate::raft::types::{Command, Types, Waiting, node};
 use crate::replica::{Keeper, Replica};
-use crate::status::{self, Status};
+use crate::status::{self, Heard, Status};
 use crate::store::Store;
 
 /// Threads of the runtime. Raft needs little processor time, but that at once.
@@ -137,7 +137,10 @@ impl<M: Machine> Node<M> {
         let keeper = Keeper::start(Arc::clone(&replica), nudged, limits.save_every)
             .map_err(|source| StartError::Io { path: store, source })?;
         let us = Arc::new(sender(&config));
-        let network = Network { peers: Arc::new(peers), sender: Arc::clone(&us) };
+        let status = Arc::new(watch::Sender::new(Status::default()));
+        let watched = status.subscribe();
+        let (peers, sender) = (Arc::new(peers), Arc::clone(&us));
+        let network = Network { peers, sender, status: watched.clone() };
         let raft_config = Arc::new(raft_config(&config)?);
         let log_store = LogStore { log: log.clone(), append_bytes_max: limits.append_bytes_max };
         let applier = Applier { replica: Arc::clone(&replica) };
@@ -145,13 +148,14 @@ impl<M: Machine> Node<M> {
             .await
             .map_err(|error| StartError::Raft(error.to_string()))?;
         begin(&raft, &config).await?;
-        let status = Arc::new(watch::Sender::new(Status::default()));
-        let watched = status.subscribe();
-        tokio::spawn(status::follow(raft.metrics(), Arc::clone(&status)));
+        let heard = Arc::new(Heard::default());
+        let patience = status::patience(config.failover.timers().election_ms_max);
+        let (metrics, told) = (raft.metrics(), Arc::clone(&status));
+        tokio::spawn(status::follow(metrics, told, Arc::clone(&heard), patience));
         let stored = replica.watch_stored();
         let purge = Purge { raft: raft.clone(), log: log.clone(), limits: limits.clone(), status };
         tokio::spawn(purge.run(stored));
-        let server = Server { raft: raft.clone(), us, incoming, transfer: Mutex::new(None) };
+        let server = Server { raft: raft.clone(), us, incoming, heard, transfer: Mutex::new(None) };
         let room = Arc::new(Semaphore::new(limits.in_flight_bytes_max / ROOM_BYTES));
         Ok(Open { raft, server, replica, log, limits, room, status: watched, keeper })
     }
@@ -227,11 +231,12 @@ impl<M: Machine> Node<M> {
         self.node.status.clone()
     }
 
-    /// Stops with everything saved, so that the next start has nothing to apply again.
+    /// Stops with everything saved, so that the next start has nothing to apply again. The files
+    /// are closed when it is dropped.
     ///
     /// # Errors
     /// [`StoreError`] when the last save failed; nothing is lost, it is in the log.
-    pub async fn shutdown(self) -> Result<(), StoreError> {
+    pub async fn shutdown(&self) -> Result<(), StoreError> {
         let raft = self.node.raft.clone();
         // It fails only when Raft has ended already.
         let _ = raft.shutdown().await;

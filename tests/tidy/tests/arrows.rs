@@ -14,12 +14,13 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("ha-proto", &["ha-types"]),
     ("ha-core", &["ha-types"]),
     ("ha-node", &["ha-types", "ha-proto"]),
+    ("ha-member", &["ha-types", "ha-core", "ha-node"]),
     ("broker-core", &["ha-types"]),
     ("rumqttd-host", &["ha-types", "broker-core"]),
     ("broker-listen", &[]),
     ("broker-auth", &["ha-types", "broker-core"]),
     ("session-host", &["ha-types", "broker-core"]),
-    ("ha-server", &["ha-types", "ha-shell", "ha-proto", "ha-core"]),
+    ("ha-server", &["ha-types", "ha-shell", "ha-proto", "ha-core", "ha-node", "ha-member"]),
     (
         "broker-plugin",
         &[

@@ -21,6 +21,7 @@ use super::network::Sender;
 use super::types::{SnapshotMeta, Types};
 use super::wire::{self, Malformed};
 use crate::machine::Machine;
+use crate::status::Heard;
 use crate::store::Digest;
 
 /// Answers for one node.
@@ -29,6 +30,8 @@ pub(crate) struct Server<M: Machine> {
     pub(crate) us: Arc<Sender>,
     /// Where snapshots are gathered.
     pub(crate) incoming: PathBuf,
+    /// When a leader last appended here.
+    pub(crate) heard: Arc<Heard>,
     /// At most one at a time; a new one ends the one before.
     pub(crate) transfer: Mutex<Option<Incoming>>,
 }
@@ -97,7 +100,11 @@ impl<M: Machine> Server<M> {
         if !is_consecutive(&rpc) {
             return Err(Refused("the entries of an append are not consecutive".to_owned()));
         }
-        Ok(response::Body::Append(put_append(&self.raft.append_entries(rpc).await?)))
+        let appended = self.raft.append_entries(rpc).await?;
+        if !matches!(appended, AppendEntriesResponse::HigherVote(_)) {
+            self.heard.now();
+        }
+        Ok(response::Body::Append(put_append(&appended)))
     }
 
     async fn take_over(&self, transfer: proto::Transfer) -> Result<response::Body, Refused> {

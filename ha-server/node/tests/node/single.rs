@@ -126,6 +126,8 @@ async fn directory_of_another_node_or_cluster_is_refused() {
     other.cluster = "other".to_owned();
     let error = cluster.try_run(other).await.unwrap_err();
     assert!(matches!(error, StartError::Foreign { .. }), "{error}");
+    let told = "it has cluster = \"test\", we have cluster = \"other\"";
+    assert!(error.to_string().ends_with(told), "{error}");
     let mut other = ours.clone();
     (other.node, other.members[0].id) = (NodeId(2), NodeId(2));
     let error = cluster.try_run(other).await.unwrap_err();
