@@ -83,11 +83,11 @@ impl Asks {
 
     /// The turn of what is sent next. Forgets CONNECTs that nobody waits for: those of which
     /// `is_void` says so.
-    pub(super) fn turn(&mut self, is_void: impl Fn(&Ask) -> bool) -> Option<Turn> {
+    pub(super) fn turn(&mut self, mut is_void: impl FnMut(&Ask) -> bool) -> Option<Turn> {
         if let Some(sent) = self.sent.get(self.on_stream) {
             return Some(sent.turn);
         }
-        while self.urgent.front().is_some_and(&is_void) {
+        while self.urgent.front().is_some_and(&mut is_void) {
             self.urgent.pop_front();
         }
         while self.waiting.front().is_some_and(|(_, ask)| is_void(ask)) {
@@ -115,18 +115,22 @@ impl Asks {
         Some(Upstream::Ask { number: sent.number, ask: sent.ask.clone() })
     }
 
-    /// ha-server has done all up to here. Returns the CONNECTs among them; `None`: so much was never
-    /// asked.
-    pub(super) fn done(&mut self, upto: AskNumber) -> Option<Vec<ConnectionId>> {
+    /// ha-server has done all up to here. What it was asked again for an answer that has not come on
+    /// this stream is kept. False: so much was never asked.
+    pub(super) fn done(&mut self, upto: AskNumber, is_awaited: impl Fn(&Ask) -> bool) -> bool {
         if upto > self.last {
-            return None;
+            return false;
         }
-        let mut opens = Vec::new();
+        let mut kept = Vec::new();
         while let Some(done) = self.sent.pop_front_if(|sent| sent.number <= upto) {
-            self.on_stream = self.on_stream.saturating_sub(1);
-            opens.extend(connection(&done.ask));
+            if is_awaited(&done.ask) {
+                kept.push(done);
+            } else {
+                self.on_stream = self.on_stream.saturating_sub(1);
+            }
         }
-        Some(opens)
+        kept.into_iter().rev().for_each(|sent| self.sent.push_front(sent));
+        true
     }
 
     /// A new stream: nothing was asked on it, and of what is done only that whose answer is awaited

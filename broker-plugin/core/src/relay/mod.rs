@@ -39,6 +39,8 @@ pub(crate) struct Relay {
     pub(crate) needs: FilterNeeds,
     /// CONNECTs that wait for their session.
     opening: BTreeMap<ConnectionId, Open>,
+    /// Those that were refused because they waited too long, and may be opened all the same.
+    unwanted: BTreeSet<ConnectionId>,
     holds: Holds,
     sessions: BTreeMap<SessionKey, Seat>,
 }

@@ -1,10 +1,10 @@
 //! New streams and new epochs, and CONNECTs that wait for either.
 
 use ha_types::link::{Needs, Resume, Upstream};
-use ha_types::session::{Ask, ConnectionId, Progress, RefuseReason, Tell};
+use ha_types::session::{Ask, ConnectionId, Open, Progress, RefuseReason, Tell};
 use ha_types::{AskNumber, Millis, Ticket, TopicFilter};
 
-use super::{Change, Relay, host};
+use super::{Change, Relay, Seat, host};
 use crate::host::HostCommand;
 use crate::interest::items;
 use crate::link::StreamId;
@@ -31,7 +31,8 @@ impl Plugin {
     pub(crate) fn lose_sessions(&mut self, out: &mut Vec<Output>) {
         let sessions: Vec<_> = self.relay.sessions.keys().copied().collect();
         sessions.into_iter().for_each(|session| self.fenced(session, out));
-        let Relay { asks, opening, .. } = &mut self.relay;
+        let Relay { asks, opening, unwanted, .. } = &mut self.relay;
+        unwanted.clear();
         asks.begin_anew(opening.values());
     }
 
@@ -64,37 +65,64 @@ impl Relay {
         self.trim_holds();
         let connection = self.holds.overdue(now)?;
         self.opening.remove(&connection);
+        self.unwanted.insert(connection);
         Some(connection)
     }
 
     /// A new stream of the same epoch.
     pub(crate) fn restart(&mut self, asked_upto: AskNumber) {
-        let Self { asks, opening, sessions, .. } = self;
-        asks.restart(asked_upto, |ask| match ask {
-            Ask::Open(open) => opening.contains_key(&open.connection),
+        let mut asks = std::mem::take(&mut self.asks);
+        asks.restart(asked_upto, |ask| self.awaits(ask) || self.may_await(ask));
+        self.asks = asks;
+    }
+
+    /// False: so much was never asked.
+    pub(super) fn done(&mut self, upto: AskNumber) -> bool {
+        let mut asks = std::mem::take(&mut self.asks);
+        let is_sane = asks.done(upto, |ask| self.awaits(ask));
+        self.asks = asks;
+        is_sane
+    }
+
+    /// Whether an answer is due that has not come.
+    fn awaits(&self, ask: &Ask) -> bool {
+        let has =
+            |session, waits: &dyn Fn(&Seat) -> bool| self.sessions.get(session).is_some_and(waits);
+        match ask {
+            Ask::Open(Open { connection, .. }) => {
+                self.opening.contains_key(connection) || self.unwanted.contains(connection)
+            }
             Ask::Subscribe { session, ticket, .. } => {
-                sessions.get(session).is_some_and(|seat| seat.subscribing.contains_key(ticket))
+                has(session, &|seat| seat.subscribing.contains_key(ticket))
             }
             Ask::Unsubscribe { session, ticket, .. } => {
-                sessions.get(session).is_some_and(|seat| seat.unsubscribing.contains_key(ticket))
+                has(session, &|seat| seat.unsubscribing.contains_key(ticket))
             }
-            Ask::Release { session, .. } => sessions.contains_key(session),
-            Ask::Fetch { session, .. } => {
-                sessions.get(session).is_some_and(|seat| seat.given.is_fetching())
-            }
+            Ask::Fetch { session, .. } => has(session, &|seat| seat.given.is_fetching()),
+            Ask::Publish { .. }
+            | Ask::Release { .. }
+            | Ask::Progress { .. }
+            | Ask::Close { .. } => false,
+        }
+    }
+
+    /// Whether an answer is due that may have been lost with a stream: an engine that had it ignores it.
+    fn may_await(&self, ask: &Ask) -> bool {
+        match ask {
+            Ask::Release { session, .. } => self.sessions.contains_key(session),
             Ask::Progress { session, progress: Progress { received, completed, .. } } => {
                 let is_answered = !(received.is_empty() && completed.is_empty());
-                is_answered && sessions.contains_key(session)
+                is_answered && self.sessions.contains_key(session)
             }
-            Ask::Publish { .. } | Ask::Close { .. } => false,
-        });
+            _ => false,
+        }
     }
 
     /// The turn of the ask that is sent next.
     pub(crate) fn turn(&mut self) -> Option<crate::turn::Turn> {
-        let Self { asks, opening, .. } = self;
+        let Self { asks, unwanted, .. } = self;
         asks.turn(|ask| match ask {
-            Ask::Open(open) => !opening.contains_key(&open.connection),
+            Ask::Open(open) => unwanted.remove(&open.connection),
             _ => false,
         })
     }

@@ -22,6 +22,7 @@ impl Plugin {
         match tell {
             Tell::Opened(opened) => self.opened(connection, opened, out),
             Tell::OpenRefused { .. } => {
+                self.relay.unwanted.remove(&connection);
                 if self.relay.opening.remove(&connection).is_some() {
                     out.push(host(HostCommand::Tell(connection, tell)));
                 }
@@ -66,6 +67,7 @@ impl Plugin {
     fn opened(&mut self, connection: ConnectionId, opened: Opened, out: &mut Vec<Output>) {
         let session = opened.session;
         let Some(open) = self.relay.opening.remove(&connection) else {
+            self.relay.unwanted.remove(&connection);
             // The answer came before, or too late: the client was refused, and is told nothing more.
             if self.relay.connection(session) != Some(connection) {
                 self.close_unwanted(session, out);
@@ -124,14 +126,9 @@ impl Plugin {
 
     /// ha-server has done all asks up to here.
     pub(crate) fn asked(&mut self, upto: AskNumber, out: &mut Vec<Output>) {
-        let Some(opens) = self.relay.asks.done(upto) else {
+        if !self.relay.done(upto) {
             let last = self.relay.asks.last();
-            return self.detach(format!("asks up to {upto} are done, of only {last}"), out);
-        };
-        // Their answers came before. One without must not wait for ever.
-        for connection in opens {
-            let reason = RefuseReason::Unavailable;
-            self.told(connection, Tell::OpenRefused { connection, reason }, out);
+            self.detach(format!("asks up to {upto} are done, of only {last}"), out);
         }
     }
 }
