@@ -182,7 +182,7 @@ async fn connack_is_ha_servers_answer() {
     let (connection, reason) = (ConnectionId(n), ha_types::session::RefuseReason::Unavailable);
     bench.tell(n, Tell::OpenRefused { connection, reason }).await;
     client.expect(&[0x20, 2, 0, 3]).await;
-    bench.serve().await;
+    let _other = bench.serve().await;
 }
 
 #[tokio::test]
@@ -192,7 +192,7 @@ async fn qos_1_is_delivered_here_at_once_and_acknowledged_by_ha_server() {
     let (n, mut subscriber) = bench.serve().await;
     bench.route(n).await;
     // The route is there before the next client is.
-    bench.serve().await;
+    let _other = bench.serve().await;
     publisher.send(&publish(1)).await;
     subscriber.expect(&DELIVERED).await;
     let (session, packet_id) = bench.published().await.exchange.unwrap();
@@ -207,7 +207,7 @@ async fn qos_2_is_delivered_here_when_it_comes_back() {
     let (_, mut publisher) = bench.serve().await;
     let (n, mut subscriber) = bench.serve().await;
     bench.route(n).await;
-    bench.serve().await;
+    let _other = bench.serve().await;
     publisher.send(&publish(2)).await;
     let published = bench.published().await;
     let message = Message {
@@ -247,7 +247,7 @@ async fn publisher_waits_for_credit_and_others_connect_meanwhile() {
     publisher.send(&publish(1)).await;
     bench.published().await;
     publisher.send(&[0x32, 6, 0, 1, b't', 0, 8, b'x']).await;
-    bench.serve().await;
+    let _other = bench.serve().await;
     assert!(bench.lane.is_empty(), "it waits");
     bench.lane.held(0);
     assert_eq!(bench.published().await.exchange.unwrap().1.get(), 8);
