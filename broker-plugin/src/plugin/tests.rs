@@ -4,14 +4,14 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use broker_core::host::NewSubscription;
-use broker_core::{Config, Mode};
+use broker_core::{Config, HeldBy, Mode};
 use bytes::Bytes;
 use ha_proto::frames::{Down, Reader, Up, pack};
 use ha_proto::v1::distributor_server::{Distributor, DistributorServer};
 use ha_proto::v1::{self, heartbeat_response::State};
-use ha_types::link::{Downstream, PublishOutcome, RetainedCopy, Welcome};
+use ha_types::link::{Downstream, Needs, PublishOutcome, Welcome};
 use ha_types::{
-    BrokerEpoch, BrokerName, ClusterMillis, Incarnation, Message, PublishNumber, Publisher, Qos,
+    AskNumber, BrokerEpoch, BrokerName, ClusterMillis, Incarnation, Message, PublishNumber, Publisher, Qos,
     RetainedVersion, ServerIncarnation, SessionId, Subscription, Ticket, TopicName,
 };
 use tokio::net::TcpListener;
@@ -132,7 +132,8 @@ impl Bench {
         let (publishes, publishes_rx) = mpsc::channel(8);
         let (events, events_rx) = mpsc::channel(8);
         let (commands_tx, commands) = mpsc::channel(COMMANDS_AT_ONCE);
-        let ends = HostEnds { publishes: publishes_rx, events: events_rx, commands: commands_tx };
+        let (lane, lane_end) = session_host::lane(64);
+        let ends = HostEnds { publishes: publishes_rx, events: events_rx, lane: lane_end, commands: commands_tx };
         let health = Health::new(&["cluster"]);
         let handle = start(Plugin::new(config()), vec![address], ends, health);
         Self { seen, sends, publishes, events, commands, handle }
@@ -171,10 +172,9 @@ impl Bench {
             lease_ms: 60_000,
             heartbeat_ms,
             taken_upto: PublishNumber(0),
+            asked_upto: AskNumber(0),
             publish_window: 16,
             cluster_time: ClusterMillis(0),
-            retained_copy: RetainedCopy::NotWanted,
-            leader_hint: None,
             software: "fake".into(),
         };
         let synced = Downstream::RetainedSynced { version: RetainedVersion(0) };
@@ -189,6 +189,7 @@ impl Bench {
 fn config() -> Config {
     Config {
         mode: Mode::Clustered(1),
+        sessions: HeldBy::Host,
         name: BrokerName::parse("b").unwrap(),
         incarnation: Incarnation(1),
         software: "test".into(),
@@ -212,6 +213,7 @@ fn publish(payload: &'static str) -> HostPublish {
         retain: false,
         expires_in_s: None,
         session: SessionId(1),
+        exchange: None,
     }
 }
 

@@ -140,6 +140,7 @@ impl Clients {
             retain: kind.retain,
             expires_in_s: kind.expires_in_s,
             session: SessionId(1),
+            exchange: None,
         };
         cluster.act(at, Input::Publish(publish));
     }
@@ -194,6 +195,9 @@ impl Clients {
                 }
                 HostCommand::Subscribed { ticket, .. } => self.subscribed(broker, ticket),
                 HostCommand::SubscribeRefused { .. } => panic!("there is room for all filters"),
+                HostCommand::Tell(..) | HostCommand::Route(_) | HostCommand::ClusterTime(_) => {
+                    panic!("sessions are the host's")
+                }
             }
         }
     }

@@ -162,7 +162,6 @@ impl Cluster {
     fn arrive_at_server(&mut self, wire: Wire, packet: Packet) {
         let Some((wire, packet)) = self.server.take(self.now, (wire, packet)) else { return };
         self.last_wire = self.last_wire.max(wire);
-        let was_sent = matches!(packet, Packet::Opened | Packet::Up(_));
         match &mut self.server.running {
             Some(server) if wire >= server.first_wire => {
                 server.receive(self.now, wire, packet, &mut self.network);
@@ -175,9 +174,6 @@ impl Cluster {
                 }
                 return;
             }
-        }
-        if was_sent && !self.network.is_draining(wire) {
-            self.network.send(self.now, wire, Packet::Drained);
         }
     }
 

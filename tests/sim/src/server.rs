@@ -65,7 +65,6 @@ impl Server {
             }
             Packet::Down(..)
             | Packet::BrokenForBroker(_)
-            | Packet::Drained
             | Packet::HeartbeatDown(..) => unreachable!("for brokers"),
         };
         self.step(now, input, network);
