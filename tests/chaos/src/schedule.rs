@@ -2,7 +2,7 @@
 //!
 //! Pure: time and what is seen of the cluster in, [`Turn`] out; the same seed, times and sights give
 //! the same turns. Of several ha-servers a majority is always ready, and a broker always is, unless
-//! all are killed at the same moment. Only one that is ready is a victim.
+//! all are killed at the same moment. Otherwise only one that is ready is a victim.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
@@ -187,7 +187,7 @@ impl Schedule {
         ready: &BTreeSet<Process>,
     ) -> Turn {
         let victims: Vec<_> = match target {
-            Target::All => return self.kill_all(now, ready),
+            Target::All => return self.kill_all(now),
             Target::Leader => self.servers(leader, ready),
             Target::Server => self.servers(None, ready),
             Target::Broker => self.brokers(ready),
@@ -230,16 +230,22 @@ impl Schedule {
         if self.settings.brokers > 1 && all.len() < 2 { Vec::new() } else { all }
     }
 
-    fn kill_all(&mut self, now: Duration, ready: &BTreeSet<Process>) -> Turn {
-        // One that is stopped cannot be brought back by its own order afterwards.
-        if ready.len() < self.settings.servers + self.settings.brokers {
+    /// Whoever runs dies, ready or not, stopped or not; who is dead comes back with all others.
+    fn kill_all(&mut self, now: Duration) -> Turn {
+        let servers = (0..self.settings.servers).map(Process::Server);
+        let all: Vec<_> = servers.chain((0..self.settings.brokers).map(Process::Broker)).collect();
+        let is_dead = |process: &Process| {
+            self.away.get(process).is_some_and(|away| matches!(away.back, Order::Start(_)))
+        };
+        let orders: Vec<_> =
+            all.iter().filter(|process| !is_dead(process)).copied().map(Order::Kill).collect();
+        if orders.is_empty() {
             return Turn::default();
         }
         let until = now + self.absence();
-        for &process in ready {
-            self.away.insert(process, Away { until, back: Order::Start(process) });
-        }
-        Turn { fault: Some(Target::All), orders: ready.iter().copied().map(Order::Kill).collect() }
+        self.away =
+            all.into_iter().map(|it| (it, Away { until, back: Order::Start(it) })).collect();
+        Turn { fault: Some(Target::All), orders }
     }
 
     fn absence(&mut self) -> Duration {

@@ -8,11 +8,17 @@ const EVERY: Duration = Duration::from_millis(500);
 const STEP: Duration = Duration::from_millis(50);
 const ALL_TARGETS: [Target; 4] = [Target::Broker, Target::Leader, Target::Server, Target::All];
 
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum State {
+    Runs { ready_at: Duration },
+    Stopped,
+    Dead,
+}
+
 /// Processes that need a while to get ready after they were started or continued.
 struct World {
     settings: Settings,
-    /// When those that run are ready.
-    ready_at: BTreeMap<Process, Duration>,
+    states: BTreeMap<Process, State>,
 }
 
 impl World {
@@ -20,28 +26,29 @@ impl World {
         let targets = targets.to_vec();
         let settings = Settings { servers, brokers, targets, every: EVERY, stop };
         let all = (0..servers).map(Process::Server).chain((0..brokers).map(Process::Broker));
-        let ready_at = all.map(|process| (process, Duration::ZERO)).collect();
-        Self { settings, ready_at }
+        let runs = State::Runs { ready_at: Duration::ZERO };
+        Self { settings, states: all.map(|process| (process, runs)).collect() }
     }
 
     fn seen(&self, now: Duration) -> Seen {
+        let is_ready =
+            |state: &State| matches!(state, State::Runs { ready_at } if *ready_at <= now);
         let ready: BTreeSet<_> =
-            self.ready_at.iter().filter(|&(_, &at)| at <= now).map(|(&who, _)| who).collect();
+            self.states.iter().filter(|(_, state)| is_ready(state)).map(|(&who, _)| who).collect();
         let servers = (0..self.settings.servers).filter(|&n| ready.contains(&Process::Server(n)));
         Seen { leader: servers.last(), ready }
     }
 
     fn obey(&mut self, now: Duration, turn: &Turn) {
+        let runs = State::Runs { ready_at: now + 7 * STEP };
         for &order in &turn.orders {
-            match order {
-                Order::Kill(who) | Order::Stop(who) => {
-                    assert!(self.ready_at.remove(&who).is_some(), "{order:?} at {now:?}");
-                }
-                Order::Start(who) | Order::Continue(who) => {
-                    let known = self.ready_at.insert(who, now + 7 * STEP);
-                    assert_eq!(known, None, "{order:?} at {now:?}");
-                }
-            }
+            let state = self.states.get_mut(&order.process()).unwrap();
+            *state = match (order, *state) {
+                (Order::Kill(_), State::Runs { .. } | State::Stopped) => State::Dead,
+                (Order::Stop(_), State::Runs { .. }) => State::Stopped,
+                (Order::Start(_), State::Dead) | (Order::Continue(_), State::Stopped) => runs,
+                wrong => panic!("{wrong:?} at {now:?}"),
+            };
         }
     }
 
@@ -61,7 +68,8 @@ impl World {
         }
         let orders = schedule.end();
         self.obey(2_400 * STEP, &Turn { fault: None, orders });
-        assert_eq!(self.ready_at.len(), self.settings.servers + self.settings.brokers);
+        let all = self.settings.servers + self.settings.brokers;
+        assert_eq!(self.seen(Duration::MAX).ready.len(), all, "everybody is back");
         done.retain(|(_, turn)| *turn != Turn::default());
         done
     }
@@ -137,12 +145,12 @@ fn leader_is_the_one_that_is_killed() {
 
 #[test]
 fn all_die_at_once_and_are_given_time() {
-    let done = World::new(3, 2, &[Target::All], None).run(5, |_, _, _| ());
+    let done = World::new(3, 2, &[Target::All], None).run(5, |world, now, turn| {
+        let is_dead = |state: &State| *state == State::Dead;
+        assert!(turn.fault.is_none() || world.states.values().all(is_dead), "{now:?}: {turn:?}");
+    });
     let faults = faults(&done);
     assert!(faults.len() > 10, "{faults:?}");
-    for (at, turn) in done.iter().filter(|(_, turn)| turn.fault.is_some()) {
-        assert_eq!(turn.orders.len(), 5, "at {at:?}");
-    }
     for pair in faults.windows(2) {
         assert!(pair[1].0 - pair[0].0 >= 4 * EVERY, "{pair:?}");
     }
