@@ -51,7 +51,8 @@ struct Args {
     /// The folder of ha-server and ha-broker; by default that of this program.
     #[arg(long, value_name = "DIR")]
     bin: Option<PathBuf>,
-    /// Keep history, logs, configurations and data in this folder.
+    /// Keep history, logs, configurations and data in this folder. Without it they are kept in a
+    /// temporary folder when a promise was broken.
     #[arg(long, value_name = "DIR")]
     keep: Option<PathBuf>,
 }
@@ -81,14 +82,22 @@ fn main() -> ExitCode {
 }
 
 fn judge(args: Args) -> Result<Report, Box<dyn Error>> {
-    let folder = Folder::new(args.keep.as_deref())?;
-    tell(&format!("seed {}, folder {}", args.seed, folder.path().display()));
+    let mut folder = Folder::new(args.keep.as_deref())?;
+    tell(&format!("seed {}, folder {}", args.seed, folder.path.display()));
     let options = options(args)?;
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
-    let report = runtime.block_on(run(options, folder.path(), &tell))?;
-    let history = BufWriter::new(File::create(folder.path().join("history.jsonl"))?);
+    let report = runtime.block_on(async {
+        tokio::select! {
+            report = run(options, &folder.path, &tell) => report.map_err(Box::<dyn Error>::from),
+            () = interrupted() => Err("interrupted".into()),
+        }
+    })?;
+    let history = BufWriter::new(File::create(folder.path.join("history.jsonl"))?);
     report.history.write_lines(history)?;
     writeln!(io::stdout(), "{report}")?;
+    if !report.is_clean() {
+        folder.keep();
+    }
     Ok(report)
 }
 
@@ -115,9 +124,9 @@ fn options(args: Args) -> io::Result<Options> {
 }
 
 /// Where everything is; one that is not kept goes with this value.
-enum Folder {
-    Kept(PathBuf),
-    Temporary(PathBuf),
+struct Folder {
+    path: PathBuf,
+    is_kept: bool,
 }
 
 impl Folder {
@@ -127,24 +136,39 @@ impl Folder {
             if fs::read_dir(keep)?.next().is_some() {
                 return Err(io::Error::other(format!("{} is not empty", keep.display())));
             }
-            return Ok(Self::Kept(fs::canonicalize(keep)?));
+            return Ok(Self { path: fs::canonicalize(keep)?, is_kept: true });
         }
         let path = std::env::temp_dir().join(format!("ha-chaos-{}", std::process::id()));
         fs::create_dir_all(&path)?;
-        Ok(Self::Temporary(path))
+        Ok(Self { path, is_kept: false })
     }
 
-    fn path(&self) -> &Path {
-        match self {
-            Self::Kept(path) | Self::Temporary(path) => path,
+    /// It is evidence.
+    fn keep(&mut self) {
+        self.is_kept = true;
+        tell(&format!("kept: {}", self.path.display()));
+    }
+}
+
+/// SIGINT or SIGTERM: the processes of the cluster must not outlive this one.
+async fn interrupted() {
+    #[cfg(unix)]
+    {
+        use tokio::signal::unix::{SignalKind, signal};
+        if let Ok(mut term) = signal(SignalKind::terminate()) {
+            tokio::select! {
+                _ = term.recv() => return,
+                _ = tokio::signal::ctrl_c() => return,
+            }
         }
     }
+    drop(tokio::signal::ctrl_c().await);
 }
 
 impl Drop for Folder {
     fn drop(&mut self) {
-        if let Self::Temporary(path) = self {
-            drop(fs::remove_dir_all(path));
+        if !self.is_kept {
+            drop(fs::remove_dir_all(&self.path));
         }
     }
 }

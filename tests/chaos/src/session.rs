@@ -43,9 +43,9 @@ pub enum Action {
 #[expect(missing_docs, reason = "each says what came")]
 pub enum Oddity {
     #[error("{0:?} answers nothing that was sent")]
-    Unasked(FromServer),
+    Unasked(Box<FromServer>),
     #[error("a message that nobody published: {0:?}")]
-    Foreign(Publish),
+    Foreign(Box<Publish>),
     #[error("SUBACK has {found} reasons for {asked} filters")]
     Suback { asked: usize, found: usize },
 }
@@ -179,13 +179,13 @@ impl Session {
             FromServer::Publish(publish) => self.delivered(publish),
             FromServer::Pubrel(ack) => Ok(self.released(ack.packet_id)),
             FromServer::Puback(ref ack) => {
-                self.outgoing.puback(ack).ok_or_else(|| Oddity::Unasked(packet.clone()))
+                self.outgoing.puback(ack).ok_or_else(|| unasked(&packet))
             }
             FromServer::Pubrec(ref ack) => {
-                self.outgoing.pubrec(ack).ok_or_else(|| Oddity::Unasked(packet.clone()))
+                self.outgoing.pubrec(ack).ok_or_else(|| unasked(&packet))
             }
             FromServer::Pubcomp(ref ack) => {
-                self.outgoing.pubcomp(ack).ok_or_else(|| Oddity::Unasked(packet.clone()))
+                self.outgoing.pubcomp(ack).ok_or_else(|| unasked(&packet))
             }
             FromServer::Suback(suback) => self.subscribed(suback),
             FromServer::Pingresp => Ok(Vec::new()),
@@ -193,13 +193,13 @@ impl Session {
             FromServer::Connack(_)
             | FromServer::Disconnect(_)
             | FromServer::Unsuback(_)
-            | FromServer::Auth(_) => Err(Oddity::Unasked(packet)),
+            | FromServer::Auth(_) => Err(unasked(&packet)),
         }
     }
 
     fn subscribed(&mut self, suback: Suback) -> Result<Vec<Action>, Oddity> {
         let Some(filters) = self.subscribing.remove(&suback.packet_id) else {
-            return Err(Oddity::Unasked(FromServer::Suback(suback)));
+            return Err(unasked(&FromServer::Suback(suback)));
         };
         let (asked, found) = (filters.len(), suback.reasons.len());
         if asked != found {
@@ -221,7 +221,8 @@ impl Session {
         let mut actions = Vec::new();
         // What removes a retained message says nothing about itself.
         if !publish.payload.is_empty() {
-            let what = delivery(&publish).ok_or_else(|| Oddity::Foreign(publish.clone()))?;
+            let what =
+                delivery(&publish).ok_or_else(|| Oddity::Foreign(Box::new(publish.clone())))?;
             actions.push(Action::Record(what));
         }
         let (id, step, answer): (_, _, fn(Ack) -> FromClient) = match publish.flow {
@@ -246,6 +247,10 @@ impl Session {
         let what = What::DeliveryAcknowledged { packet_id: id.get(), step: Step::Pubcomp };
         vec![Action::Record(what), Action::Send(FromClient::Pubcomp(Ack::new(id, reason)))]
     }
+}
+
+fn unasked(packet: &FromServer) -> Oddity {
+    Oddity::Unasked(Box::new(packet.clone()))
 }
 
 fn subscribing(wanted: &Wanted) -> What<String> {

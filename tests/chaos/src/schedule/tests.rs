@@ -35,8 +35,9 @@ impl World {
             |state: &State| matches!(state, State::Runs { ready_at } if *ready_at <= now);
         let ready: BTreeSet<_> =
             self.states.iter().filter(|(_, state)| is_ready(state)).map(|(&who, _)| who).collect();
-        let servers = (0..self.settings.servers).filter(|&n| ready.contains(&Process::Server(n)));
-        Seen { leader: servers.last(), ready }
+        let mut servers =
+            (0..self.settings.servers).filter(|&n| ready.contains(&Process::Server(n)));
+        Seen { leader: servers.next_back(), ready }
     }
 
     fn obey(&mut self, now: Duration, turn: &Turn) {

@@ -53,11 +53,14 @@ fn resumed(session: &mut Session) -> Vec<Action> {
     session.connected(Present::Present)
 }
 
-fn packets(actions: &[Action]) -> Vec<&FromClient> {
-    let packet = |action| match action {
-        &Action::Send(ref packet) => Some(packet),
+fn packet(action: &Action) -> Option<&FromClient> {
+    match action {
+        Action::Send(packet) => Some(packet),
         Action::Record(_) | Action::Pause => None,
-    };
+    }
+}
+
+fn packets(actions: &[Action]) -> Vec<&FromClient> {
     actions.iter().filter_map(packet).collect()
 }
 
@@ -143,7 +146,7 @@ fn answer_to_nothing_is_odd() {
         }),
     ] {
         let found = session.received(packet.clone());
-        assert_eq!(found, Err(Oddity::Unasked(packet)));
+        assert_eq!(found, Err(Oddity::Unasked(Box::new(packet))));
     }
     assert!(matches!(
         session.received(delivery(Flow::AtMostOnce, b"who?")),

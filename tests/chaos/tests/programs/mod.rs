@@ -9,7 +9,7 @@ use std::{env, fs};
 use chaos::cluster::Binaries;
 
 /// Those of the profile of the running test.
-pub fn binaries() -> Binaries {
+pub(crate) fn binaries() -> Binaries {
     let test = env::current_exe().unwrap();
     let folder = test.ancestors().nth(2).expect("a test runs in target/PROFILE/deps");
     let names = ["ha-server", "ha-broker"];
@@ -46,10 +46,10 @@ fn modified(path: &Path) -> Option<SystemTime> {
 }
 
 /// An empty folder. Dropping removes it with all that is in it.
-pub struct Folder(PathBuf);
+pub(crate) struct Folder(PathBuf);
 
 impl Folder {
-    pub fn new(name: &str) -> Self {
+    pub(crate) fn new(name: &str) -> Self {
         let path = env::temp_dir().join(format!("mqtt-ha-chaos-{name}-{}", std::process::id()));
         // A test of an earlier process with our id may have been killed.
         drop(fs::remove_dir_all(&path));
@@ -57,12 +57,12 @@ impl Folder {
         Self(path)
     }
 
-    pub fn path(&self) -> &Path {
+    pub(crate) fn path(&self) -> &Path {
         &self.0
     }
 
     /// All logs, for a test that fails.
-    pub fn logs(&self) -> String {
+    pub(crate) fn logs(&self) -> String {
         let files = fs::read_dir(&self.0).unwrap().map(|file| file.unwrap().path());
         let logs = files.filter(|path| path.extension().is_some_and(|ending| ending == "log"));
         let log = |path: PathBuf| {
