@@ -28,8 +28,9 @@ const TICK: Duration = Duration::from_millis(20);
 /// Between two PINGREQs.
 const PING: Duration = Duration::from_secs(2);
 
-/// A broker that says nothing for so long is taken for dead: five PINGREQs.
-const SILENCE_MAX: Duration = Duration::from_secs(10);
+/// A broker that says nothing for so long is taken for dead: two PINGREQs. A stopped one that goes
+/// on finds that its clients are elsewhere.
+const SILENCE_MAX: Duration = Duration::from_secs(5);
 
 /// Before a client connects again, in milliseconds.
 const PAUSE_MS: (u64, u64) = (10, 150);
@@ -183,8 +184,8 @@ impl Client {
     }
 
     async fn receive(&mut self, open: &mut Connection, packet: FromServer) -> Result<(), Left> {
-        if let FromServer::Disconnect(_) = packet {
-            return Err(Lost::Closed.into());
+        if let FromServer::Disconnect(disconnect) = packet {
+            return Err(Lost::Disconnected(disconnect.reason).into());
         }
         let actions = self.session.received(packet);
         let actions = actions.map_err(|odd| Left::Odd(odd.to_string()))?;

@@ -27,6 +27,8 @@ pub enum Lost {
     Broken(#[from] io::Error),
     #[error("the broker closed the connection")]
     Closed,
+    #[error("DISCONNECT came with {:#04x}", .0.0)]
+    Disconnected(Reason),
     #[error("the broker did not answer in time")]
     Silent,
     #[error("CONNECT was refused with {:#04x}", .0.0)]
@@ -42,11 +44,27 @@ impl Lost {
     #[must_use]
     pub fn is_odd(&self) -> bool {
         match self {
-            Self::Broken(_) | Self::Closed | Self::Silent | Self::Refused(_) => false,
+            Self::Broken(_) | Self::Closed | Self::Silent => false,
+            Self::Disconnected(reason) | Self::Refused(reason) => !EXCUSES.contains(reason),
             Self::NotMqtt(_) | Self::NoConnack(_) => true,
         }
     }
 }
+
+/// Reasons that a broker may give when something failed. With any other it says that the client did
+/// what it must not do, and ours do not.
+const EXCUSES: [Reason; 10] = [
+    Reason::SUCCESS,
+    Reason::UNSPECIFIED_ERROR,
+    Reason::SERVER_UNAVAILABLE,
+    Reason::SERVER_BUSY,
+    Reason::SERVER_SHUTTING_DOWN,
+    Reason::KEEP_ALIVE_TIMEOUT,
+    Reason::SESSION_TAKEN_OVER,
+    Reason::ADMINISTRATIVE_ACTION,
+    Reason::USE_ANOTHER_SERVER,
+    Reason::SERVER_MOVED,
+];
 
 /// An open connection.
 #[derive(Debug)]
@@ -116,5 +134,19 @@ async fn within<T>(done: impl Future<Output = io::Result<T>>) -> Result<T, Lost>
     match time::timeout(PATIENCE, done).await {
         Ok(result) => Ok(result?),
         Err(_) => Err(Lost::Silent),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_what_a_failure_can_cause_is_excused() {
+        assert!(!Lost::Disconnected(Reason::SESSION_TAKEN_OVER).is_odd());
+        assert!(!Lost::Refused(Reason::SERVER_UNAVAILABLE).is_odd());
+        assert!(Lost::Disconnected(Reason::PROTOCOL_ERROR).is_odd());
+        assert!(Lost::Refused(Reason::NOT_AUTHORIZED).is_odd());
+        assert!(Lost::NotMqtt(DecodeError::Malformed("x")).is_odd());
     }
 }
