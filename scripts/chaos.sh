@@ -1,5 +1,5 @@
 #!/bin/sh
-# Builds three ha-servers' and three brokers' programs, runs them under load for two minutes while
+# Builds ha-server and ha-broker, runs three of each under load for two minutes while
 # processes of all kinds are killed and stopped, and judges what clients saw. Takes the arguments of
 # ha-chaos instead of the usual ones:
 #   sh scripts/chaos.sh --servers 1 --brokers 2 --victims broker,server --seconds 30 --keep kept
