@@ -39,7 +39,7 @@ const ARROWS: &[(&str, &[&str])] = &[
 /// Crates that run or measure the product. Only other observers may depend on [`JUDGE`], and nothing
 /// on the rest.
 const OBSERVERS: &[&str] =
-    &["bench-core", "bench-load", "bench-wire", "e2e", "history", "sim", "tidy"];
+    &["bench-core", "bench-load", "bench-wire", "chaos", "e2e", "history", "sim", "tidy"];
 
 /// What observers hand their observations to.
 const JUDGE: &str = "history";
