@@ -8,7 +8,5 @@ mod hello;
 mod up;
 
 pub use down::{Downstream, Goodbye, GoodbyeReason, Origin, PublishOutcome};
-pub use hello::{
-    Hello, PROTOCOL_VERSION, PROTOCOL_VERSIONS, RetainedCopy, RetainedUse, VersionRange, Welcome,
-};
+pub use hello::{Hello, PROTOCOL_VERSION, PROTOCOL_VERSIONS, RetainedUse, VersionRange, Welcome};
 pub use up::{Needs, Resume, RetainedChange, Upstream};

@@ -40,8 +40,6 @@ pub struct Hello {
     pub incarnation: Incarnation,
     /// Program and version, for people.
     pub software: String,
-    /// The ha-server whose retained messages it holds a copy of; `None`: it has no copy.
-    pub copy_of: Option<ServerIncarnation>,
     /// Whether it wants to be told of retained messages that no subscriber needs now.
     pub retained: RetainedUse,
 }
@@ -76,21 +74,8 @@ pub struct Welcome {
     pub publish_window: u32,
     /// Cluster time when this was sent.
     pub cluster_time: ClusterMillis,
-    /// Whether ha-server wants the broker's copy of the retained messages.
-    pub retained_copy: RetainedCopy,
-    /// Another ha-server to attach to, `host:port`; `None`: this one leads.
-    pub leader_hint: Option<String>,
     /// Program and version, for people.
     pub software: String,
-}
-
-/// Whether a broker shall upload its copy of the retained messages.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum RetainedCopy {
-    /// ha-server has not seen this copy: it has started anew since.
-    Wanted,
-    /// ha-server knows better.
-    NotWanted,
 }
 
 #[cfg(test)]

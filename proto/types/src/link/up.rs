@@ -57,10 +57,6 @@ pub enum Upstream {
         /// Announced before.
         filters: Vec<TopicFilter>,
     },
-    /// One topic of the broker's copy of the retained messages.
-    RetainedCopy(RetainedChange),
-    /// The copy is complete.
-    RetainedCopyEnd,
     /// The broker stops: it shall be freed at once. Nothing follows.
     Leave,
 }

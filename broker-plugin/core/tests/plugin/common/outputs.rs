@@ -1,9 +1,9 @@
 //! What a step caused, by kind.
 
 use broker_core::host::{Delivery, HostCommand};
-use broker_core::{Close, Event, Output, StreamId};
+use broker_core::{Close, Event, Output, StreamId, Target};
 use ha_types::Message;
-use ha_types::link::Upstream;
+use ha_types::link::{Needs, Upstream};
 
 /// `topic=payload`
 pub(crate) fn shown(message: &Message) -> String {
@@ -103,10 +103,10 @@ impl Outputs {
         })
     }
 
-    /// The places of the addresses that were dialled.
+    /// The places of the configured addresses that were dialled.
     pub(crate) fn dialled(&self) -> Vec<usize> {
         self.pick(|output| match output {
-            Output::Dial(_, address) => Some(address.0),
+            Output::Dial(_, Target::Configured(address)) => Some(address.0),
             _ => None,
         })
     }
