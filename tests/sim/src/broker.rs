@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, VecDeque};
 
 use broker_core::host::HostCommand;
-use broker_core::{Close, Config, Input, LinkState, Mode, Output, Plugin, StreamId};
+use broker_core::{Close, Config, HeldBy, Input, LinkState, Mode, Output, Plugin, StreamId};
 use ha_core::HeartbeatAnswer;
 use ha_types::{BrokerName, Incarnation, Millis};
 
@@ -28,6 +28,7 @@ impl Broker {
     pub fn start(now: u64, id: BrokerId) -> Self {
         let core = Plugin::new(Config {
             mode: Mode::Clustered(1),
+            sessions: HeldBy::Host,
             name: BrokerName::parse(&format!("broker-{id}")).expect("is a name"),
             incarnation: Incarnation(now + 1),
             software: "broker sim".into(),
@@ -66,7 +67,6 @@ impl Broker {
         let input = match packet {
             Packet::Down(item, _) => Input::Received(stream, vec![item]),
             Packet::BrokenForBroker(why) => Input::Broken(stream, why.into()),
-            Packet::Drained => Input::Drained(stream),
             Packet::HeartbeatDown(sequence, HeartbeatAnswer::Kept) => {
                 Input::HeartbeatKept(stream, sequence)
             }

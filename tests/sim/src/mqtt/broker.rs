@@ -30,7 +30,7 @@ impl Broker {
     pub fn start(now: u64, id: BrokerId, nodes: usize) -> Self {
         let core = Plugin::new(Config {
             mode: Mode::Clustered(nodes),
-            held_by: HeldBy::Cluster,
+            sessions: HeldBy::Cluster,
             name: BrokerName::parse(&format!("broker-{id}")).expect("is a name"),
             incarnation: Incarnation(now + 1),
             software: "broker sim".into(),
@@ -70,7 +70,6 @@ impl Broker {
         let input = match packet {
             Packet::Down(item, _) => Input::Received(stream, vec![item]),
             Packet::BrokenForBroker(why) => Input::Broken(stream, why.into()),
-            Packet::Drained => Input::Drained(stream),
             Packet::HeartbeatDown(sequence, HeartbeatAnswer::Kept) => {
                 Input::HeartbeatKept(stream, sequence)
             }

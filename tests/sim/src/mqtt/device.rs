@@ -122,7 +122,7 @@ impl Device {
 
     /// Everything that was acknowledged is expected to have come.
     pub fn drained(&self) {
-        self.record.record_alone(What::Drained);
+        self.see(What::Drained);
     }
 
     fn see(&self, what: What) {

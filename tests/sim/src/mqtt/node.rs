@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, VecDeque};
 use ha_core::cluster::{Applied, Batch, ClusterState, Command};
 use ha_core::{Config, Distributor, FanOut, HeartbeatAnswer, Input, Output, StreamId};
 use ha_types::link::{Downstream, Goodbye, GoodbyeReason};
-use ha_types::{ClusterMillis, Millis};
+use ha_types::{ClusterMillis, Millis, ServerIncarnation};
 
 use super::raft::{NodeId, Raft};
 use crate::network::{Network, Packet, Wire};
@@ -118,6 +118,7 @@ impl Node {
     /// It was elected, and has applied everything.
     pub fn lead(&mut self, now: u64, term: u64, wall_ms: u64) {
         let config = Config {
+            server: ServerIncarnation(term),
             software: "ha-server sim".into(),
             wall_time: ClusterMillis(CLUSTER_TIME.0 + wall_ms),
             lease_ms: LEASE_MS,
@@ -184,7 +185,6 @@ impl Node {
             }
             Packet::Down(..)
             | Packet::BrokenForBroker(_)
-            | Packet::Drained
             | Packet::HeartbeatDown(..) => unreachable!("for brokers"),
         };
         self.step(now, input, around);

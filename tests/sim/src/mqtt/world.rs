@@ -268,7 +268,6 @@ impl World {
 
     fn arrive_at_node(&mut self, wire: Wire, packet: Packet) {
         let (now, id) = (self.now, self.node_of[&wire]);
-        let was_sent = matches!(packet, Packet::Opened | Packet::Up(_));
         let leader = self.raft.leader;
         let process = &mut self.nodes[id];
         if process.running.is_some() && process.back_at > now {
@@ -287,9 +286,6 @@ impl World {
                 let known = (leader != id).then_some(leader);
                 node.receive(now, (wire, packet), known, &mut Around { network, raft, random });
             }
-        }
-        if was_sent && !self.network.is_draining(wire) {
-            self.network.send(now, wire, Packet::Drained);
         }
     }
 
