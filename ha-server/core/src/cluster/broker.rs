@@ -1,16 +1,20 @@
-//! Brokers: which lives of them may say something.
+//! Brokers: which lives of them may say something, and what they have said.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use ha_types::session::RefuseReason;
-use ha_types::{BrokerEpoch, BrokerName, Incarnation, PublishNumber};
+use ha_types::{AskNumber, BrokerEpoch, BrokerName, Incarnation, PublishNumber};
 
 use super::ClusterState;
+use super::command::Asked;
 use super::outcome::Outcome;
 use super::record::Key;
 
-/// Refused publishes that are remembered: more than a broker may have unanswered.
+/// Publishes that were not taken and are remembered: more than a broker may have unanswered.
 const REFUSED_MAX: usize = 65_536;
+
+/// Asks that are remembered while an earlier one is not done. An OPEN waits for a tenth of a second.
+const ASKED_ABOVE_MAX: usize = 65_536;
 
 /// One life of a broker.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -21,8 +25,20 @@ pub(super) struct Broker {
     pub(super) is_alive: bool,
     /// The highest number that was applied.
     pub(super) published: PublishNumber,
-    /// The last ones of these that were refused, so that a repeat gets the same answer.
-    pub(super) refused: BTreeSet<PublishNumber>,
+    /// The last ones of these that nobody got, so that a repeat gets the same answer.
+    pub(super) refused: BTreeMap<PublishNumber, Refusal>,
+    pub(super) asked: AskedUpto,
+}
+
+/// Why nobody got a publish.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Refusal {
+    /// A limit was reached.
+    QuotaExceeded,
+    /// Its session had another owner.
+    Fenced,
+    /// Its exchange had begun before.
+    Repeat,
 }
 
 /// Whether a publish is new.
@@ -30,13 +46,48 @@ pub(super) struct Broker {
 pub(super) enum Numbered {
     New,
     Taken,
-    Refused,
+    Refused(Refusal),
+}
+
+/// Asks that were done.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct AskedUpto {
+    /// All up to here.
+    pub(super) upto: AskNumber,
+    /// And these.
+    pub(super) above: BTreeSet<AskNumber>,
+}
+
+/// Whether an ask is new.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Asking {
+    First,
+    Again,
+}
+
+impl AskedUpto {
+    /// When too many are remembered, what is missing below the first of them counts as done: an OPEN
+    /// that waited for so long is then refused.
+    fn take(&mut self, number: AskNumber) -> Asking {
+        if number <= self.upto || !self.above.insert(number) {
+            return Asking::Again;
+        }
+        if self.above.len() > ASKED_ABOVE_MAX {
+            self.upto = self.above.pop_first().unwrap_or(self.upto);
+        }
+        while let Some(next) = self.upto.0.checked_add(1).map(AskNumber)
+            && self.above.remove(&next)
+        {
+            self.upto = next;
+        }
+        Asking::First
+    }
 }
 
 impl Broker {
     pub(super) fn number(&mut self, number: PublishNumber) -> Numbered {
-        if self.refused.contains(&number) {
-            return Numbered::Refused;
+        if let Some(refusal) = self.refused.get(&number) {
+            return Numbered::Refused(*refusal);
         }
         if number <= self.published {
             return Numbered::Taken;
@@ -45,8 +96,8 @@ impl Broker {
         Numbered::New
     }
 
-    pub(super) fn refuse(&mut self, number: PublishNumber) {
-        self.refused.insert(number);
+    pub(super) fn refuse(&mut self, number: PublishNumber, why: Refusal) {
+        self.refused.insert(number, why);
         if self.refused.len() > REFUSED_MAX {
             self.refused.pop_first();
         }
@@ -75,7 +126,8 @@ impl ClusterState {
             incarnation,
             is_alive: true,
             published: PublishNumber(0),
-            refused: BTreeSet::new(),
+            refused: BTreeMap::new(),
+            asked: AskedUpto::default(),
         };
         self.brokers.insert(epoch, broker);
         self.changed.insert(Key::Broker(epoch));
@@ -91,5 +143,61 @@ impl ClusterState {
 
     pub(super) fn is_alive(&self, broker: BrokerEpoch) -> bool {
         self.brokers.get(&broker).is_some_and(|broker| broker.is_alive)
+    }
+
+    /// Remembers an ask. `None`: its broker is lost, and changes nothing.
+    pub(super) fn ask(&mut self, asked: Asked) -> Option<Asking> {
+        let broker = self.brokers.get_mut(&asked.broker).filter(|broker| broker.is_alive)?;
+        self.changed.insert(Key::Broker(asked.broker));
+        Some(broker.asked.take(asked.number))
+    }
+
+    pub(super) fn pass(&mut self, asked: Asked) -> Outcome {
+        if self.ask(asked).is_some() { Outcome::Done } else { Outcome::Fenced }
+    }
+
+    /// Brokers that are not lost, by their epochs.
+    pub fn alive(&self) -> impl Iterator<Item = (BrokerEpoch, &BrokerName, Incarnation)> {
+        let alive = self.brokers.iter().filter(|(_, broker)| broker.is_alive);
+        alive.map(|(epoch, broker)| (*epoch, &broker.name, broker.incarnation))
+    }
+
+    /// Why nobody got this publish, if that is so.
+    #[must_use]
+    pub fn refusal(&self, broker: BrokerEpoch, number: PublishNumber) -> Option<Refusal> {
+        self.brokers.get(&broker)?.refused.get(&number).copied()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn taken(upto: &mut AskedUpto, numbers: &[u64]) -> Vec<Asking> {
+        numbers.iter().map(|&number| upto.take(AskNumber(number))).collect()
+    }
+
+    #[test]
+    fn asks_are_done_once_in_whatever_order_they_come() {
+        use Asking::{Again, First};
+        let mut upto = AskedUpto::default();
+        assert_eq!(
+            taken(&mut upto, &[2, 3, 2, 1, 3, 1]),
+            [First, First, Again, First, Again, Again]
+        );
+        assert_eq!((upto.upto, upto.above.len()), (AskNumber(3), 0));
+        assert_eq!(taken(&mut upto, &[u64::MAX, u64::MAX]), [First, Again]);
+    }
+
+    #[test]
+    fn one_that_is_missing_while_too_many_are_remembered_counts_as_done() {
+        let mut upto = AskedUpto::default();
+        let above = 2..2 + ASKED_ABOVE_MAX as u64;
+        above.for_each(|number| assert_eq!(upto.take(AskNumber(number)), Asking::First));
+        assert_eq!(upto.upto, AskNumber(0));
+        let next = AskNumber(2 + ASKED_ABOVE_MAX as u64);
+        assert_eq!(upto.take(next), Asking::First);
+        assert_eq!((upto.upto, upto.above.len()), (next, 0));
+        assert_eq!(upto.take(AskNumber(1)), Asking::Again);
     }
 }

@@ -9,7 +9,7 @@ mod values;
 use bytes::{Buf, BufMut, Bytes, BytesMut};
 
 /// Of this format.
-pub(super) const VERSION: u8 = 1;
+pub(super) const VERSION: u8 = 2;
 
 /// Bytes that are not what they should be.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use ha_types::{Message, RetainedStore, RetainedVersion, SessionId};
 
 use super::ClusterState;
-use super::broker::Broker;
+use super::broker::{AskedUpto, Broker};
 use super::codec::{Malformed, decode};
 use super::record::{BrokerRecord, Key, Meta, SessionRecord, SubscribedRecord};
 use super::session::{Acked, Durability, Place, Session, Subscribed};
@@ -25,6 +25,20 @@ impl std::fmt::Display for CorruptRecord {
 }
 
 impl std::error::Error for CorruptRecord {}
+
+impl From<BrokerRecord> for Broker {
+    fn from(record: BrokerRecord) -> Self {
+        let above = record.asked_above.into_iter().collect();
+        Self {
+            name: record.name,
+            incarnation: record.incarnation,
+            is_alive: record.is_alive,
+            published: record.published,
+            refused: record.refused.into_iter().collect(),
+            asked: AskedUpto { upto: record.asked_upto, above },
+        }
+    }
+}
 
 impl ClusterState {
     /// From all parts, in the order of their keys, as [`parts`](Self::parts) gives them or as a store
@@ -51,11 +65,8 @@ impl ClusterState {
         match key {
             Key::Meta => self.load_meta(&decode(value)?),
             Key::Broker(epoch) => {
-                let BrokerRecord { name, incarnation, is_alive, published, refused } =
-                    decode(value)?;
-                let refused = refused.into_iter().collect();
-                let broker = Broker { name, incarnation, is_alive, published, refused };
-                self.brokers.insert(epoch, broker);
+                let record: BrokerRecord = decode(value)?;
+                self.brokers.insert(epoch, record.into());
             }
             Key::Session(id) => self.load_session(id, decode(value)?),
             Key::Subscriptions(id) => self.load_subscriptions(id, decode(value)?)?,
@@ -101,6 +112,7 @@ impl ClusterState {
                 true => Durability::Durable,
                 false => Durability::Ephemeral,
             },
+            is_present: record.is_present,
             lifetime: record.lifetime,
             receive_maximum: record.receive_maximum,
             subscriptions: Vec::new(),

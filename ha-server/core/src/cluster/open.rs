@@ -7,9 +7,11 @@ use ha_types::session::{
     CloseCause, Lifetime, Offset, Open, PageEnd, Progress, Queued, Record, RecordStage,
     RefuseReason, SessionEpoch, SessionKey, Start,
 };
-use ha_types::{BrokerEpoch, Qos, SessionId};
+use ha_types::{Qos, SessionId};
 
 use super::ClusterState;
+use super::broker::Asking;
+use super::command::Asked;
 use super::outcome::{Opened, Outcome, Owner};
 use super::record::Key;
 use super::session::{Acked, Durability, Exchange, Session};
@@ -19,9 +21,12 @@ const PACKET_IDS_MAX: usize = 65_535;
 
 impl ClusterState {
     /// The newest connection of a client identifier gets it [MQTT-3.1.4-3], wherever the older is.
-    pub(super) fn open(&mut self, broker: BrokerEpoch, open: Open) -> Outcome {
-        if !self.is_alive(broker) {
-            return Outcome::Fenced;
+    pub(super) fn open(&mut self, asked: Asked, open: Open) -> Outcome {
+        let owner = Owner { broker: asked.broker, connection: open.connection };
+        match self.ask(asked) {
+            None => return Outcome::Fenced,
+            Some(Asking::Again) => return self.open_again(owner, &open.client_id),
+            Some(Asking::First) => (),
         }
         let fenced = self.take_from_owner(&open);
         let resumed = self.resumed(&open);
@@ -31,8 +36,21 @@ impl ClusterState {
         let id = resumed.unwrap_or_else(|| self.found(&open));
         self.advance(id);
         self.enforce_limits(id);
-        let opened = self.own(id, Owner { broker, connection: open.connection }, open);
-        Outcome::Opened(Box::new(Opened { is_present: resumed.is_some(), fenced, ..opened }))
+        let left_behind = self.own(id, owner, open);
+        let session = self.sessions.get_mut(&id).expect("found or resumed just before");
+        session.is_present = resumed.is_some();
+        Outcome::Opened(Box::new(Opened { fenced, ..opened(session, left_behind) }))
+    }
+
+    /// The answer was lost: what the connection has is what it was given, if no newer one has it.
+    fn open_again(&self, owner: Owner, client_id: &str) -> Outcome {
+        let id = self.by_client.get(client_id);
+        let session = id.and_then(|id| self.sessions.get(id));
+        let owned = session.filter(|session| session.owner == Some(owner));
+        match owned {
+            Some(session) => Outcome::Opened(Box::new(opened(session, self.left_behind(session)))),
+            None => Outcome::Refused(RefuseReason::Unavailable),
+        }
     }
 
     /// Ends the older connection of a client, if there is one.
@@ -75,6 +93,7 @@ impl ClusterState {
                 Lifetime::Connection => Durability::Ephemeral,
                 Lifetime::Seconds(_) | Lifetime::Unlimited => Durability::Durable,
             },
+            is_present: false,
             lifetime: open.lifetime,
             receive_maximum: 1,
             subscriptions: Vec::new(),
@@ -95,7 +114,8 @@ impl ClusterState {
         id
     }
 
-    fn own(&mut self, id: SessionId, owner: Owner, open: Open) -> Opened {
+    /// Gives a session to its new owner.
+    fn own(&mut self, id: SessionId, owner: Owner, open: Open) -> (Vec<Record>, PageEnd) {
         self.forget_timers(id);
         let session = self.sessions.get(&id).expect("found or resumed just before");
         let (records, backlog) = self.left_behind(session);
@@ -113,15 +133,7 @@ impl ClusterState {
         }
         self.by_broker.insert((owner.broker, id));
         self.changed.insert(Key::Session(id));
-        Opened {
-            session: session.key(),
-            is_present: false,
-            subscriptions: session.subscriptions.iter().map(|of| of.options.clone()).collect(),
-            inbound: session.inbound.iter().copied().collect(),
-            records,
-            backlog,
-            fenced: None,
-        }
+        (records, backlog)
     }
 
     /// What earlier owners may have sent, first exchanges at PUBREL in the order of their PUBRECs
@@ -179,14 +191,15 @@ impl ClusterState {
         last.unwrap_or_default().max(session.sent_upto)
     }
 
+    /// A repeat finds another owner, or none: then it is fenced, and nobody waits for more.
     pub(super) fn close(
         &mut self,
-        key: SessionKey,
+        (asked, key): (Asked, SessionKey),
         cause: CloseCause,
         progress: &Progress,
         lifetime: Option<Lifetime>,
     ) -> Outcome {
-        if self.owned(key).is_none() {
+        if self.asked(asked, key) != Some(Asking::First) {
             return Outcome::Fenced;
         }
         self.disown(key.id, cause, progress, lifetime);
@@ -239,5 +252,18 @@ impl ClusterState {
         self.changed.extend(records.chain(private));
         self.changed.insert(Key::Session(id));
         self.changed.insert(Key::Subscriptions(id));
+    }
+}
+
+/// What the owner of a session must know.
+fn opened(session: &Session, (records, backlog): (Vec<Record>, PageEnd)) -> Opened {
+    Opened {
+        session: session.key(),
+        is_present: session.is_present,
+        subscriptions: session.subscriptions.iter().map(|of| of.options.clone()).collect(),
+        inbound: session.inbound.iter().copied().collect(),
+        records,
+        backlog,
+        fenced: None,
     }
 }

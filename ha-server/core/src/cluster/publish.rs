@@ -7,51 +7,61 @@ use ha_types::session::{Offset, PacketId, SessionKey};
 use ha_types::{BrokerEpoch, Message, PublishNumber, Qos, RetainedVersion, SessionId};
 
 use super::ClusterState;
-use super::broker::Numbered;
+use super::broker::{Asking, Numbered, Refusal};
+use super::command::Asked;
 use super::index::IndexId;
-use super::outcome::{Began, Outcome, Refused, Stored};
+use super::outcome::{Began, Outcome, Refused, Repeat, Stored};
 use super::record::Key;
+use super::session::Session;
 
 impl ClusterState {
     /// A repeat, known by its number or by its packet identifier [MQTT-4.3.3-10], is answered again
     /// and not done again.
     pub(super) fn publish(
         &mut self,
-        (epoch, number): (BrokerEpoch, PublishNumber),
+        (epoch, number): (BrokerEpoch, Option<PublishNumber>),
         exchange: Option<(SessionKey, PacketId)>,
         message: &Arc<Message>,
     ) -> Outcome {
-        let repeat = Outcome::Published(Ok(Stored { is_repeat: true, ..Stored::default() }));
         let Some(broker) = self.brokers.get_mut(&epoch).filter(|broker| broker.is_alive) else {
             return Outcome::Published(Err(Refused::Fenced));
         };
         self.changed.insert(Key::Broker(epoch));
-        match broker.number(number) {
+        match number.map_or(Numbered::New, |number| broker.number(number)) {
             Numbered::New => (),
-            Numbered::Taken => return repeat,
-            Numbered::Refused => return Outcome::Published(Err(Refused::QuotaExceeded)),
+            Numbered::Taken => return repeat(Repeat::OfNumber),
+            Numbered::Refused(why) => return refused(why),
         }
-        if let Some((key, packet_id)) = exchange {
-            let Some(session) = self.owned(key) else {
-                return Outcome::Published(Err(Refused::Fenced));
-            };
-            if session.inbound.contains(&packet_id) {
-                return repeat;
+        let done = match self.refuses(epoch, exchange) {
+            Some(why) => Err(why),
+            None => self.store(message).map_err(|_| Refusal::QuotaExceeded),
+        };
+        match (done, exchange) {
+            (Err(why), _) => {
+                let broker = self.brokers.get_mut(&epoch).expect("alive above");
+                number.into_iter().for_each(|number| broker.refuse(number, why));
+                refused(why)
             }
-        }
-        let stored = self.store(message);
-        match (&stored, exchange) {
-            (Ok(_), Some((key, packet_id))) => {
+            (Ok(stored), Some((key, packet_id))) => {
                 let session = self.sessions.get_mut(&key.id).expect("owned above");
                 session.inbound.insert(packet_id);
                 self.changed.insert(Key::Session(key.id));
+                Outcome::Published(Ok(stored))
             }
-            (Err(_), _) => {
-                self.brokers.get_mut(&epoch).expect("alive above").refuse(number);
-            }
-            (Ok(_), None) => (),
+            (Ok(stored), None) => Outcome::Published(Ok(stored)),
         }
-        Outcome::Published(stored)
+    }
+
+    /// Why an exchange does not take a message, if that is so.
+    fn refuses(
+        &mut self,
+        broker: BrokerEpoch,
+        exchange: Option<(SessionKey, PacketId)>,
+    ) -> Option<Refusal> {
+        let (key, packet_id) = exchange?;
+        let is_its = |session: &&mut Session| session.owner.is_some_and(|of| of.broker == broker);
+        let Some(session) = self.owned(key).filter(is_its) else { return Some(Refusal::Fenced) };
+        session.inbound.contains(&packet_id).then_some(Refusal::Repeat)
     }
 
     /// Retains it and stores it for durable sessions, or does neither.
@@ -121,10 +131,32 @@ impl ClusterState {
         sessions.into_iter().filter_map(begin).collect()
     }
 
-    pub(super) fn release(&mut self, key: SessionKey, packet_id: PacketId) -> Outcome {
-        let Some(session) = self.owned(key) else { return Outcome::Fenced };
+    pub(super) fn release(
+        &mut self,
+        asked: Asked,
+        key: SessionKey,
+        packet_id: PacketId,
+    ) -> Outcome {
+        match self.asked(asked, key) {
+            None => return Outcome::Fenced,
+            Some(Asking::Again) => return Outcome::Done,
+            Some(Asking::First) => (),
+        }
+        let session = self.sessions.get_mut(&key.id).expect("owned above");
         session.inbound.remove(&packet_id);
         self.changed.insert(Key::Session(key.id));
         Outcome::Done
+    }
+}
+
+fn repeat(repeat: Repeat) -> Outcome {
+    Outcome::Published(Ok(Stored { repeat, ..Stored::default() }))
+}
+
+fn refused(why: Refusal) -> Outcome {
+    match why {
+        Refusal::QuotaExceeded => Outcome::Published(Err(Refused::QuotaExceeded)),
+        Refusal::Fenced => Outcome::Published(Err(Refused::Fenced)),
+        Refusal::Repeat => repeat(Repeat::OfExchange),
     }
 }

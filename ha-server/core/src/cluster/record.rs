@@ -3,10 +3,12 @@
 use bytes::{Bytes, BytesMut};
 use ha_types::session::{Offset, PacketId, SessionEpoch, SubscribeOptions};
 use ha_types::{
-    BrokerEpoch, BrokerName, ClusterMillis, Incarnation, PublishNumber, SessionId, TopicName,
+    AskNumber, BrokerEpoch, BrokerName, ClusterMillis, Incarnation, PublishNumber, SessionId,
+    TopicName,
 };
 
 use super::ClusterState;
+use super::broker::Refusal;
 use super::codec::{Malformed, Wire, encode, fields};
 use super::limits::StateLimits;
 use super::outcome::Owner;
@@ -44,7 +46,9 @@ pub(super) struct BrokerRecord {
     pub(super) incarnation: Incarnation,
     pub(super) is_alive: bool,
     pub(super) published: PublishNumber,
-    pub(super) refused: Vec<PublishNumber>,
+    pub(super) refused: Vec<(PublishNumber, Refusal)>,
+    pub(super) asked_upto: AskNumber,
+    pub(super) asked_above: Vec<AskNumber>,
 }
 
 /// A session without its subscriptions, exchanges and messages.
@@ -53,6 +57,7 @@ pub(super) struct SessionRecord {
     pub(super) epoch: SessionEpoch,
     pub(super) owner: Option<Owner>,
     pub(super) is_durable: bool,
+    pub(super) is_present: bool,
     pub(super) lifetime: ha_types::session::Lifetime,
     pub(super) receive_maximum: u16,
     pub(super) acked_upto: u64,
@@ -84,12 +89,13 @@ fields!(Meta {
     limits,
 });
 fields!(Owner { broker, connection });
-fields!(BrokerRecord { name, incarnation, is_alive, published, refused });
+fields!(BrokerRecord { name, incarnation, is_alive, published, refused, asked_upto, asked_above });
 fields!(SessionRecord {
     client_id,
     epoch,
     owner,
     is_durable,
+    is_present,
     lifetime,
     receive_maximum,
     acked_upto,
@@ -181,6 +187,7 @@ impl From<&Session> for SessionRecord {
             epoch: session.epoch,
             owner: session.owner,
             is_durable: session.durability == Durability::Durable,
+            is_present: session.is_present,
             lifetime: session.lifetime,
             receive_maximum: session.receive_maximum,
             acked_upto: session.acked.upto,
@@ -232,7 +239,9 @@ impl ClusterState {
                     incarnation: broker.incarnation,
                     is_alive: broker.is_alive,
                     published: broker.published,
-                    refused: broker.refused.iter().copied().collect(),
+                    refused: broker.refused.iter().map(|(&number, &why)| (number, why)).collect(),
+                    asked_upto: broker.asked.upto,
+                    asked_above: broker.asked.above.iter().copied().collect(),
                 })
             }),
             Key::Session(id) => session(id).map(|session| encode(&SessionRecord::from(&**session))),

@@ -8,6 +8,8 @@ use ha_types::session::{
 use ha_types::{Message, Qos, SessionId, Subscription};
 
 use super::ClusterState;
+use super::broker::Asking;
+use super::command::Asked;
 use super::outcome::Outcome;
 use super::record::Key;
 use super::session::{Durability, Exchange, Kept, Place, Session, Subscribed};
@@ -15,16 +17,55 @@ use super::session::{Durability, Exchange, Kept, Place, Session, Subscribed};
 impl ClusterState {
     pub(super) fn subscribe(
         &mut self,
+        asked: Asked,
         key: SessionKey,
         subscriptions: Vec<SubscribeOptions>,
     ) -> Outcome {
-        if self.owned(key).is_none() {
-            return Outcome::Fenced;
+        match self.asked(asked, key) {
+            None => return Outcome::Fenced,
+            Some(Asking::Again) => return self.subscribe_again(key.id, &subscriptions),
+            Some(Asking::First) => (),
         }
         // One after the other: the second of two equal ones is not new [MQTT-3.8.4-5].
         let granted = subscriptions.into_iter().map(|options| self.take(key.id, options)).collect();
         self.changed.insert(Key::Subscriptions(key.id));
         Outcome::Subscribed(granted)
+    }
+
+    /// What is there, and the retained messages that no queue has. One that was refused has no other
+    /// answer than before.
+    fn subscribe_again(&self, id: SessionId, subscriptions: &[SubscribeOptions]) -> Outcome {
+        let Some(session) = self.sessions.get(&id) else { return Outcome::Fenced };
+        let again = |options: &SubscribeOptions| {
+            if matches!(options.subscription, Subscription::Shared(_)) {
+                return Err(RefuseReason::SharedNotSupported);
+            }
+            if session.find(&options.subscription).is_err() {
+                return Err(RefuseReason::QuotaExceeded);
+            }
+            // Whether it was new then is not known; too many come rather than too few.
+            let wants_retained = options.retain_handling != RetainHandling::Never;
+            let found = wants_retained.then(|| self.retained_for(session, options));
+            let unqueued = found.into_iter().flatten().filter_map(|(message, qos)| {
+                let subscription_id = options.subscription_id;
+                (!session.queues(qos)).then_some(Unqueued { message, qos, subscription_id })
+            });
+            Ok(Granted { qos: options.qos, retained: Vec::new(), unqueued: unqueued.collect() })
+        };
+        Outcome::Subscribed(subscriptions.iter().map(again).collect())
+    }
+
+    /// What is retained for a subscription, and at which QoS.
+    fn retained_for(
+        &self,
+        session: &Session,
+        options: &SubscribeOptions,
+    ) -> Vec<(Arc<Message>, Qos)> {
+        let is_own =
+            |message: &Message| options.no_local && message.publisher.session == session.id;
+        let found = self.retained.matching(options.subscription.filter(), self.now);
+        let found = found.filter(|message| !is_own(message));
+        found.map(|message| (Arc::clone(message), message.qos.min(options.qos))).collect()
     }
 
     fn take(&mut self, id: SessionId, options: SubscribeOptions) -> Result<Granted, RefuseReason> {
@@ -113,17 +154,13 @@ impl ClusterState {
         options: &SubscribeOptions,
         granted: &mut Granted,
     ) {
-        let filter = options.subscription.filter();
-        let found: Vec<_> = self.retained.matching(filter, self.now).cloned().collect();
+        let Some(session) = self.sessions.get(&id) else { return };
+        let found = self.retained_for(session, options);
         let after = self.messages.next() - 1;
         let (room, mut dropped) = (self.limits.queue_messages_max, 0);
         let Some(session) = self.sessions.get_mut(&id) else { return };
-        for message in found {
-            if options.no_local && message.publisher.session == id {
-                continue;
-            }
-            let qos = message.qos.min(options.qos);
-            if qos == Qos::AtMostOnce || session.durability == Durability::Ephemeral {
+        for (message, qos) in found {
+            if !session.queues(qos) {
                 let subscription_id = options.subscription_id;
                 granted.unqueued.push(Unqueued { message, qos, subscription_id });
             } else if session.private.len() >= room {
@@ -138,13 +175,17 @@ impl ClusterState {
         self.counts.dropped += dropped;
     }
 
+    /// A repeat had what it does not have any more.
     pub(super) fn unsubscribe(
         &mut self,
+        asked: Asked,
         key: SessionKey,
         subscriptions: &[Subscription],
     ) -> Outcome {
-        if self.owned(key).is_none() {
-            return Outcome::Fenced;
+        match self.asked(asked, key) {
+            None => return Outcome::Fenced,
+            Some(Asking::Again) => return Outcome::Unsubscribed(vec![true; subscriptions.len()]),
+            Some(Asking::First) => (),
         }
         let existed = subscriptions.iter().map(|subscription| self.drop_one(key.id, subscription));
         let existed = existed.collect();
@@ -203,6 +244,11 @@ impl ClusterState {
 }
 
 impl Session {
+    /// Whether a retained message of this QoS is kept until it is acknowledged.
+    fn queues(&self, qos: Qos) -> bool {
+        qos > Qos::AtMostOnce && self.durability == Durability::Durable
+    }
+
     /// A place behind the message `after` for a message of this session alone.
     fn reserve(
         &mut self,

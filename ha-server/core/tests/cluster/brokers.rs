@@ -1,6 +1,6 @@
 //! Lives of brokers.
 
-use ha_core::cluster::{Command, Outcome, Refused};
+use ha_core::cluster::{Command, Outcome, Refused, Repeat};
 use ha_types::Qos::AtLeastOnce;
 use ha_types::session::{CloseCause, Progress, RefuseReason};
 use ha_types::{BrokerName, Incarnation, PublishNumber};
@@ -59,7 +59,7 @@ fn lost_broker_opens_and_publishes_nothing() {
     let mut bench = Bench::new();
     bench.one(Command::Leave { broker: bench.broker });
     let (broker, open) = (bench.broker, durable("a"));
-    assert_eq!(bench.one(Command::Open { broker, open }), Outcome::Fenced);
+    assert_eq!(bench.one(Command::Open { asked: bench.asked_by(broker), open }), Outcome::Fenced);
     assert_eq!(bench.try_publish(message("t", "x", AtLeastOnce)), Err(Refused::Fenced));
 }
 
@@ -73,11 +73,11 @@ fn publish_that_comes_again_is_answered_as_before_and_not_done_again() {
     let publish = |bench: &mut Bench, number| {
         bench.publish_as(PublishNumber(number), message("t", "x", AtLeastOnce))
     };
-    assert!(!publish(&mut bench, 1).unwrap().is_repeat);
+    assert_eq!(publish(&mut bench, 1).unwrap().repeat, Repeat::No);
     assert_eq!(publish(&mut bench, 2), Err(Refused::QuotaExceeded));
     bench.restart();
     bench.one(Command::Configure(Default::default()));
-    assert!(publish(&mut bench, 1).unwrap().is_repeat);
+    assert_eq!(publish(&mut bench, 1).unwrap().repeat, Repeat::OfNumber);
     assert_eq!(publish(&mut bench, 2), Err(Refused::QuotaExceeded), "though there is room now");
     assert_eq!(bench.queued(session).len(), 1);
 }

@@ -4,6 +4,7 @@
 
 mod common;
 
+mod asks;
 mod brokers;
 mod exchanges;
 mod format;

@@ -300,7 +300,7 @@ fn actual(bench: &Bench, client: &str) -> (Queue, BTreeMap<u16, (String, bool)>)
     assert!(matches!(page.end, PageEnd::Live(_)));
     let queued = page.messages.iter().map(|of| (payload(&of.message), of.qos)).collect();
     let mut copy = ClusterState::load(&bench.store).unwrap();
-    let open = Command::Open { broker: bench.broker, open: durable(client) };
+    let open = Command::Open { asked: bench.asked_by(bench.broker), open: durable(client) };
     let time = copy.now();
     let batch = ha_core::cluster::Batch { time, commands: vec![open] };
     let applied = copy.apply(u64::MAX, &batch.encode());

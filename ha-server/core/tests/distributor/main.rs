@@ -8,7 +8,9 @@ mod common;
 
 mod attach;
 mod fan_out;
-mod random;
+
+mod leaders;
 mod results;
 mod retained;
+mod sessions;
 mod transfer;

@@ -66,9 +66,11 @@ pub struct Welcome {
     pub lease_ms: u64,
     /// How often it must send one.
     pub heartbeat_ms: u64,
-    /// Numbered publishes of this epoch up to here are done; they need no resend.
+    /// Numbered publishes of this epoch up to here are done, and their answers are known to have come;
+    /// they need no resend. An answer may have been lost with its stream: zero when ha-server cannot
+    /// know, so that whatever was not answered comes again.
     pub taken_upto: PublishNumber,
-    /// Asks of this epoch up to here are done; they need no resend.
+    /// The same for asks.
     pub asked_upto: AskNumber,
     /// Numbered publishes that may be unanswered at a time.
     pub publish_window: u32,

@@ -1,0 +1,205 @@
+//! Which way a publish goes: through the log, or at once to whoever is connected.
+//!
+//! The *durable path* is for what somebody must keep: retained messages, QoS 2, QoS 1 that a durable
+//! filter matches, and what would overtake one of these of the same broker. It is fanned out and
+//! answered when it was applied. Everything else takes the *live path*: it is fanned out when it comes,
+//! and answered when leadership was proved after that. Both wait for those that were given it.
+
+use std::sync::Arc;
+
+use ha_types::link::{Downstream, GoodbyeReason, Origin, PublishOutcome};
+use ha_types::session::{PacketId, SessionKey};
+use ha_types::{BrokerEpoch, Message, PublishNumber, Qos, RetainedVersion};
+
+use crate::broker::StreamId;
+use crate::broker_set::{BrokerSet, Slot};
+use crate::cluster::{ClusterState, Command, Fired, Refusal, Refused, Repeat, Stored};
+use crate::distributor::Distributor;
+use crate::interface::Output;
+use crate::proposals::Proposed;
+use crate::publishes::{Came, Held};
+
+/// Whose publish.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Published {
+    pub(crate) broker: BrokerEpoch,
+    /// `None`: nobody waits for an answer.
+    pub(crate) number: Option<PublishNumber>,
+}
+
+impl Distributor {
+    /// A message without a number. It is fanned out at once, also when it is to be retained: that
+    /// follows.
+    pub(crate) fn publish(&mut self, slot: Slot, message: Arc<Message>, out: &mut Vec<Output>) {
+        self.fan_out_once(slot, &message, RetainedVersion(0), out);
+        let window = self.config.publish_window as usize;
+        let broker = self.brokers.get_mut(&slot).expect("the stream's broker is known");
+        broker.counters.published += 1;
+        if !message.retain {
+            return;
+        }
+        if broker.publishes.unnumbered >= window {
+            broker.counters.dropped += 1;
+            return;
+        }
+        broker.publishes.unnumbered += 1;
+        let published = Published { broker: broker.epoch, number: None };
+        self.propose_publish(published, None, message, out);
+    }
+
+    /// A message with a number, taken once.
+    pub(crate) fn publish_numbered(
+        &mut self,
+        (slot, stream): (Slot, StreamId),
+        state: &ClusterState,
+        number: PublishNumber,
+        (exchange, message): (Option<(SessionKey, PacketId)>, Arc<Message>),
+        out: &mut Vec<Output>,
+    ) {
+        let broker = self.brokers.get_mut(&slot).expect("the stream's broker is known");
+        match broker.publishes.take(number, self.config.publish_window) {
+            Err(detail) => return self.end(stream, GoodbyeReason::ProtocolError, detail, out),
+            Ok(Came::Again) => return self.release(slot, out),
+            Ok(Came::Answered) => return self.answer_again(slot, state, number, out),
+            Ok(Came::First) => (),
+        }
+        broker.counters.published += 1;
+        let published = Published { broker: broker.epoch, number: Some(number) };
+        let is_kept = message.retain
+            || message.qos == Qos::ExactlyOnce
+            || (message.qos == Qos::AtLeastOnce && state.is_durable(&message.topic));
+        let would_overtake = message.qos > Qos::AtMostOnce && broker.publishes.in_log > 0;
+        let mut held = Held { number, answer: None, proof: 0, waits_for: BrokerSet::default() };
+        if is_kept || would_overtake {
+            broker.publishes.in_log += 1;
+            broker.publishes.held.push_back(held);
+            let exchange = exchange.filter(|_| message.qos == Qos::ExactlyOnce);
+            return self.propose_publish(published, exchange, message, out);
+        }
+        if message.qos == Qos::AtMostOnce {
+            self.fan_out_once(slot, &message, RetainedVersion(0), out);
+        } else {
+            let origin = Origin { broker: published.broker, number };
+            held.waits_for = self.fan_out_numbered(origin, &message, RetainedVersion(0), out);
+            held.proof = self.proofs.want();
+        }
+        held.answer = Some((PublishOutcome::Accepted, RetainedVersion(0)));
+        let broker = self.brokers.get_mut(&slot).expect("looked at above");
+        broker.publishes.held.push_back(held);
+        self.release(slot, out);
+    }
+
+    fn propose_publish(
+        &mut self,
+        published: Published,
+        exchange: Option<(SessionKey, PacketId)>,
+        message: Arc<Message>,
+        out: &mut Vec<Output>,
+    ) {
+        let Published { broker, number } = published;
+        let command = Command::Publish { broker, number, exchange, message: Arc::clone(&message) };
+        self.propose(Proposed::Publish(published, message), command, out);
+    }
+
+    /// It was answered on a stream that broke since.
+    fn answer_again(
+        &mut self,
+        slot: Slot,
+        state: &ClusterState,
+        number: PublishNumber,
+        out: &mut Vec<Output>,
+    ) {
+        let outcome = match state.refusal(self.brokers[&slot].epoch, number) {
+            None => PublishOutcome::Accepted,
+            Some(Refusal::Repeat) => PublishOutcome::Repeat,
+            Some(Refusal::QuotaExceeded) => PublishOutcome::QuotaExceeded,
+            Some(Refusal::Fenced) => PublishOutcome::Fenced,
+        };
+        let retained = RetainedVersion(0);
+        self.send(slot, Downstream::PublishResult { number, outcome, retained }, out);
+    }
+
+    /// The log has it, or has refused it.
+    pub(crate) fn published(
+        &mut self,
+        state: &ClusterState,
+        (published, message): (Published, &Arc<Message>),
+        stored: Result<Stored, Refused>,
+        out: &mut Vec<Output>,
+    ) {
+        let slot = self.by_epoch.get(&published.broker).copied();
+        let (outcome, stored) = match stored {
+            Ok(stored) if stored.repeat == Repeat::OfExchange => (PublishOutcome::Repeat, None),
+            Ok(stored) => (PublishOutcome::Accepted, Some(stored)),
+            Err(Refused::QuotaExceeded) => (PublishOutcome::QuotaExceeded, None),
+            Err(Refused::Fenced) => (PublishOutcome::Fenced, None),
+        };
+        let version = stored.as_ref().and_then(|stored| stored.retained).unwrap_or_default();
+        let mut waits_for = BrokerSet::default();
+        if let Some(stored) = stored {
+            waits_for = self.hand_on((published, slot), message, (&stored, version), out);
+            self.stored(state, message, stored.number, out);
+        }
+        let Some(slot) = slot else { return };
+        let publishes = &mut self.brokers.get_mut(&slot).expect("found by its epoch").publishes;
+        let Some(number) = published.number else {
+            publishes.unnumbered -= 1;
+            return;
+        };
+        publishes.in_log -= 1;
+        if let Some(held) = publishes.find(number) {
+            (held.answer, held.waits_for) = (Some((outcome, version)), waits_for);
+        }
+        self.release(slot, out);
+    }
+
+    /// Returns whom its answer waits for. One that was applied under an earlier leader is handed on
+    /// again: whoever has it knows it by its origin.
+    fn hand_on(
+        &mut self,
+        (Published { broker, number }, slot): (Published, Option<Slot>),
+        message: &Arc<Message>,
+        (stored, version): (&Stored, RetainedVersion),
+        out: &mut Vec<Output>,
+    ) -> BrokerSet {
+        let (mut told, mut waits_for) = (BrokerSet::default(), BrokerSet::default());
+        match (number, slot) {
+            (Some(number), _) if message.qos > Qos::AtMostOnce => {
+                let origin = Origin { broker, number };
+                waits_for = self.fan_out_numbered(origin, message, version, out);
+                told = waits_for.and(self.resumed);
+            }
+            (Some(_), Some(slot)) if stored.repeat == Repeat::No => {
+                told = self.fan_out_once(slot, message, version, out);
+            }
+            _ => (),
+        }
+        // The result tells the origin; without a number there is none.
+        slot.filter(|_| number.is_some()).into_iter().for_each(|slot| told.insert(slot));
+        self.tell_retained(self.attached.minus(told), message, version, out);
+        waits_for
+    }
+
+    /// A will was published.
+    pub(crate) fn fired(&mut self, state: &ClusterState, fired: Fired, out: &mut Vec<Output>) {
+        let Fired { message, stored } = fired;
+        let stored = stored.unwrap_or_default();
+        let version = stored.retained.unwrap_or_default();
+        let told = self.fan_out_will(&message, version, out);
+        self.tell_retained(self.attached.minus(told), &message, version, out);
+        self.stored(state, &message, stored.number, out);
+    }
+
+    fn stored(
+        &mut self,
+        state: &ClusterState,
+        message: &Arc<Message>,
+        number: Option<u64>,
+        out: &mut Vec<Output>,
+    ) {
+        if let Some(number) = number {
+            self.sessions.stored(state, &message.topic, number, &mut self.effects);
+            self.perform(out);
+        }
+    }
+}
