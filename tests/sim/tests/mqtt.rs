@@ -24,6 +24,11 @@ fn run_seeds(count: u64, faults: Faults, work_ms: u64) -> Vec<Summary> {
     let one = |seed| {
         let _announced = Announced(seed, faults);
         let summary = run(seed, faults, work_ms);
+        if std::env::var_os("SIM_HISTORY").is_some() {
+            for (at, event) in summary.history.events() {
+                eprintln!("{at} {}", summary.history.in_words(event));
+            }
+        }
         assert!(summary.verdict.is_clean(), "{}", summary.verdict);
         summary
     };

@@ -111,6 +111,15 @@ impl Acked {
     }
 }
 
+/// Messages that an engine is given at least, whatever its client takes at a time.
+const GIVEN_MIN: usize = 32;
+
+/// How many messages that are not acknowledged the engine of a client is given at most, so that it need
+/// not wait for the next. Part of how the state behaves: changes need a feature level.
+pub(crate) fn given_max(receive_maximum: u16) -> usize {
+    (usize::from(receive_maximum) * 2).max(GIVEN_MIN)
+}
+
 impl Session {
     pub(super) fn key(&self) -> SessionKey {
         SessionKey { id: self.id, epoch: self.epoch }

@@ -2,7 +2,7 @@
 
 use broker_core::codec::Version;
 use ha_types::Qos;
-use history::{Recorder, Verdict};
+use history::{History, Recorder, Verdict, What};
 
 use super::device::{Device, Kind, Post};
 use super::world::{Client, World};
@@ -19,10 +19,12 @@ pub enum Faults {
 }
 
 /// What a run was like.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub struct Summary {
     /// Of everything that clients saw.
     pub verdict: Verdict,
+    /// All of that.
+    pub history: History,
     /// Faults that happened.
     pub faults: usize,
     /// Leaders that there were.
@@ -43,8 +45,27 @@ const START_MS: u64 = 2_000;
 /// Milliseconds until all is calm.
 const REST_MS: u64 = 20_000;
 
+/// As they stand in a history.
+const FAULTS: [&str; 14] = [
+    "streams break",
+    "streams break",
+    "leader killed",
+    "leader killed",
+    "node killed",
+    "broker killed",
+    "broker paused",
+    "leader paused",
+    "leader cut off",
+    "client cut off",
+    "client cut off",
+    "all killed",
+    "network changes",
+    "network changes",
+];
+
 struct Run {
     world: World,
+    recorder: Recorder,
     random: Random,
     faults: usize,
 }
@@ -56,15 +77,16 @@ pub fn run(seed: u64, faults: Faults, work_ms: u64) -> Summary {
     let recorder = Recorder::new(EVENTS_MAX);
     let mut world = World::new(NODES, BROKERS, CALM, Random::new(random.between(0, u64::MAX - 1)));
     world.clients = (0..8).map(|number| client(number, &recorder)).collect();
-    let mut run = Run { world, random, faults: 0 };
+    let mut run = Run { world, recorder, random, faults: 0 };
     run.world.run_until(START_MS);
     run.work_until(START_MS + work_ms, faults);
     run.rest();
     for client in run.world.clients.iter().filter(|client| client.device.is_durable()) {
         client.device.drained();
     }
-    let verdict = recorder.take().check();
-    Summary { verdict, faults: run.faults, terms: run.world.raft.term }
+    let history = run.recorder.take();
+    let verdict = history.check();
+    Summary { verdict, history, faults: run.faults, terms: run.world.raft.term }
 }
 
 /// Durable and ephemeral ones of both families.
@@ -183,7 +205,9 @@ impl Run {
             return;
         }
         let filter = self.random.pick(&FILTERS);
-        let qos = self.random.pick(&[Qos::AtMostOnce, Qos::AtLeastOnce, Qos::ExactlyOnce]);
+        // Not mixed: while a SUBSCRIBE is under way, a message may come by an older one of QoS 0 too.
+        let levels = [Qos::AtMostOnce, Qos::AtLeastOnce, Qos::ExactlyOnce];
+        let qos = self.random.pick(if who.is_multiple_of(5) { &levels[..1] } else { &levels[1..] });
         if let Some(packet) = self.world.clients[who].device.subscribe(filter, qos) {
             self.send(who, &packet);
         }
@@ -205,7 +229,10 @@ impl Run {
         let (broker, node) = (self.random.pick(&[0, 1, 2]), self.random.pick(&[0, 1, 2]));
         let leader = self.world.raft.leader;
         let long = self.random.between(1, 3_000);
-        match self.random.between(0, 13) {
+        let what = self.random.between(0, 13);
+        // Whatever it is: what follows may have it as its cause.
+        self.recorder.client(FAULTS[usize::try_from(what).expect("small")]).record_alone(What::Fault);
+        match what {
             0 | 1 => self.world.break_streams(broker),
             2 | 3 => self.world.kill_node(leader, long),
             4 => self.world.kill_node(node, long),
