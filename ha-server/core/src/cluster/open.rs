@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use ha_types::session::{
-    CloseCause, Lifetime, Offset, Open, PageEnd, Progress, Queued, Record, RecordStage,
+    CloseCause, Lifetime, Offset, Open, PacketId, PageEnd, Progress, Queued, Record, RecordStage,
     RefuseReason, SessionEpoch, SessionKey, Start,
 };
 use ha_types::{Qos, SessionId};
@@ -166,8 +166,8 @@ impl ClusterState {
         (received.chain(sent).collect(), end)
     }
 
-    /// The first that an engine could send, up to this offset and so many: it sends in order, and none
-    /// of QoS 2 without its record.
+    /// The first that an engine could send, up to this offset and so many: it sends in order, none of QoS 2
+    /// without its record, and none under a packet identifier that is in use.
     fn sendable(&self, session: &Session, room: usize, upto: Offset) -> Vec<Queued> {
         let is_in_reach = |queued: &Queued| queued.offset <= upto;
         let is_not_begun =
@@ -176,7 +176,11 @@ impl ClusterState {
         next.retain(is_in_reach);
         next.extend(self.queued(session, None).take_while(is_in_reach).take(room));
         next.sort_by_key(|queued| queued.offset);
-        let end = next.iter().position(is_not_begun).unwrap_or(next.len());
+        let received = session.records.iter().filter(|(_, of)| matches!(of, Exchange::Received(_)));
+        let mut used: BTreeSet<PacketId> = received.map(|(packet_id, _)| *packet_id).collect();
+        let mut is_blocked =
+            |queued: &Queued| is_not_begun(queued) || !used.insert(queued.offset.packet_id());
+        let end = next.iter().position(&mut is_blocked).unwrap_or(next.len());
         next.truncate(end.min(room));
         next
     }
