@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use ha_types::session::{Offset, PacketId, Queued, SessionKey};
-use ha_types::{Qos, SessionId};
+use ha_types::{ClusterMillis, Qos, SessionId};
 
 use super::ClusterState;
 use super::outcome::Outcome;
@@ -31,13 +31,16 @@ impl Session {
     }
 
     /// Whether the packet identifier of this offset may be that of an earlier delivery from private offsets
-    /// that is not acknowledged.
-    fn is_used_before(&self, offset: Offset) -> bool {
+    /// that is not acknowledged. One that has expired is not sent any more; an engine that has sent it waits
+    /// for its acknowledgement by itself.
+    fn is_used_before(&self, offset: Offset, now: ClusterMillis) -> bool {
         let packet_id = offset.packet_id();
         let mut next = self.private.keys().next().copied();
         while let Some(first) = next.filter(|first| *first < offset) {
             let of_same = Offset::private_with(first.message, packet_id);
-            if of_same.is_some_and(|same| same < offset && self.private.contains_key(&same)) {
+            let same =
+                of_same.filter(|same| *same < offset).and_then(|same| self.private.get(&same));
+            if same.is_some_and(|kept| !kept.message.is_expired(now)) {
                 return true;
             }
             let group = Offset { message: first.message, private: u32::MAX };
@@ -92,7 +95,7 @@ impl ClusterState {
     /// has which is not acknowledged.
     fn may_begin(&self, session: &Session, offset: Offset) -> bool {
         session.may_begin(offset.packet_id())
-            && !session.is_used_before(offset)
+            && !session.is_used_before(offset, self.now)
             && !self.is_used_a_round_before(session, offset)
     }
 
@@ -100,8 +103,10 @@ impl ClusterState {
         let earlier = |message: &u64| message.checked_sub(u64::from(Offset::ROUND));
         let own = if offset.private > 0 { None } else { earlier(&offset.message) };
         let same = std::iter::successors(own, earlier);
-        same.take_while(|message| *message >= session.acked.upto)
-            .any(|message| !session.acked.has(message) && self.indexes.has(session, message))
+        same.take_while(|message| *message >= session.acked.upto).any(|message| {
+            let kept = self.messages.get(message).filter(|kept| !kept.is_expired(self.now));
+            kept.is_some() && !session.acked.has(message) && self.indexes.has(session, message)
+        })
     }
 
     fn begun(&self, id: SessionId, offset: Offset) -> Option<PacketId> {

@@ -16,6 +16,9 @@ use super::outcome::{Opened, Outcome, Owner};
 use super::record::Key;
 use super::session::{Acked, Durability, Exchange, Session, given_max};
 
+/// No offset is higher.
+pub(super) const LAST: Offset = Offset { message: u64::MAX, private: u32::MAX };
+
 /// More cannot be in flight.
 const PACKET_IDS_MAX: usize = 65_535;
 
@@ -168,7 +171,7 @@ impl ClusterState {
 
     /// The first that an engine could send, up to this offset and so many: it sends in order, none of QoS 2
     /// without its record, and none under a packet identifier that is in use.
-    fn sendable(&self, session: &Session, room: usize, upto: Offset) -> Vec<Queued> {
+    pub(super) fn sendable(&self, session: &Session, room: usize, upto: Offset) -> Vec<Queued> {
         let is_in_reach = |queued: &Queued| queued.offset <= upto;
         let is_not_begun =
             |queued: &Queued| queued.qos == Qos::ExactlyOnce && queued.record.is_none();
@@ -190,8 +193,7 @@ impl ClusterState {
         let is_received = |exchange: &&Exchange| matches!(exchange, Exchange::Received(_));
         let received = session.records.values().filter(is_received).count();
         let room = exchanges.saturating_sub(received);
-        let end = Offset { message: u64::MAX, private: u32::MAX };
-        let last = self.sendable(session, room, end).last().map(|last| last.offset);
+        let last = self.sendable(session, room, LAST).last().map(|last| last.offset);
         last.unwrap_or_default().max(session.sent_upto)
     }
 
@@ -227,8 +229,8 @@ impl ClusterState {
             Some(_) => usize::from(of.receive_maximum),
             None => given_max(of.receive_maximum),
         };
-        let sent_upto = |session: &Box<Session>| self.sent_upto(session, exchanges(session));
-        let sent_upto = self.sessions.get(&id).map(sent_upto);
+        let sent_upto = |session: &Session| self.sent_upto(session, exchanges(session));
+        let sent_upto = self.sessions.get(&id).map(|session| sent_upto(session));
         let Some(session) = self.sessions.get_mut(&id) else { return };
         let Some(owner) = session.owner.take() else { return };
         self.by_broker.remove(&(owner.broker, id));

@@ -257,6 +257,8 @@ impl Node {
         }
     }
 
+    pub fn debug(&self) -> String { format!("{:#?}", self.leading.as_ref().map(|l| &l.core)) }
+
     /// Which node it is.
     #[must_use]
     pub fn id(&self) -> NodeId {

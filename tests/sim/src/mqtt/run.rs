@@ -277,6 +277,15 @@ impl Run {
                 self.answer(who);
             }
         }
+        if std::env::var_os("SIM_DEBUG").is_some() {
+            let node = self.world.nodes[self.world.raft.leader].running.as_ref().unwrap();
+            for client in &self.world.clients {
+                if let Some((key, owner)) = node.state.session_of(&client.device.name) {
+                    eprintln!("DEBUG {} {key:?} {owner:?} unacked {} page {:?}\n  begun {:?}\n received {:?}", client.device.name, node.state.unacknowledged(key.id), node.state.page(key, None, 5, 1000), node.state.begun_by(key), node.state.received_by(key));
+                }
+            }
+            eprintln!("{:#?}", node.debug());
+        }
         for client in &self.world.clients {
             let device = &client.device;
             assert!(device.is_connected(), "{} is not served", device.name);
