@@ -8,7 +8,7 @@ use ha_core::StreamId;
 use crate::broker::Broker;
 use crate::network::{BrokerId, Delays, Network, Packet, Told, Wire};
 use crate::random::Random;
-use crate::server::Server;
+use crate::server::{Disk, Server};
 
 /// A process that may be gone for a while, or stand still.
 #[derive(Debug)]
@@ -72,6 +72,8 @@ pub struct Cluster {
     pub brokers: Vec<Process<Broker>>,
     network: Network,
     queue_bytes: usize,
+    /// While ha-server is gone.
+    disk: Disk,
     last_wire: Wire,
     /// The first stream of each run of ha-server.
     runs: Vec<Wire>,
@@ -83,10 +85,11 @@ impl Cluster {
     pub fn new(brokers: usize, queue_bytes: usize, delays: Delays, random: Random) -> Self {
         Self {
             now: 0,
-            server: Process::new(Server::start(0, queue_bytes, 0)),
+            server: Process::new(Server::start(0, queue_bytes, 0, Disk::default())),
             brokers: (0..brokers).map(|id| Process::new(Broker::start(0, id))).collect(),
             network: Network::new(delays, random),
             queue_bytes,
+            disk: Disk::default(),
             last_wire: 0,
             runs: vec![0],
         }
@@ -122,7 +125,8 @@ impl Cluster {
             return;
         }
         if self.server.running.is_none() {
-            let run = Server::start(now, self.queue_bytes, self.last_wire + 1);
+            let disk = std::mem::take(&mut self.disk);
+            let run = Server::start(now, self.queue_bytes, self.last_wire + 1, disk);
             self.runs.push(run.first_wire);
             self.server.running = Some(run);
         }
@@ -172,7 +176,6 @@ impl Cluster {
                     let refused = Packet::BrokenForBroker("connection refused");
                     self.network.send(self.now, wire, refused);
                 }
-                return;
             }
         }
     }
@@ -223,6 +226,9 @@ impl Cluster {
         for wire in self.brokers.iter().filter_map(|b| b.running.as_ref()).flat_map(Broker::wires) {
             self.network.break_wire(self.now, wire, Told::Broker);
             self.last_wire = self.last_wire.max(wire);
+        }
+        if let Some(server) = self.server.running.take() {
+            self.disk = server.disk;
         }
         self.server = Process { running: None, back_at: self.now + after_ms, waiting: [].into() };
     }

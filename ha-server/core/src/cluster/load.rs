@@ -144,14 +144,14 @@ impl ClusterState {
         records: Vec<SubscribedRecord>,
     ) -> Result<(), Malformed> {
         let session = self.sessions.get_mut(&id).ok_or(Malformed)?;
-        for SubscribedRecord { options, began } in records {
+        for SubscribedRecord { options, began, at_2_from } in records {
             let place = began.map(|began| {
                 let cursor = began.max(session.acked.upto);
                 let index = self.indexes.join(options.subscription.filter(), id, cursor);
                 if session.owner.is_some() {
                     self.indexes.get_mut(index).connected.insert(id, options.qos);
                 }
-                Place { index, began, cursor }
+                Place { index, began, at_2_from: at_2_from.unwrap_or(began), cursor }
             });
             session.subscriptions.push(Subscribed { options, place });
             self.counts.subscriptions += 1;

@@ -49,6 +49,8 @@ use self::broker::{Asking, Broker};
 use self::index::Indexes;
 use self::messages::Messages;
 use self::record::Key;
+pub(crate) use self::session::given_max;
+
 use self::session::Session;
 use self::timers::Timers;
 

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use ha_types::session::{
-    CloseCause, Lifetime, Offset, Open, PageEnd, Progress, Queued, Record, RecordStage,
+    CloseCause, Lifetime, Offset, Open, PacketId, PageEnd, Progress, Queued, Record, RecordStage,
     RefuseReason, SessionEpoch, SessionKey, Start,
 };
 use ha_types::{Qos, SessionId};
@@ -14,7 +14,10 @@ use super::broker::Asking;
 use super::command::Asked;
 use super::outcome::{Opened, Outcome, Owner};
 use super::record::Key;
-use super::session::{Acked, Durability, Exchange, Session};
+use super::session::{Acked, Durability, Exchange, Session, given_max};
+
+/// No offset is higher.
+pub(super) const LAST: Offset = Offset { message: u64::MAX, private: u32::MAX };
 
 /// More cannot be in flight.
 const PACKET_IDS_MAX: usize = 65_535;
@@ -60,7 +63,7 @@ impl ClusterState {
         let (owner, key) = (session.owner?, session.key());
         let is_alive = self.is_alive(owner.broker);
         let cause = if is_alive { CloseCause::Handover } else { CloseCause::Failure };
-        self.disown(id, cause, &Progress::default(), None);
+        self.disown(id, cause, None, None);
         is_alive.then_some((owner, key))
     }
 
@@ -166,9 +169,9 @@ impl ClusterState {
         (received.chain(sent).collect(), end)
     }
 
-    /// The first that an engine could send, up to this offset and so many: it sends in order, and none
-    /// of QoS 2 without its record.
-    fn sendable(&self, session: &Session, room: usize, upto: Offset) -> Vec<Queued> {
+    /// The first that an engine could send, up to this offset and so many: it sends in order, none of QoS 2
+    /// without its record, and none under a packet identifier that is in use.
+    pub(super) fn sendable(&self, session: &Session, room: usize, upto: Offset) -> Vec<Queued> {
         let is_in_reach = |queued: &Queued| queued.offset <= upto;
         let is_not_begun =
             |queued: &Queued| queued.qos == Qos::ExactlyOnce && queued.record.is_none();
@@ -176,18 +179,21 @@ impl ClusterState {
         next.retain(is_in_reach);
         next.extend(self.queued(session, None).take_while(is_in_reach).take(room));
         next.sort_by_key(|queued| queued.offset);
-        let end = next.iter().position(is_not_begun).unwrap_or(next.len());
+        let received = session.records.iter().filter(|(_, of)| matches!(of, Exchange::Received(_)));
+        let mut used: BTreeSet<PacketId> = received.map(|(packet_id, _)| *packet_id).collect();
+        let mut is_blocked =
+            |queued: &Queued| is_not_begun(queued) || !used.insert(queued.offset.packet_id());
+        let end = next.iter().position(&mut is_blocked).unwrap_or(next.len());
         next.truncate(end.min(room));
         next
     }
 
-    /// How far the owner may have come: never more at a time than its client takes.
-    fn sent_upto(&self, session: &Session) -> Offset {
+    /// How far the owner may have come: with so many exchanges at a time.
+    fn sent_upto(&self, session: &Session, exchanges: usize) -> Offset {
         let is_received = |exchange: &&Exchange| matches!(exchange, Exchange::Received(_));
         let received = session.records.values().filter(is_received).count();
-        let room = usize::from(session.receive_maximum).saturating_sub(received);
-        let end = Offset { message: u64::MAX, private: u32::MAX };
-        let last = self.sendable(session, room, end).last().map(|last| last.offset);
+        let room = exchanges.saturating_sub(received);
+        let last = self.sendable(session, room, LAST).last().map(|last| last.offset);
         last.unwrap_or_default().max(session.sent_upto)
     }
 
@@ -202,20 +208,29 @@ impl ClusterState {
         if self.asked(asked, key) != Some(Asking::First) {
             return Outcome::Fenced;
         }
-        self.disown(key.id, cause, progress, lifetime);
+        self.disown(key.id, cause, Some(progress), lifetime);
         Outcome::Done
     }
 
-    /// The owner is gone. Its last progress counts.
+    /// The owner is gone. Its last progress counts; and if it said all that its client acknowledged, it
+    /// has sent no more than its client takes at a time. One that said nothing may have gone on alone
+    /// with everything that it was given.
     pub(super) fn disown(
         &mut self,
         id: SessionId,
         cause: CloseCause,
-        progress: &Progress,
+        progress: Option<&Progress>,
         lifetime: Option<Lifetime>,
     ) {
-        self.take_progress(id, progress);
-        let sent_upto = self.sessions.get(&id).map(|session| self.sent_upto(session));
+        if let Some(progress) = progress {
+            self.take_progress(id, progress);
+        }
+        let exchanges = |of: &Session| match progress {
+            Some(_) => usize::from(of.receive_maximum),
+            None => given_max(of.receive_maximum),
+        };
+        let sent_upto = |session: &Session| self.sent_upto(session, exchanges(session));
+        let sent_upto = self.sessions.get(&id).map(|session| sent_upto(session));
         let Some(session) = self.sessions.get_mut(&id) else { return };
         let Some(owner) = session.owner.take() else { return };
         self.by_broker.remove(&(owner.broker, id));

@@ -76,6 +76,7 @@ pub(super) struct SessionRecord {
 pub(super) struct SubscribedRecord {
     pub(super) options: SubscribeOptions,
     pub(super) began: Option<u64>,
+    pub(super) at_2_from: Option<u64>,
 }
 
 fields!(Meta {
@@ -109,7 +110,7 @@ fields!(SessionRecord {
     will_at,
     ends_at,
 });
-fields!(SubscribedRecord { options, began });
+fields!(SubscribedRecord { options, began, at_2_from });
 fields!(Kept { message, qos, retain, subscription_ids });
 
 impl Wire for Exchange {
@@ -250,6 +251,7 @@ impl ClusterState {
                 let subscriptions = of.subscriptions.iter().map(|of| SubscribedRecord {
                     options: of.options.clone(),
                     began: of.place.map(|place| place.began),
+                    at_2_from: of.place.map(|place| place.at_2_from),
                 });
                 Some(encode(&subscriptions.collect::<Vec<_>>()))
             }

@@ -10,6 +10,7 @@ use ha_types::{Message, Qos, SessionId, Subscription};
 use super::ClusterState;
 use super::broker::Asking;
 use super::command::Asked;
+use super::open::LAST;
 use super::outcome::Outcome;
 use super::record::Key;
 use super::session::{Durability, Exchange, Kept, Place, Session, Subscribed};
@@ -99,7 +100,9 @@ impl ClusterState {
         let session = self.sessions.get(&id).expect("looked at by the caller");
         let known = found.ok().and_then(|at| session.subscriptions[at].place);
         let is_stored = session.durability == Durability::Durable && options.qos > Qos::AtMostOnce;
-        let is_changed = found.is_ok_and(|at| session.subscriptions[at].options != *options);
+        let before = found.ok().map(|at| &session.subscriptions[at].options);
+        let is_changed = before.is_some_and(|before| before != options);
+        let is_raised = before.is_some_and(|before| before.qos < options.qos);
         if is_changed {
             self.keep_in_flight(id, known);
         }
@@ -108,9 +111,12 @@ impl ClusterState {
                 let began = self.messages.next();
                 let filter = options.subscription.filter();
                 let index = self.indexes.join(filter, id, began);
-                Some(Place { index, began, cursor: began })
+                Some(Place { index, began, at_2_from: began, cursor: began })
             }
-            (Some(place), true) => Some(place),
+            (Some(place), true) => {
+                let at_2_from = if is_raised { self.messages.next() } else { place.at_2_from };
+                Some(Place { at_2_from, ..place })
+            }
             (known, false) => {
                 self.unplace(id, known);
                 None
@@ -212,21 +218,18 @@ impl ClusterState {
     fn keep_in_flight(&mut self, id: SessionId, place: Option<Place>) {
         let Some(place) = place else { return };
         let Some(session) = self.sessions.get(&id) else { return };
-        let room = usize::from(session.receive_maximum).saturating_sub(session.records.len());
-        let perhaps = self.queued(session, None).take(room).filter(|queued| {
-            queued.offset.private == 0
-                && queued.qos == Qos::AtLeastOnce
+        let perhaps = self.sendable(session, usize::from(session.receive_maximum), LAST);
+        let perhaps = perhaps.into_iter().filter(|queued| {
+            queued.record.is_none()
+                && queued.offset.private == 0
                 && self.indexes.get(place.index).has(queued.offset.message)
         });
         let perhaps: Vec<Queued> = perhaps.collect();
         let session = self.sessions.get_mut(&id).expect("found above");
         for queued in perhaps {
             let Queued { offset, message, qos, retain, subscription_ids, .. } = queued;
-            let packet_id = offset.packet_id();
-            if session.records.contains_key(&packet_id) {
-                continue;
-            }
             session.take(offset);
+            let packet_id = offset.packet_id();
             let kept = Kept { message, qos, retain, subscription_ids };
             session.records.insert(packet_id, Exchange::Sent(offset, kept));
             self.changed.insert(Key::Record(id, packet_id));

@@ -6,10 +6,7 @@ use ha_types::session::{
     Offset, Opened, PacketId, PageEnd, Progress, Queued, RecordStage, Refused, SessionKey,
 };
 
-use crate::cluster::Owner;
-
-/// Messages that an engine is given at least, whatever its client takes at a time.
-const WINDOW_MIN: usize = 32;
+use crate::cluster::{Owner, given_max};
 
 /// See the module.
 #[derive(Debug)]
@@ -17,7 +14,7 @@ pub(super) struct Attached {
     pub(super) key: SessionKey,
     pub(super) owner: Owner,
     /// Exchanges that the client takes at a time.
-    pub(super) receive_maximum: usize,
+    receive_maximum: u16,
     /// Everything up to here was given, or is not for this session.
     pub(super) given_upto: Option<Offset>,
     /// What was given and is not done, by packet identifier.
@@ -58,7 +55,7 @@ impl Attached {
         Self {
             key,
             owner,
-            receive_maximum: usize::from(receive_maximum),
+            receive_maximum,
             given_upto,
             given: BTreeMap::new(),
             is_beginning: false,
@@ -92,13 +89,13 @@ impl Attached {
 
     /// How many more it may be given.
     pub(super) fn room(&self) -> usize {
-        (self.receive_maximum * 2).max(WINDOW_MIN).saturating_sub(self.given.len())
+        given_max(self.receive_maximum).saturating_sub(self.given.len())
     }
 
     /// How many more exchanges may begin.
     pub(super) fn room_for_records(&self) -> usize {
         let records = self.given.values().filter(|given| given.is_record).count();
-        self.receive_maximum.saturating_sub(records)
+        usize::from(self.receive_maximum).saturating_sub(records)
     }
 
     /// Whether the packet identifier of this offset is free, or its own.
