@@ -90,7 +90,7 @@ impl Plugin {
                     let epoch = BrokerEpoch(0);
                     let publisher = Publisher { epoch, ..message.publisher };
                     let own = Arc::new(Message { publisher, ..message.clone() });
-                    self.to_host(&own, out);
+                    self.give_host(&own, out);
                 }
                 Ok(())
             }
@@ -136,11 +136,11 @@ impl Plugin {
             attached.received += 1;
         }
         if origin.is_none_or(|origin| self.origins.is_new(origin)) {
-            self.to_host(&message, out);
+            self.give_host(&message, out);
         }
     }
 
-    fn to_host(&mut self, message: &Arc<Message>, out: &mut Vec<Output>) {
+    fn give_host(&mut self, message: &Arc<Message>, out: &mut Vec<Output>) {
         if let Some(delivery) = delivery(message, self.cluster_time()) {
             out.push(Output::Host(HostCommand::Deliver(delivery)));
         }

@@ -11,8 +11,8 @@ use ha_proto::v1::distributor_server::{Distributor, DistributorServer};
 use ha_proto::v1::{self, heartbeat_response::State};
 use ha_types::link::{Downstream, Needs, PublishOutcome, Welcome};
 use ha_types::{
-    AskNumber, BrokerEpoch, BrokerName, ClusterMillis, Incarnation, Message, PublishNumber, Publisher, Qos,
-    RetainedVersion, ServerIncarnation, SessionId, Subscription, Ticket, TopicName,
+    AskNumber, BrokerEpoch, BrokerName, ClusterMillis, Incarnation, Message, PublishNumber,
+    Publisher, Qos, RetainedVersion, ServerIncarnation, SessionId, Subscription, Ticket, TopicName,
 };
 use tokio::net::TcpListener;
 use tokio_stream::wrappers::ReceiverStream;
@@ -132,8 +132,13 @@ impl Bench {
         let (publishes, publishes_rx) = mpsc::channel(8);
         let (events, events_rx) = mpsc::channel(8);
         let (commands_tx, commands) = mpsc::channel(COMMANDS_AT_ONCE);
-        let (lane, lane_end) = session_host::lane(64);
-        let ends = HostEnds { publishes: publishes_rx, events: events_rx, lane: lane_end, commands: commands_tx };
+        let (_lane, lane_end) = session_host::lane(64);
+        let ends = HostEnds {
+            publishes: publishes_rx,
+            events: events_rx,
+            lane: lane_end,
+            commands: commands_tx,
+        };
         let health = Health::new(&["cluster"]);
         let handle = start(Plugin::new(config()), vec![address], ends, health);
         Self { seen, sends, publishes, events, commands, handle }
@@ -261,7 +266,9 @@ async fn subscribe_is_answered_when_the_server_has_taken_it_and_deliveries_reach
     let mut bench = Bench::start().await;
     bench.welcome().await;
     bench.events.send(subscribe(5)).await.unwrap();
-    let Upstream::Announce { ticket, needs: Needs::All, filters } = bench.next_item().await else { panic!() };
+    let Upstream::Announce { ticket, needs: Needs::All, filters } = bench.next_item().await else {
+        panic!()
+    };
     assert_eq!((ticket, filters.len()), (Ticket(5), 1));
     let message = Arc::new(Message {
         topic: TopicName::parse(Bytes::from_static(b"t/1")).unwrap(),

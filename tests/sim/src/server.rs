@@ -74,9 +74,9 @@ impl Server {
                 self.act(now, out, network);
                 return network.send(now, wire, Packet::HeartbeatDown(sequence, answer));
             }
-            Packet::Down(..)
-            | Packet::BrokenForBroker(_)
-            | Packet::HeartbeatDown(..) => unreachable!("for brokers"),
+            Packet::Down(..) | Packet::BrokenForBroker(_) | Packet::HeartbeatDown(..) => {
+                unreachable!("for brokers")
+            }
         };
         self.step(now, input, network);
     }

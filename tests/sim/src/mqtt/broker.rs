@@ -2,7 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use broker_core::{Close, Config, HeldBy, Input, LinkState, Mode, Output, Plugin, StreamId, Target};
+use broker_core::{
+    Close, Config, HeldBy, Input, LinkState, Mode, Output, Plugin, StreamId, Target,
+};
 use ha_core::HeartbeatAnswer;
 use ha_types::{BrokerName, Incarnation, Millis};
 

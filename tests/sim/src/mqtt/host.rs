@@ -191,12 +191,7 @@ impl Host {
         }
     }
 
-    fn hand_over(
-        &mut self,
-        now: u64,
-        message: &Message,
-        exchange: Option<(SessionKey, PacketId)>,
-    ) {
+    fn hand_over(&mut self, now: u64, message: &Message, exchange: Option<(SessionKey, PacketId)>) {
         let cluster = self.moment(now).cluster;
         let left = |at: ClusterMillis| at.0.saturating_sub(cluster.0).div_ceil(1_000).max(1);
         let seconds = |at| u32::try_from(left(at)).unwrap_or(u32::MAX);

@@ -183,9 +183,9 @@ impl Node {
                 self.act(now, out, around);
                 return answer_heartbeat(now, wire, sequence, answer, around.network);
             }
-            Packet::Down(..)
-            | Packet::BrokenForBroker(_)
-            | Packet::HeartbeatDown(..) => unreachable!("for brokers"),
+            Packet::Down(..) | Packet::BrokenForBroker(_) | Packet::HeartbeatDown(..) => {
+                unreachable!("for brokers")
+            }
         };
         self.step(now, input, around);
     }
@@ -200,19 +200,18 @@ impl Node {
     /// Everything that is due.
     pub fn tick(&mut self, now: u64, around: &mut Around<'_>) {
         while let Some(leading) = &mut self.leading {
-            let input = if let Some((_, applied)) =
-                leading.outcomes.pop_front_if(|(at, _)| *at <= now)
-            {
-                Input::Applied(applied)
-            } else if let Some((_, proof)) = leading.proofs.pop_front_if(|(at, _)| *at <= now) {
-                Input::Confirmed(proof)
-            } else {
-                let due = leading.core.deadline(&self.state);
-                if due.is_none_or(|at| leading.since + at.0 > now) {
-                    return;
-                }
-                Input::Tick
-            };
+            let input =
+                if let Some((_, applied)) = leading.outcomes.pop_front_if(|(at, _)| *at <= now) {
+                    Input::Applied(applied)
+                } else if let Some((_, proof)) = leading.proofs.pop_front_if(|(at, _)| *at <= now) {
+                    Input::Confirmed(proof)
+                } else {
+                    let due = leading.core.deadline(&self.state);
+                    if due.is_none_or(|at| leading.since + at.0 > now) {
+                        return;
+                    }
+                    Input::Tick
+                };
             self.step(now, input, around);
             if self.deadline().is_none_or(|at| at > now) {
                 return;
@@ -253,11 +252,9 @@ impl Node {
         let commands = std::mem::take(&mut leading.commands);
         if !commands.is_empty() {
             let batch = Batch { time: leading.core.cluster_time(), commands };
-            around.raft.propose(now, leading.term, batch.encode().into());
+            around.raft.propose(now, leading.term, batch.encode());
         }
     }
-
-    pub fn debug(&self) -> String { format!("{:#?}", self.leading.as_ref().map(|l| &l.core)) }
 
     /// Which node it is.
     #[must_use]

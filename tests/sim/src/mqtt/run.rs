@@ -168,8 +168,7 @@ impl Run {
 
     fn is_reachable(&self, who: usize) -> bool {
         self.world.clients[who].link.is_some_and(|(broker, run, _)| {
-            self.world.run_of(broker) == run
-                && self.world.brokers[broker].is_awake(self.world.now)
+            self.world.run_of(broker) == run && self.world.brokers[broker].is_awake(self.world.now)
         })
     }
 
@@ -231,7 +230,9 @@ impl Run {
         let long = self.random.between(1, 3_000);
         let what = self.random.between(0, 13);
         // Whatever it is: what follows may have it as its cause.
-        self.recorder.client(FAULTS[usize::try_from(what).expect("small")]).record_alone(What::Fault);
+        self.recorder
+            .client(FAULTS[usize::try_from(what).expect("small")])
+            .record_alone(What::Fault);
         match what {
             0 | 1 => self.world.break_streams(broker),
             2 | 3 => self.world.kill_node(leader, long),
@@ -276,15 +277,6 @@ impl Run {
                 self.connect(who);
                 self.answer(who);
             }
-        }
-        if std::env::var_os("SIM_DEBUG").is_some() {
-            let node = self.world.nodes[self.world.raft.leader].running.as_ref().unwrap();
-            for client in &self.world.clients {
-                if let Some((key, owner)) = node.state.session_of(&client.device.name) {
-                    eprintln!("DEBUG {} {key:?} {owner:?} unacked {} page {:?}\n  begun {:?}\n received {:?}", client.device.name, node.state.unacknowledged(key.id), node.state.page(key, None, 5, 1000), node.state.begun_by(key), node.state.received_by(key));
-                }
-            }
-            eprintln!("{:#?}", node.debug());
         }
         for client in &self.world.clients {
             let device = &client.device;

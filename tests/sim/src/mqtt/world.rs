@@ -280,7 +280,6 @@ impl World {
                 if matches!(packet, Packet::Opened) {
                     network.send(now, wire, Packet::BrokenForBroker("connection refused"));
                 }
-                return;
             }
             Some(node) => {
                 let known = (leader != id).then_some(leader);
@@ -346,7 +345,8 @@ impl World {
     pub fn kill_node(&mut self, id: NodeId, after_ms: u64) {
         let Some(node) = self.nodes[id].running.take() else { return };
         self.stores[id] = node.store();
-        let wires = self.brokers.iter().filter_map(|of| of.running.as_ref()).flat_map(Broker::wires);
+        let wires =
+            self.brokers.iter().filter_map(|of| of.running.as_ref()).flat_map(Broker::wires);
         for wire in wires.filter(|wire| self.node_of[wire] == id) {
             self.network.break_wire(self.now, wire, Told::Broker);
         }
