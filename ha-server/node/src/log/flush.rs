@@ -2,6 +2,7 @@
 
 use std::io;
 use std::mem;
+use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, Weak};
 use std::thread;
 
@@ -15,7 +16,8 @@ impl Inner {
     /// Flushes for all that wait. To be called only when no flush is under way.
     pub(super) fn start_flush(&mut self, log: Weak<Mutex<Self>>) -> io::Result<()> {
         let sync = mem::take(&mut self.sync) || self.durability == Durability::Fsync;
-        let flushed = Flushed { waiting: mem::take(&mut self.waiting), log };
+        let upto = if sync { self.state().last.map(|at| at.index) } else { None };
+        let flushed = Flushed { waiting: mem::take(&mut self.waiting), upto, log };
         self.flushing = true;
         self.wal.flush(sync, Some(flushed))
     }
@@ -24,6 +26,8 @@ impl Inner {
 /// Runs on the thread of the log library when a flush has ended.
 pub(crate) struct Flushed {
     waiting: Vec<Done>,
+    /// What is on disk when this flush has succeeded.
+    upto: Option<u64>,
     log: Weak<Mutex<Inner>>,
 }
 
@@ -47,8 +51,13 @@ impl Drop for Flushed {
 
 impl Callback for Flushed {
     fn send(mut self, result: io::Result<()>) {
+        let log = self.log.upgrade();
+        if let (Ok(()), Some(upto), Some(log)) = (&result, self.upto, &log) {
+            let inner = log.lock().expect("no holder of the log panics");
+            inner.synced.0.fetch_max(upto + 1, Ordering::Release);
+        }
         self.tell(&result);
-        let Some(log) = self.log.upgrade() else { return };
+        let Some(log) = log else { return };
         {
             let mut inner = log.lock().expect("no holder of the log panics");
             inner.flushing = false;

@@ -72,6 +72,32 @@ impl<P: Peers> RaftNetworkFactory<Types> for Network<P> {
     }
 }
 
+impl<P> Clone for Network<P> {
+    fn clone(&self) -> Self {
+        Self { peers: Arc::clone(&self.peers), sender: Arc::clone(&self.sender) }
+    }
+}
+
+impl<P: Peers> Network<P> {
+    /// Asks a node how far it is.
+    pub(crate) async fn inquire(&self, to: Member) -> Result<proto::Standing, Failed> {
+        let (peers, sender) = (Arc::clone(&self.peers), Arc::clone(&self.sender));
+        let timeout = sender.append_timeout;
+        let client = Client { peers, sender, to };
+        match client.ask(Body::Inquiry(proto::Inquiry {}), timeout).await? {
+            response::Body::Standing(standing) => {
+                wire::take_log_id(standing.last).map_err(unreachable)?;
+                if standing.term > wire::NUMBER_MAX {
+                    return Err(unreachable("a term that no election reaches"));
+                }
+                wire::take_stored_membership(standing.membership.clone()).map_err(unreachable)?;
+                Ok(standing)
+            }
+            _ => Err(unreachable("not the response to an inquiry")),
+        }
+    }
+}
+
 impl<P: Peers> Client<P> {
     async fn ask(&self, body: Body, timeout: Duration) -> Result<response::Body, Failed> {
         let Sender { cluster, group, node, .. } = &*self.sender;
