@@ -15,8 +15,8 @@ pub struct Config {
     /// This node.
     pub node: NodeId,
     /// All first members, this node among them, the same on each. An empty directory begins the
-    /// group with them, once a majority of them says that it has not begun; if it has, the node
-    /// lost its disk and recovers from them. Members of a group that changed must be named here
+    /// group with them, once all of them have said that it has not begun; if it has, the node lost
+    /// its disk and recovers from them. Members of a group that changed must be named here
     /// before a disk is replaced. Empty: wait until the leader adds this node, which must be new.
     pub members: Vec<Member>,
     /// Where log and store lie. Made when it is missing. Nobody else may write there.

@@ -9,7 +9,7 @@ use std::thread;
 use raft_log::Callback;
 use raft_log::api::raft_log_writer::RaftLogWriter;
 
-use super::{Done, Inner};
+use super::{Done, Inner, Synced};
 use crate::config::Durability;
 
 impl Inner {
@@ -17,7 +17,8 @@ impl Inner {
     pub(super) fn start_flush(&mut self, log: Weak<Mutex<Self>>) -> io::Result<()> {
         let sync = mem::take(&mut self.sync) || self.durability == Durability::Fsync;
         let upto = if sync { self.state().last.map(|at| at.index) } else { None };
-        let flushed = Flushed { waiting: mem::take(&mut self.waiting), upto, log };
+        let (waiting, synced) = (mem::take(&mut self.waiting), self.synced.clone());
+        let flushed = Flushed { waiting, upto, synced, log };
         self.flushing = true;
         self.wal.flush(sync, Some(flushed))
     }
@@ -28,6 +29,7 @@ pub(crate) struct Flushed {
     waiting: Vec<Done>,
     /// What is on disk when this flush has succeeded.
     upto: Option<u64>,
+    synced: Synced,
     log: Weak<Mutex<Inner>>,
 }
 
@@ -51,13 +53,11 @@ impl Drop for Flushed {
 
 impl Callback for Flushed {
     fn send(mut self, result: io::Result<()>) {
-        let log = self.log.upgrade();
-        if let (Ok(()), Some(upto), Some(log)) = (&result, self.upto, &log) {
-            let inner = log.lock().expect("no holder of the log panics");
-            inner.synced.0.fetch_max(upto + 1, Ordering::Release);
+        if let (Ok(()), Some(upto)) = (&result, self.upto) {
+            self.synced.0.fetch_max(upto + 1, Ordering::Release);
         }
         self.tell(&result);
-        let Some(log) = log else { return };
+        let Some(log) = self.log.upgrade() else { return };
         {
             let mut inner = log.lock().expect("no holder of the log panics");
             inner.flushing = false;

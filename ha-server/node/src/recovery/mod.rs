@@ -150,8 +150,10 @@ impl<M: Machine, P: Peers> Recovery<M, P> {
     }
 
     async fn until_begun(&self) -> Beginning {
-        let first: BTreeSet<u64> = self.first.iter().map(|member| member.id.0).collect();
+        let first = self.first.iter().map(|member| member.id.0);
+        let first: BTreeSet<u64> = first.filter(|id| *id != self.us).collect();
         let members = membership_of(&self.first);
+        tracing::info!(?first, "the directory is empty; the group begins once all have answered");
         loop {
             match verdict::beginning(&first, &self.ask(&members).await) {
                 Beginning::Unknown => time::sleep(self.every).await,

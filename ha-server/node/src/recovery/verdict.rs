@@ -44,16 +44,17 @@ fn is_pristine(standing: &Standing) -> bool {
     !standing.lost && standing.term == 0 && last(standing) <= Some(first)
 }
 
-/// Asked by a node that has nothing. `first` are all first members, this node among them.
+/// Asked by a node that has nothing. `first` are all first members other than itself.
+///
+/// All of them must answer. What this node and others with nothing say proves nothing, for their
+/// disks may have been replaced; a majority that has something has one member whose disk was not.
 pub(crate) fn beginning(first: &BTreeSet<u64>, answers: &Answers) -> Beginning {
     let answers = answers.iter().filter(|(id, _)| first.contains(id));
     let (pristine, others): (Vec<_>, Vec<_>) = answers.partition(|(_, it)| is_pristine(it));
     if !others.is_empty() {
         return Beginning::Missed;
     }
-    // Any majority holds somebody who knows, unless a majority has lost everything.
-    let has_majority = 2 * (pristine.len() + 1) > first.len();
-    if has_majority { Beginning::Ours } else { Beginning::Unknown }
+    if pristine.len() == first.len() { Beginning::Ours } else { Beginning::Unknown }
 }
 
 /// The newest membership that is known: the one noted, or one that was answered.
@@ -123,20 +124,22 @@ mod tests {
     }
 
     fn first() -> BTreeSet<u64> {
-        [1, 2, 3].into()
+        [2, 3].into()
     }
 
     #[test]
-    fn group_begins_when_a_majority_has_nothing_and_nobody_has_something() {
+    fn group_begins_when_all_others_say_that_they_have_nothing() {
         assert_eq!(beginning(&first(), &answers([])), Beginning::Unknown);
-        assert_eq!(beginning(&first(), &answers([(2, nothing())])), Beginning::Ours);
-        assert_eq!(beginning(&first(), &answers([(2, at(0, 0))])), Beginning::Ours);
+        assert_eq!(beginning(&first(), &answers([(2, nothing())])), Beginning::Unknown);
+        let all = answers([(2, nothing()), (3, at(0, 0))]);
+        assert_eq!(beginning(&first(), &all), Beginning::Ours);
         assert_eq!(
             beginning(&first(), &answers([(2, nothing()), (3, at(1, 1))])),
             Beginning::Missed
         );
         assert_eq!(beginning(&first(), &answers([(2, lost())])), Beginning::Missed);
-        assert_eq!(beginning(&first(), &answers([(9, nothing())])), Beginning::Unknown);
+        let stranger = answers([(2, nothing()), (9, nothing())]);
+        assert_eq!(beginning(&first(), &stranger), Beginning::Unknown);
     }
 
     #[test]

@@ -204,6 +204,27 @@ async fn crash_while_it_recovers_changes_nothing() {
     assert_whole(&mut cluster, 31).await;
 }
 
+#[tokio::test]
+async fn group_is_not_begun_again_by_an_empty_node_and_one_that_missed_everything() {
+    let mut cluster = Cluster::of(3).start().await;
+    let leader = cluster.leader_id().await;
+    let [emptied, behind] = others(leader);
+    // As if it had been cut off since the beginning.
+    cluster.kill(behind).await;
+    fs::remove_dir_all(cluster.dir(behind)).unwrap();
+    fill(&cluster, "a").await;
+    cluster.kill(emptied).await;
+    cluster.kill(leader).await;
+    fs::remove_dir_all(cluster.dir(emptied)).unwrap();
+    cluster.run(emptied).await;
+    cluster.run(behind).await;
+    for id in [emptied, behind] {
+        cluster.network.until_sent(id, 10).await;
+        let status = cluster.node(id).node.watch().borrow().clone();
+        assert_eq!((status.term, status.leader), (0, None));
+    }
+}
+
 /// A log that keeps nothing that is stored.
 fn short_lived() -> Cluster {
     let mut cluster = Cluster::of(3);
