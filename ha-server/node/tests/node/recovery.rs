@@ -189,6 +189,30 @@ async fn node_that_forgot_its_vote_does_not_follow_the_leader_that_it_voted_out(
 }
 
 #[tokio::test]
+async fn of_five_one_dead_and_one_recovering_leave_three_that_go_on() {
+    let mut cluster = Cluster::of(5).start().await;
+    fill(&cluster, "a").await;
+    let dead = cluster.leader_id().await;
+    let damaged = NodeId(dead.0 % 5 + 1);
+    stop(&mut cluster, damaged).await;
+    fill(&cluster, "b").await;
+    stop(&mut cluster, dead).await;
+    damage_log(&cluster.dir(damaged), Damage::Flip, Some("a-3;"));
+    cluster.run(damaged).await;
+    fill(&cluster, "c").await;
+    assert!(cluster.node(damaged).node.watch().borrow().recovering);
+    cluster.run(dead).await;
+    cluster.node(damaged).until("it has recovered", |status| !status.recovering).await;
+    // Three are left, and each of them is needed.
+    for id in (1..=5).map(NodeId).filter(|id| ![dead, damaged].contains(id)).take(2) {
+        cluster.kill(id).await;
+    }
+    let last = cluster.propose(put("after", b"1")).await;
+    cluster.node(damaged).until_applied(last).await;
+    assert_eq!(cluster.node(damaged).node.read(|machine| machine.len()), 91);
+}
+
+#[tokio::test]
 async fn crash_while_it_recovers_changes_nothing() {
     let mut cluster = Cluster::of(3).start().await;
     fill(&cluster, "a").await;
