@@ -14,7 +14,8 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use bytes::{Bytes, BytesMut};
-use ha_core::{Config, Distributor, FanOut, Input, StreamId};
+use ha_core::cluster::{Batch, ClusterState};
+use ha_core::{Config, Distributor, FanOut, Input, Output, StreamId};
 use ha_proto::frames::{Direction, Down, Reader, Up, pack};
 use ha_proto::v1;
 use ha_types::link::{Downstream, Hello, Needs, Origin, PROTOCOL_VERSIONS, RetainedUse, Upstream};
@@ -121,8 +122,7 @@ fn decode<D: Direction<Value: Clone, Frame: prost::Message + Default>>(items: &[
 
 /// From one broker to one other, among 10,000 filters.
 fn decide(batch: usize) -> f64 {
-    let mut out = Vec::new();
-    let mut distributor = distributor();
+    let mut leader = Leader::default();
     for (at, name) in (1..).zip(["a", "b"]) {
         let stream = StreamId(at);
         let hello = Hello {
@@ -132,9 +132,9 @@ fn decide(batch: usize) -> f64 {
             software: String::new(),
             retained: RetainedUse::None,
         };
-        distributor.step(Millis(0), Input::Opened(stream, String::new()), &mut out);
-        let hello = Input::Received(stream, vec![Upstream::Hello(hello)]);
-        distributor.step(Millis(0), hello, &mut out);
+        leader.step(Input::Opened(stream, String::new()));
+        leader.step(Input::Received(stream, vec![Upstream::Hello(hello)]));
+        leader.step(Input::Received(stream, vec![Upstream::Resumed]));
     }
     let filter = |n| TopicFilter::parse(format!("plant/{n}/line/+/speed").as_bytes()).unwrap();
     let announce = Upstream::Announce {
@@ -142,29 +142,55 @@ fn decide(batch: usize) -> f64 {
         needs: Needs::All,
         filters: (0..10_000).map(filter).collect(),
     };
-    distributor.step(Millis(0), Input::Received(StreamId(2), vec![announce]), &mut out);
+    leader.step(Input::Received(StreamId(2), vec![announce]));
     let items = publishes(batch);
-    per_message(batch, || {
-        out.clear();
-        distributor.step(Millis(0), Input::Received(StreamId(1), items.clone()), &mut out);
-        black_box(&out);
-    })
+    per_message(batch, || leader.step(Input::Received(StreamId(1), items.clone())))
 }
 
-fn distributor() -> Distributor {
-    Distributor::new(Config {
-        server: ServerIncarnation(1),
-        software: String::new(),
-        cluster_time_at_zero: ClusterMillis(0),
-        lease_ms: 1_000,
-        heartbeat_ms: 250,
-        fan_out: FanOut::Interest,
-        brokers_max: 64,
-        filters_max: 1_000_000,
-        queue_bytes: usize::MAX / 2,
-        stall_ms: 10_000,
-        publish_window: 1_024,
-        retained_max: 0,
-        retained_bytes_max: 0,
-    })
+/// A distributor whose log commits at once.
+struct Leader {
+    core: Distributor,
+    state: ClusterState,
+    batches: u64,
+    out: Vec<Output>,
+}
+
+impl Default for Leader {
+    fn default() -> Self {
+        let state = ClusterState::new();
+        let config = Config {
+            server: ServerIncarnation(1),
+            software: String::new(),
+            wall_time: ClusterMillis(1),
+            lease_ms: 1_000,
+            heartbeat_ms: 250,
+            fan_out: FanOut::Interest,
+            brokers_max: 64,
+            filters_max: 1_000_000,
+            queue_bytes: usize::MAX / 2,
+            stall_ms: 10_000,
+            publish_window: 1_024,
+        };
+        Self { core: Distributor::new(config, &state), state, batches: 0, out: Vec::new() }
+    }
+}
+
+impl Leader {
+    fn step(&mut self, input: Input) {
+        self.core.step(Millis(0), &self.state, input, &mut self.out);
+        let commands = self.out.drain(..).filter_map(|output| match output {
+            Output::Propose(command) => Some(command),
+            output => {
+                black_box(output);
+                None
+            }
+        });
+        let commands: Vec<_> = commands.collect();
+        if !commands.is_empty() {
+            self.batches += 1;
+            let batch = Batch { time: self.core.cluster_time(), commands };
+            let applied = self.state.apply(self.batches, &batch.encode());
+            self.step(Input::Applied(applied));
+        }
+    }
 }

@@ -31,6 +31,9 @@ pub struct Status {
     pub voters: Vec<Member>,
     /// Members without one.
     pub learners: Vec<Member>,
+    /// Whether this node lost records and gets them back from the others. Until it has, it does not
+    /// vote, cannot lead, and its state is behind.
+    pub recovering: bool,
     /// Why this node has stopped, when it did not stop by itself.
     pub fault: Option<String>,
 }
@@ -92,6 +95,7 @@ impl Status {
             is_leader: metrics.state == ServerState::Leader && own && is_there,
             voters: membership.voter_ids().filter_map(named).collect(),
             learners: membership.learner_ids().filter_map(named).collect(),
+            recovering: false,
             fault: metrics.running_state.as_ref().err().map(ToString::to_string),
         }
     }
@@ -112,7 +116,7 @@ pub(crate) async fn follow(
         status.send_if_modified(|before| {
             // The first fault is the cause.
             let fault = before.fault.take().or(now.fault.clone());
-            let now = Status { fault, ..now };
+            let now = Status { fault, recovering: before.recovering, ..now };
             let changed = *before != now;
             *before = now;
             changed

@@ -77,6 +77,33 @@ impl<P: Peers> RaftNetworkFactory<Types> for Network<P> {
     }
 }
 
+impl<P> Clone for Network<P> {
+    fn clone(&self) -> Self {
+        let (peers, sender) = (Arc::clone(&self.peers), Arc::clone(&self.sender));
+        Self { peers, sender, status: self.status.clone() }
+    }
+}
+
+impl<P: Peers> Network<P> {
+    /// Asks a node how far it is.
+    pub(crate) async fn inquire(&self, to: Member) -> Result<proto::Standing, Failed> {
+        let (peers, sender) = (Arc::clone(&self.peers), Arc::clone(&self.sender));
+        let timeout = sender.append_timeout;
+        let client = Client { peers, sender, to, status: self.status.clone() };
+        match client.ask(Body::Inquiry(proto::Inquiry {}), timeout).await? {
+            response::Body::Standing(standing) => {
+                wire::take_log_id(standing.last).map_err(unreachable)?;
+                if standing.term > wire::NUMBER_MAX {
+                    return Err(unreachable("a term that no election reaches"));
+                }
+                wire::take_stored_membership(standing.membership.clone()).map_err(unreachable)?;
+                Ok(standing)
+            }
+            _ => Err(unreachable("not the response to an inquiry")),
+        }
+    }
+}
+
 impl<P: Peers> Client<P> {
     fn to(&self) -> Member {
         let known = self.status.borrow().member(self.to.id).cloned();
