@@ -92,11 +92,11 @@ impl Bench {
         let mut out = Vec::new();
         self.plugin.step(Millis(self.now), input, &mut out);
         self.plugin.check_invariants();
-        let dialled = out.iter().filter_map(|output| match output {
+        let mut dialled = out.iter().filter_map(|output| match output {
             Output::Dial(stream, _) => Some(*stream),
             _ => None,
         });
-        self.stream = dialled.last().unwrap_or(self.stream);
+        self.stream = dialled.next_back().unwrap_or(self.stream);
         Outputs(out)
     }
 

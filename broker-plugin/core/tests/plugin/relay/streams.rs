@@ -11,11 +11,11 @@ use crate::common::{Bench, Outputs, publish, welcome};
 const DURABLE: Lifetime = Lifetime::Unlimited;
 
 fn dialled(outputs: &Outputs) -> Vec<&Target> {
-    let target = |output| match output {
-        &Output::Dial(_, ref target) => Some(target),
+    let dialled = outputs.0.iter().filter_map(|output| match output {
+        Output::Dial(_, target) => Some(target),
         _ => None,
-    };
-    outputs.0.iter().filter_map(target).collect()
+    });
+    dialled.collect()
 }
 
 fn not_leader(leader: Option<&str>) -> Downstream {
