@@ -114,6 +114,8 @@ struct Bench {
     events: mpsc::Sender<HostEvent>,
     commands: mpsc::Receiver<HostCommand>,
     handle: Handle,
+    /// Of no use to a host that holds its sessions, but there.
+    _lane: session_host::Lane,
 }
 
 impl Bench {
@@ -132,7 +134,7 @@ impl Bench {
         let (publishes, publishes_rx) = mpsc::channel(8);
         let (events, events_rx) = mpsc::channel(8);
         let (commands_tx, commands) = mpsc::channel(COMMANDS_AT_ONCE);
-        let (_lane, lane_end) = session_host::lane(64);
+        let (lane, lane_end) = session_host::lane(64);
         let ends = HostEnds {
             publishes: publishes_rx,
             events: events_rx,
@@ -141,7 +143,7 @@ impl Bench {
         };
         let health = Health::new(&["cluster"]);
         let handle = start(Plugin::new(config()), vec![address], ends, health);
-        Self { seen, sends, publishes, events, commands, handle }
+        Self { seen, sends, publishes, events, commands, handle, _lane: lane }
     }
 
     /// The next thing that the broker does, heartbeats aside.
@@ -188,6 +190,7 @@ impl Bench {
         }
         let loaded = self.handle.loaded.wait_for(|loaded| *loaded);
         time::timeout(HANG, loaded).await.expect("not attached").unwrap();
+        assert!(matches!(self.next_item().await, Upstream::Resumed));
     }
 }
 
