@@ -171,6 +171,11 @@ fn nothing_arrives_twice_and_messages_flow_again_when_ha_server_hung_for_more_th
     wait::until("the broker is isolated", LONG, || {
         (broker.readyz().1["isolated"] == true).then_some(())
     });
+    // So long that ha-server cannot take it for the silence of its brokers.
+    let end = Instant::now() + Duration::from_secs(1);
+    while Instant::now() < end {
+        assert!(remote.receive(Duration::from_millis(20)).is_none(), "nobody can have sent it");
+    }
     cluster.server.signal("CONT");
     publisher.drain();
     let mut number = 200_u32;
