@@ -28,7 +28,7 @@ pub enum ProtocolError {
     /// Not a broker name.
     #[error("invalid broker name: {0}")]
     Name(#[from] InvalidBrokerName),
-    /// Not UTF-8, or with U+0000 [MQTT-1.5.4-1, MQTT-1.5.4-2].
+    /// Not UTF-8, or with U+0000 [MQTT-1.5.4-1], [MQTT-1.5.4-2].
     #[error("a client id that is not text")]
     ClientId,
     /// An exchange without a number, or of a message that is not of QoS 2.
