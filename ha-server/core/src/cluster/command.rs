@@ -73,6 +73,9 @@ pub enum Command {
         asked: Asked,
         /// Whose.
         session: SessionKey,
+        /// Up to here its queue was given to its engine, and no further until this is applied: deliveries
+        /// under options that change go on as they were given.
+        given_upto: Option<Offset>,
         /// In the order of the packet.
         subscriptions: Vec<SubscribeOptions>,
     },
@@ -82,6 +85,8 @@ pub enum Command {
         asked: Asked,
         /// Whose.
         session: SessionKey,
+        /// As for `Subscribe`.
+        given_upto: Option<Offset>,
         /// In the order of the packet.
         subscriptions: Vec<Subscription>,
     },

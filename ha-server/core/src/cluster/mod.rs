@@ -157,11 +157,11 @@ impl ClusterState {
             Command::Close { asked, session, cause, progress, lifetime } => {
                 self.close((asked, session), cause, &progress, lifetime)
             }
-            Command::Subscribe { asked, session, subscriptions } => {
-                self.subscribe(asked, session, subscriptions)
+            Command::Subscribe { asked, session, given_upto, subscriptions } => {
+                self.subscribe((asked, session), given_upto, subscriptions)
             }
-            Command::Unsubscribe { asked, session, subscriptions } => {
-                self.unsubscribe(asked, session, &subscriptions)
+            Command::Unsubscribe { asked, session, given_upto, subscriptions } => {
+                self.unsubscribe((asked, session), given_upto, &subscriptions)
             }
             Command::Publish { broker, number, exchange, message } => {
                 self.publish((broker, number), exchange, &message)

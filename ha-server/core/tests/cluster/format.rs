@@ -98,16 +98,22 @@ fn of_sessions() -> Vec<(Command, &'static str)> {
             "04 058101 ac02 02 02 00 00 00 00 01 ffffffff0f",
         ),
         (
-            Command::Subscribe { asked, session: SESSION, subscriptions: vec![options] },
-            "05 058101 ac02 02 01 0c 2473686172652f672f612f2b 01 01 01 01 01 ffffff7f",
+            Command::Subscribe {
+                asked,
+                session: SESSION,
+                given_upto: None,
+                subscriptions: vec![options],
+            },
+            "05 058101 ac02 02 00 01 0c 2473686172652f672f612f2b 01 01 01 01 01 ffffff7f",
         ),
         (
             Command::Unsubscribe {
                 asked,
                 session: SESSION,
+                given_upto: Some(Offset { message: 200, private: 3 }),
                 subscriptions: vec![subscription("a")],
             },
-            "06 058101 ac02 02 01 01 61",
+            "06 058101 ac02 02 01 c801 03 01 01 61",
         ),
         (
             Command::Release { asked, session: SESSION, packet_id: packet_id(300) },

@@ -17,3 +17,4 @@ mod results;
 mod retained;
 mod sessions;
 mod transfer;
+mod unsubscribing;

@@ -11,7 +11,7 @@ use crate::common::{
 };
 
 /// A broker with one durable session on `t`, at QoS 2, and a publisher on another.
-fn subscribed() -> (Cluster, StreamId, StreamId, SessionKey) {
+pub(crate) fn subscribed() -> (Cluster, StreamId, StreamId, SessionKey) {
     let mut cluster = Cluster::new(config());
     let (publisher, broker) = (cluster.attach("p"), cluster.attach("b"));
     cluster.say(broker, [ask(1, Ask::Open(durable("c", 1)))]);
@@ -22,12 +22,12 @@ fn subscribed() -> (Cluster, StreamId, StreamId, SessionKey) {
     (cluster, publisher, broker, session)
 }
 
-fn acknowledge(session: SessionKey, offsets: &[Offset]) -> Ask {
+pub(crate) fn acknowledge(session: SessionKey, offsets: &[Offset]) -> Ask {
     let progress = Progress { acknowledged: offsets.to_vec(), ..Progress::default() };
     Ask::Progress { session, progress }
 }
 
-fn payloads(tells: &[Tell]) -> Vec<String> {
+pub(crate) fn payloads(tells: &[Tell]) -> Vec<String> {
     given(tells).into_iter().map(|(_, payload)| payload).collect()
 }
 
