@@ -28,15 +28,14 @@ impl ClusterState {
         self.changed.insert(Key::Broker(epoch));
         let numbered = number.map_or(Numbered::New, |number| broker.number(number));
         let refusal = exchange.and_then(|exchange| self.refuses(epoch, exchange, message.qos));
+        // It stays late: that needs no memory. One that was taken and comes again must not reach those
+        // that do not have it behind newer ones: its client sends it again. At QoS 2 that would reach
+        // nobody.
+        if message.qos < Qos::ExactlyOnce && refusal == Some(Refusal::Fenced) {
+            return refused(Refusal::Fenced);
+        }
         match numbered {
             Numbered::New => (),
-            // Those that do not have it must not get it behind what came after it: its client sends it
-            // again. At QoS 2 its client's retry would reach nobody.
-            Numbered::Taken
-                if message.qos < Qos::ExactlyOnce && refusal == Some(Refusal::Fenced) =>
-            {
-                return refused(Refusal::Fenced);
-            }
             Numbered::Taken => return repeat(Repeat::OfNumber),
             Numbered::Refused(why) => return refused(why),
         }
