@@ -3,7 +3,8 @@
 //! The *durable path* is for what somebody must keep: retained messages, QoS 2, QoS 1 that a durable
 //! filter matches, and what would overtake one of these of the same broker. It is fanned out and
 //! answered when it was applied. Everything else takes the *live path*: it is fanned out when it comes,
-//! and answered when leadership was proved after that. Both wait for those that were given it.
+//! and answered when leadership was proved after that. Both wait for those that were given it. On both, a
+//! publish under an ownership of its session that is over reaches nobody (P4).
 
 use std::sync::Arc;
 
@@ -60,7 +61,9 @@ impl Distributor {
         match broker.publishes.take(number, self.config.publish_window) {
             Err(detail) => return self.end(stream, GoodbyeReason::ProtocolError, detail, out),
             Ok(Came::Again) => return self.release(slot, out),
-            Ok(Came::Answered) => return self.answer_again(slot, state, number, out),
+            Ok(Came::Answered) => {
+                return self.answer_again((slot, number), state, (exchange, message.qos), out);
+            }
             Ok(Came::First) => (),
         }
         broker.counters.published += 1;
@@ -73,17 +76,20 @@ impl Distributor {
         if is_kept || would_overtake {
             broker.publishes.in_log += 1;
             broker.publishes.held.push_back(held);
-            let exchange = exchange.filter(|_| message.qos == Qos::ExactlyOnce);
             return self.propose_publish(published, exchange, message, out);
         }
-        if message.qos == Qos::AtMostOnce {
+        let mut outcome = PublishOutcome::Accepted;
+        if is_late(state, broker.epoch, exchange) {
+            // True under every leader: nothing needs to be proved.
+            outcome = PublishOutcome::Fenced;
+        } else if message.qos == Qos::AtMostOnce {
             self.fan_out_once(slot, &message, RetainedVersion(0), out);
         } else {
             let origin = Origin { broker: published.broker, number };
             held.waits_for = self.fan_out_numbered(origin, &message, RetainedVersion(0), out);
             held.proof = self.proofs.want();
         }
-        held.answer = Some((PublishOutcome::Accepted, RetainedVersion(0)));
+        held.answer = Some((outcome, RetainedVersion(0)));
         let broker = self.brokers.get_mut(&slot).expect("looked at above");
         broker.publishes.held.push_back(held);
         self.release(slot, out);
@@ -101,15 +107,20 @@ impl Distributor {
         self.propose(Proposed::Publish(published, message), command, out);
     }
 
-    /// It was answered on a stream that broke since.
+    /// It was answered on a stream that broke since. Only at QoS 1 may it have been fenced without the
+    /// log; one that was not has nobody who waits for another answer.
     fn answer_again(
         &mut self,
-        slot: Slot,
+        (slot, number): (Slot, PublishNumber),
         state: &ClusterState,
-        number: PublishNumber,
+        (exchange, qos): (Option<(SessionKey, PacketId)>, Qos),
         out: &mut Vec<Output>,
     ) {
-        let outcome = match state.refusal(self.brokers[&slot].epoch, number) {
+        let epoch = self.brokers[&slot].epoch;
+        let outcome = match state.refusal(epoch, number) {
+            None if qos < Qos::ExactlyOnce && is_late(state, epoch, exchange) => {
+                PublishOutcome::Fenced
+            }
             None => PublishOutcome::Accepted,
             Some(Refusal::Repeat) => PublishOutcome::Repeat,
             Some(Refusal::QuotaExceeded) => PublishOutcome::QuotaExceeded,
@@ -202,4 +213,14 @@ impl Distributor {
             self.perform(out);
         }
     }
+}
+
+/// Whether a publish was made under an ownership of its session that is over: its client may have
+/// published newer messages elsewhere.
+fn is_late(
+    state: &ClusterState,
+    broker: BrokerEpoch,
+    exchange: Option<(SessionKey, PacketId)>,
+) -> bool {
+    exchange.is_some_and(|(session, _)| !state.is_owned_by(session, broker))
 }

@@ -96,7 +96,8 @@ pub enum Command {
         broker: BrokerEpoch,
         /// Applied once for each number; numbers grow. `None`: nobody waits, and it does not come again.
         number: Option<PublishNumber>,
-        /// At QoS 2 from a durable session: what a repeat is known by until `Release`.
+        /// At QoS 1 and 2 from a session: under which ownership of it, without which the message is not
+        /// taken. At QoS 2 also what a repeat is known by until `Release`.
         exchange: Option<(SessionKey, PacketId)>,
         /// The message.
         message: Arc<Message>,

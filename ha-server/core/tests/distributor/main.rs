@@ -10,6 +10,7 @@ mod attach;
 mod fan_out;
 
 mod flow;
+mod late;
 mod leaders;
 mod leave;
 mod random;

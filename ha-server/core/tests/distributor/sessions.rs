@@ -317,25 +317,17 @@ fn repeat_of_an_exchange_reaches_nobody_also_when_it_is_asked_again() {
     cluster.say(publisher, [of(1), of(2)]);
     cluster.receive_all(live);
     assert_eq!(cluster.payloads(live), ["m"]);
-    let results = |cluster: &mut Cluster, stream| -> Vec<_> {
-        let items = cluster.read(stream).into_iter();
-        let outcome = |item| match item {
-            Downstream::PublishResult { outcome, .. } => Some(outcome),
-            _ => None,
-        };
-        items.filter_map(outcome).collect()
-    };
     use ha_types::link::PublishOutcome::{Accepted, Fenced, Repeat};
-    assert_eq!(results(&mut cluster, publisher), [Accepted, Repeat]);
+    assert_eq!(cluster.outcomes(publisher), [Accepted, Repeat]);
     cluster.change_leader();
     let (publisher, live) = (cluster.attach("p"), cluster.subscriber("l", &["t"]));
     cluster.say(publisher, [of(2)]);
-    assert_eq!(results(&mut cluster, publisher), [Repeat]);
+    assert_eq!(cluster.outcomes(publisher), [Repeat]);
     assert!(cluster.payloads(live).is_empty());
     let other = cluster.attach("o");
     cluster.say(other, [ask(1, Ask::Open(durable("c", 1)))]);
     cluster.say(publisher, [of(3)]);
-    assert_eq!(results(&mut cluster, publisher), [Fenced]);
+    assert_eq!(cluster.outcomes(publisher), [Fenced]);
 }
 
 #[test]

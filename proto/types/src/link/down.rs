@@ -83,7 +83,8 @@ pub enum PublishOutcome {
     RetainedFull,
     /// Not taken: a limit is reached. 0x97.
     QuotaExceeded,
-    /// Not taken: its session has another owner.
+    /// The ownership of its session under which it was published is over. Of QoS 1 some may have it
+    /// from an earlier leader. No answer for a client.
     Fenced,
 }
 

@@ -45,11 +45,11 @@ fn interest_and_sessions_come_first_and_then_what_was_not_done_in_the_order_of_f
         "resume 1 8",
         "resume 2 5",
         "resumed",
-        "publish 1 p1",
+        "publish 1 p1!",
         "ask 4 subscribe 2",
-        "publish 2 p2",
+        "publish 2 p2!",
         "ask 5 progress 1 1",
-        "publish 3 p3",
+        "publish 3 p3!",
     ];
     assert_eq!(up, expected);
 }
@@ -74,7 +74,7 @@ fn publish_that_was_taken_is_sent_again_for_its_answer() {
     bench.publish(publish("t", "x").of(1, 1));
     bench.break_stream();
     let up = bench.attach_again(Welcome { taken_upto: PublishNumber(1), ..welcome() }).up();
-    assert_eq!(up.last().unwrap(), "publish 1 x");
+    assert_eq!(up.last().unwrap(), "publish 1 x!");
 }
 
 #[test]
@@ -100,7 +100,7 @@ fn another_epoch_ends_every_session_and_what_it_had_unanswered() {
     assert_eq!((bench.plugin.outbox_len(), bench.plugin.asks_len()), (0, 0));
     assert_eq!(bench.ask(open(2, DURABLE)).up(), ["ask 1 open 2"]);
     bench.tell(2, Tell::Opened(super::common::opened(2)));
-    assert_eq!(bench.publish(publish("t", "x").of(2, 1)).up(), ["publish 1 x"]);
+    assert_eq!(bench.publish(publish("t", "x").of(2, 1)).up(), ["publish 1 x!"]);
 }
 
 #[test]
