@@ -27,7 +27,7 @@ impl ClusterState {
             return Outcome::Published(Err(Refused::Fenced));
         };
         self.changed.insert(Key::Broker(epoch));
-        match number.map_or(Numbered::New, |number| broker.number(number)) {
+        match number.map_or(Numbered::New, |number| broker.numbers.take(number)) {
             Numbered::New => (),
             Numbered::Taken => return repeat(Repeat::OfNumber),
             Numbered::Refused(why) => return refused(why),
@@ -39,7 +39,7 @@ impl ClusterState {
         match (done, exchange) {
             (Err(why), _) => {
                 let broker = self.brokers.get_mut(&epoch).expect("alive above");
-                number.into_iter().for_each(|number| broker.refuse(number, why));
+                number.into_iter().for_each(|number| broker.numbers.refuse(number, why));
                 refused(why)
             }
             (Ok(stored), Some((key, packet_id))) => {
