@@ -24,8 +24,24 @@ use crate::publishes::{Came, Held};
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Published {
     pub(crate) broker: BrokerEpoch,
+    /// The first life of the broker's run.
+    pub(crate) origin: BrokerEpoch,
     /// `None`: nobody waits for an answer.
     pub(crate) number: Option<PublishNumber>,
+}
+
+/// A numbered publish: who waits for its answer, and what receivers know it by.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Source {
+    /// In this life of its broker. What comes again in the next one is waited for anew.
+    pub(crate) broker: BrokerEpoch,
+    pub(crate) origin: Origin,
+}
+
+impl Published {
+    fn source(self, number: PublishNumber) -> Source {
+        Source { broker: self.broker, origin: Origin { broker: self.origin, number } }
+    }
 }
 
 impl Distributor {
@@ -44,7 +60,8 @@ impl Distributor {
             return;
         }
         broker.publishes.unnumbered += 1;
-        let published = Published { broker: broker.epoch, number: None };
+        let (epoch, origin) = (broker.epoch, broker.origin);
+        let published = Published { broker: epoch, origin, number: None };
         self.propose_publish(published, None, message, out);
     }
 
@@ -67,7 +84,8 @@ impl Distributor {
             Ok(Came::First) => (),
         }
         broker.counters.published += 1;
-        let published = Published { broker: broker.epoch, number: Some(number) };
+        let (epoch, origin) = (broker.epoch, broker.origin);
+        let published = Published { broker: epoch, origin, number: Some(number) };
         let is_kept = message.retain
             || message.qos == Qos::ExactlyOnce
             || (message.qos == Qos::AtLeastOnce && state.is_durable(&message.topic));
@@ -85,8 +103,8 @@ impl Distributor {
         } else if message.qos == Qos::AtMostOnce {
             self.fan_out_once(slot, &message, RetainedVersion(0), out);
         } else {
-            let origin = Origin { broker: published.broker, number };
-            held.waits_for = self.fan_out_numbered(origin, &message, RetainedVersion(0), out);
+            let source = published.source(number);
+            held.waits_for = self.fan_out_numbered(source, &message, RetainedVersion(0), out);
             held.proof = self.proofs.want();
         }
         held.answer = Some((outcome, RetainedVersion(0)));
@@ -102,7 +120,7 @@ impl Distributor {
         message: Arc<Message>,
         out: &mut Vec<Output>,
     ) {
-        let Published { broker, number } = published;
+        let Published { broker, number, .. } = published;
         let command = Command::Publish { broker, number, exchange, message: Arc::clone(&message) };
         self.propose(Proposed::Publish(published, message), command, out);
     }
@@ -164,20 +182,19 @@ impl Distributor {
         self.release(slot, out);
     }
 
-    /// Returns whom its answer waits for. One that was applied under an earlier leader is handed on
-    /// again: whoever has it knows it by its origin.
+    /// Returns whom its answer waits for. One that was applied under an earlier leader, or in an earlier
+    /// life of its broker, is handed on again: whoever has it knows it by its origin.
     fn hand_on(
         &mut self,
-        (Published { broker, number }, slot): (Published, Option<Slot>),
+        (published, slot): (Published, Option<Slot>),
         message: &Arc<Message>,
         (stored, version): (&Stored, RetainedVersion),
         out: &mut Vec<Output>,
     ) -> BrokerSet {
         let (mut told, mut waits_for) = (BrokerSet::default(), BrokerSet::default());
-        match (number, slot) {
+        match (published.number, slot) {
             (Some(number), _) if message.qos > Qos::AtMostOnce => {
-                let origin = Origin { broker, number };
-                waits_for = self.fan_out_numbered(origin, message, version, out);
+                waits_for = self.fan_out_numbered(published.source(number), message, version, out);
                 told = waits_for.and(self.resumed);
             }
             (Some(_), Some(slot)) if stored.repeat == Repeat::No => {
@@ -186,7 +203,7 @@ impl Distributor {
             _ => (),
         }
         // The result tells the origin; without a number there is none.
-        slot.filter(|_| number.is_some()).into_iter().for_each(|slot| told.insert(slot));
+        slot.filter(|_| published.number.is_some()).into_iter().for_each(|slot| told.insert(slot));
         self.tell_retained(self.attached.minus(told), message, version, out);
         waits_for
     }

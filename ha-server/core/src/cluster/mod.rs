@@ -20,6 +20,7 @@ mod index;
 mod invariants;
 mod limits;
 mod load;
+mod lost;
 mod messages;
 mod open;
 mod outcome;
@@ -47,6 +48,7 @@ pub use self::outcome::{Applied, Began, Fired, Opened, Outcome, Owner, Refused, 
 
 use self::broker::{Asking, Broker};
 use self::index::Indexes;
+use self::lost::Lost;
 use self::messages::Messages;
 use self::record::Key;
 pub(crate) use self::session::given_max;
@@ -71,6 +73,8 @@ pub struct ClusterState {
     by_client: BTreeMap<Arc<str>, SessionId>,
     by_broker: BTreeSet<(BrokerEpoch, SessionId)>,
     brokers: BTreeMap<BrokerEpoch, Broker>,
+    /// Runs that may come back, by their last lives.
+    lost: BTreeMap<BrokerEpoch, Lost>,
     timers: Timers,
     next_session: u64,
     next_epoch: u64,
@@ -123,6 +127,7 @@ impl ClusterState {
             by_client: BTreeMap::new(),
             by_broker: BTreeSet::new(),
             brokers: BTreeMap::new(),
+            lost: BTreeMap::new(),
             timers: Timers::default(),
             next_session: 1,
             next_epoch: 1,

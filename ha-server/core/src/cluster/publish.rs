@@ -26,7 +26,7 @@ impl ClusterState {
             return Outcome::Published(Err(Refused::Fenced));
         };
         self.changed.insert(Key::Broker(epoch));
-        let numbered = number.map_or(Numbered::New, |number| broker.number(number));
+        let numbered = number.map_or(Numbered::New, |number| broker.numbers.take(number));
         let refusal = exchange.and_then(|exchange| self.refuses(epoch, exchange, message.qos));
         // It stays late: that needs no memory. One that was taken and comes again must not reach those
         // that do not have it behind newer ones: its client sends it again. At QoS 2 that would reach
@@ -46,7 +46,7 @@ impl ClusterState {
         match (done, exchange) {
             (Err(why), _) => {
                 let broker = self.brokers.get_mut(&epoch).expect("alive above");
-                number.into_iter().for_each(|number| broker.refuse(number, why));
+                number.into_iter().for_each(|number| broker.numbers.refuse(number, why));
                 refused(why)
             }
             (Ok(stored), Some((key, packet_id))) if message.qos == Qos::ExactlyOnce => {

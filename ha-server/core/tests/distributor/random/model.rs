@@ -39,6 +39,8 @@ pub(super) struct Model {
     pub(super) index: usize,
     incarnation: u64,
     pub(super) epoch: Option<BrokerEpoch>,
+    /// The first of this run: others know its publishes by that.
+    origin: Option<BrokerEpoch>,
     pub(super) stream: Option<StreamId>,
     /// The stream whose Welcome came.
     welcome: Option<StreamId>,
@@ -77,6 +79,7 @@ impl Model {
             index,
             incarnation: 1,
             epoch: None,
+            origin: None,
             stream: None,
             welcome: None,
             last_number: 0,
@@ -230,9 +233,10 @@ impl Model {
         self.welcome = Some(stream);
         let epoch = cluster.welcome(stream).epoch;
         if self.epoch.replace(epoch) != Some(epoch) {
-            // It was lost: its clients have no answers, and will open their sessions elsewhere.
-            (self.last_number, self.last_ask, self.session) = (0, 0, None);
-            self.unanswered.clear();
+            // It was lost: its clients will open their sessions elsewhere. What they published comes again
+            // under its numbers, as from a host with sessions of its own.
+            (self.last_ask, self.session) = (0, None);
+            self.origin.get_or_insert(epoch);
             self.asks.clear();
             self.taken.clear();
             self.subscribing.clear();
@@ -290,7 +294,7 @@ impl Model {
     fn delivered(&mut self, origin: Option<Origin>, message: &Message) {
         let Some(Origin { broker, number }) = origin else { return };
         assert!(message.qos > Qos::AtMostOnce);
-        assert_ne!(Some(broker), self.epoch, "it is its own");
+        assert_ne!(Some(broker), self.origin, "it is its own");
         self.received += 1;
         let last = self.seen.entry(broker).or_default();
         if number > *last {
