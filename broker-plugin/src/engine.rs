@@ -3,22 +3,30 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use broker_core::HeldBy;
 use broker_core::engine::{Limits, SharedSubscriptions};
 use broker_core::holder::HolderConfig;
+use broker_core::host::{HostCommand, HostEvent, HostPublish};
 use broker_listen::Arrived;
-use session_host::{Certificate, ListenerLimits, Origin};
+use session_host::{Certificate, Lane, ListenerLimits, Origin, SessionPorts};
+use tokio::sync::mpsc;
 
 use broker_auth::Gate;
 
 use crate::admission::Doorkeeper;
 use crate::config::{BrokerConfig, ConnectionLimits, HostKind};
-use crate::run::{SOFTWARE, unix_time_ms};
+use crate::run::{SOFTWARE, held_by, unix_time_ms};
 
 /// rumqttd keeps a log for every filter since the start: more would take memory without end.
 const RUMQTTD_FILTERS_MAX: usize = 10_000;
 
-/// The host's ends of the plugin's channels.
-pub(crate) use session_host::PluginPorts;
+/// The host's ends of the plugin's channels: publishes and events, or the lane.
+pub(crate) struct PluginPorts {
+    pub(crate) publishes: mpsc::Sender<HostPublish>,
+    pub(crate) events: mpsc::Sender<HostEvent>,
+    pub(crate) lane: Lane,
+    pub(crate) commands: mpsc::Receiver<HostCommand>,
+}
 
 /// Numbers of any host.
 pub(crate) use session_host::HostStats;
@@ -49,13 +57,19 @@ impl Engine {
         ports: PluginPorts,
     ) -> Result<Self, StartError> {
         if config.host == HostKind::Rumqttd {
-            let PluginPorts { publishes, events, commands } = ports;
+            let PluginPorts { publishes, events, commands, .. } = ports;
             let ports = rumqttd_host::PluginPorts { publishes, events, commands };
             let admission = Arc::new(Doorkeeper(gate));
             let host = rumqttd_host::start(rumqttd_config(config), ports, admission).await?;
             host.open();
             return Ok(Self::Rumqttd(Box::new(host)));
         }
+        let PluginPorts { publishes, events, lane, commands } = ports;
+        let sessions = match held_by(config) {
+            HeldBy::Host => SessionPorts::Here { publishes, events },
+            HeldBy::Cluster => SessionPorts::Cluster(lane),
+        };
+        let ports = session_host::PluginPorts { sessions, commands };
         let host = session_host::start(session_config(config), Arc::new(Doorkeeper(gate)), ports)?;
         Ok(Self::Session(host))
     }
@@ -157,7 +171,6 @@ fn session_config(config: &BrokerConfig) -> session_host::HostConfig {
             queue_bytes_max: config.queue_bytes_max,
             shared_subscriptions: shared_subscriptions(config),
         },
-        is_clustered: !config.ha_servers.is_empty(),
         unix_ms: unix_time_ms(),
         sys_interval: config.sys_interval,
         software: SOFTWARE.to_owned(),
@@ -184,7 +197,8 @@ fn limits(config: &BrokerConfig, of: &ConnectionLimits) -> Limits {
     }
 }
 
-/// In a cluster each broker would choose a member of its own: refused rather than wrong.
+/// In a cluster ha-server does not have groups yet, and each broker would choose a member of its own:
+/// refused rather than wrong.
 fn shared_subscriptions(config: &BrokerConfig) -> SharedSubscriptions {
     match config.ha_servers.is_empty() {
         true => SharedSubscriptions::Served,

@@ -8,10 +8,11 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use broker_core::host::{HostCommand, HostEvent, HostPublish};
-use broker_core::{Close, Event, Input, LinkState, Output, Plugin, StreamId};
+use broker_core::{Close, Event, Input, LinkState, Output, Plugin, StreamId, Target};
 use ha_shell::health::{CheckState, Health};
 use ha_types::link::Upstream;
 use ha_types::{BrokerEpoch, Millis};
+use session_host::{LaneEnd, Traffic};
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::JoinHandle;
 use tokio::time::{self, Instant};
@@ -51,13 +52,15 @@ pub(crate) struct Snapshot {
 pub(crate) struct HostEnds {
     pub(crate) publishes: mpsc::Receiver<HostPublish>,
     pub(crate) events: mpsc::Receiver<HostEvent>,
+    /// Of a host whose sessions ha-server holds: instead of the other two.
+    pub(crate) lane: LaneEnd,
     pub(crate) commands: mpsc::Sender<HostCommand>,
 }
 
 /// How others reach the task.
 pub(crate) struct Handle {
     pub(crate) snapshot: Arc<Mutex<Snapshot>>,
-    /// True since the copy of the retained messages was complete for the first time.
+    /// True since the copy of the retained messages, if there is one, was complete for the first time.
     pub(crate) loaded: watch::Receiver<bool>,
     stop: oneshot::Sender<()>,
     pub(crate) task: JoinHandle<()>,
@@ -140,6 +143,7 @@ impl Task {
         self.step(Input::Tick);
         self.tell_health(self.plugin.link_state());
         let mut batch = Vec::with_capacity(PUBLISHES_AT_ONCE);
+        let mut traffic = Vec::with_capacity(PUBLISHES_AT_ONCE);
         // Set when the broker stops: then only what the host handed over is still awaited.
         let mut gives_up: Option<Instant> = None;
         while gives_up.is_none() || self.has_publishes(&inbox.host) {
@@ -163,6 +167,10 @@ impl Task {
                     self.take_waiting(&mut inbox.host.publishes);
                     self.step(Input::Host(event));
                 }
+                // Always taken: the host waits for credit before it sends a publish.
+                1.. = inbox.host.lane.recv_many(&mut traffic, PUBLISHES_AT_ONCE) => {
+                    traffic.drain(..).for_each(|item| self.take_traffic(item));
+                }
                 room = inbox.host.commands.reserve_many(self.commands.len().min(COMMANDS_AT_ONCE)),
                     if !self.commands.is_empty() =>
                 {
@@ -170,21 +178,22 @@ impl Task {
                     room.zip(std::iter::from_fn(|| self.commands.pop_front()))
                         .for_each(|(permit, command)| permit.send(command));
                 }
-                received = inbox.host.publishes.recv_many(&mut batch, PUBLISHES_AT_ONCE),
+                1.. = inbox.host.publishes.recv_many(&mut batch, PUBLISHES_AT_ONCE),
                     if takes_publishes =>
                 {
-                    if received == 0 {
-                        break;
-                    }
                     for publish in batch.drain(..) {
                         self.step(Input::Publish(publish));
                     }
                 }
             }
+            if self.stream_has_room() {
+                inbox.host.lane.held(self.plugin.publishes_held());
+            }
             self.publish_state();
         }
         if self.has_publishes(&inbox.host) {
-            let publishes = self.plugin.outbox_len() + inbox.host.publishes.len();
+            let waiting = inbox.host.publishes.len() + inbox.host.lane.len();
+            let publishes = self.plugin.outbox_len() + waiting;
             tracing::warn!(publishes, "stopping before ha-server answered them");
         }
         drop(inbox);
@@ -196,13 +205,23 @@ impl Task {
     }
 
     fn takes_publishes(&self) -> bool {
-        let queued = self.stream.as_ref().map_or(0, |stream| stream.queued_bytes);
-        self.plugin.wants_publishes() && queued < QUEUE_BYTES
+        self.plugin.wants_publishes() && self.stream_has_room()
+    }
+
+    fn stream_has_room(&self) -> bool {
+        self.stream.as_ref().is_none_or(|stream| stream.queued_bytes < QUEUE_BYTES)
+    }
+
+    fn take_traffic(&mut self, item: Traffic) {
+        self.step(match item {
+            Traffic::Publish(publish) => Input::Publish(publish),
+            Traffic::Ask(ask) => Input::Host(HostEvent::Ask(ask)),
+        });
     }
 
     /// Whether the host handed over publishes that ha-server has not answered.
     fn has_publishes(&self, host: &HostEnds) -> bool {
-        self.plugin.outbox_len() > 0 || !host.publishes.is_empty()
+        self.plugin.outbox_len() > 0 || !host.publishes.is_empty() || !host.lane.is_empty()
     }
 
     /// Takes the publishes that came before a SUBSCRIBE: it must see those that were acknowledged.
@@ -222,12 +241,10 @@ impl Task {
             FromStream::HeartbeatKept(stream, sequence) => Input::HeartbeatKept(stream, sequence),
             FromStream::HeartbeatFenced(stream) => Input::HeartbeatFenced(stream),
             FromStream::Written(stream, bytes) => {
-                let Some(current) = self.stream.as_mut().filter(|s| s.id == stream) else { return };
-                current.queued_bytes -= bytes;
-                if current.queued_bytes > 0 {
-                    return;
+                if let Some(current) = self.stream.as_mut().filter(|s| s.id == stream) {
+                    current.queued_bytes -= bytes;
                 }
-                Input::Drained(stream)
+                return;
             }
         };
         self.step(input);
@@ -242,7 +259,10 @@ impl Task {
 
     fn act(&mut self, output: Output) {
         match output {
-            Output::Dial(stream, address) => self.dial(stream, self.addresses[address.0].clone()),
+            Output::Dial(stream, Target::Configured(address)) => {
+                self.dial(stream, self.addresses[address.0].clone());
+            }
+            Output::Dial(stream, Target::Leader(address)) => self.dial(stream, address),
             Output::Send(stream, item) => self.send(stream, item),
             Output::Heartbeat(stream, epoch, sequence) => {
                 if let Some(current) = self.stream.as_ref().filter(|s| s.id == stream) {
@@ -305,7 +325,6 @@ impl Task {
             }
             Event::RetainedLoaded(messages) => {
                 tracing::info!(messages, "retained messages are complete");
-                self.loaded.send_replace(true);
             }
             Event::Detached(detail, delay_ms) => {
                 tracing::warn!("not attached, next attempt in {delay_ms} ms: {detail}");
@@ -332,6 +351,9 @@ impl Task {
     fn publish_state(&self) {
         let new = snapshot(&self.plugin, self.attachments);
         let mut known = self.snapshot.lock().expect("nobody panics while holding it");
+        if self.plugin.is_loaded() {
+            self.loaded.send_if_modified(|loaded| !std::mem::replace(loaded, true));
+        }
         let changed = known.link != new.link;
         *known = new;
         drop(known);
@@ -366,7 +388,6 @@ fn queue_bytes(item: &Upstream) -> usize {
     const FIXED: usize = 64;
     match item {
         Upstream::Publish { message, .. } => FIXED + message.size(),
-        Upstream::RetainedCopy(change) => FIXED + change.message.as_ref().map_or(0, |m| m.size()),
         _ => FIXED,
     }
 }

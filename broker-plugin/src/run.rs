@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use broker_auth::{AuthError, Gate};
-use broker_core::{Config, Mode, Plugin};
+use broker_core::{Config, HeldBy, Mode, Plugin};
 use broker_listen::Tls;
 use ha_shell::bind::{BindError, bind};
 use ha_shell::health::{self, CheckState, Health, Liveness};
@@ -13,7 +13,7 @@ use ha_types::{ClusterMillis, Incarnation};
 use tokio::sync::mpsc;
 use tokio::time;
 
-use crate::config::BrokerConfig;
+use crate::config::{BrokerConfig, HostKind};
 use crate::engine::{Engine, PluginPorts, StartError};
 use crate::metrics::metrics;
 use crate::plugin::{self, COMMANDS_AT_ONCE, HostEnds};
@@ -28,9 +28,12 @@ const PUBLISHES_MAX: usize = 1_024;
 /// Subscriptions and ends of sessions that wait for the plugin.
 const EVENTS_MAX: usize = 1_024;
 
-/// Shortest and longest delay between attempts to attach. A restarted ha-server is found within
-/// half a second.
-const BACKOFF_MS: (u64, u64) = (50, 500);
+/// Shortest and longest delay between attempts to attach, after a first one at once. A new leader is
+/// elected in half a second and found in a quarter more.
+const BACKOFF_MS: (u64, u64) = (40, 250);
+
+/// Bytes of a unit of [`HostPublish::weight`](broker_core::host::HostPublish::weight).
+const WEIGHT_BYTES: usize = 1_024;
 
 /// How often the engine must show that it works.
 const PROBE_EVERY: Duration = Duration::from_secs(1);
@@ -75,7 +78,7 @@ pub async fn run(
     let ports = Ports::bind(&config)?;
     let http = bind(config.http, "HTTP_PORT").await?;
     let health = Health::new(&["listener", "engine", "cluster"]);
-    let (plugin_ports, ends) = plugin_ports();
+    let (plugin_ports, ends) = plugin_ports(&config);
     warn_if_nobody_may_come_in(&config);
     let gate = Gate::open(config.authentication.clone())?;
     let host = Arc::new(Engine::start(&config, gate.clone(), plugin_ports).await?);
@@ -126,8 +129,8 @@ pub async fn run(
     Ok(())
 }
 
-/// Waits until the broker's copy of the retained messages is complete, for a bounded time: clients
-/// that come earlier would miss some.
+/// Waits until the broker's copy of the retained messages is complete, or ha-server there that has them,
+/// for a bounded time: clients that come earlier would miss some, or wait.
 async fn hold(
     config: &BrokerConfig,
     loaded: &mut tokio::sync::watch::Receiver<bool>,
@@ -137,7 +140,7 @@ async fn hold(
     if attached.await.is_err() {
         let hold = config.attach_hold;
         tracing::warn!(
-            "the retained messages did not come from ha-server within {hold:?}: serving without"
+            "ha-server, or its retained messages, did not come within {hold:?}: serving without"
         );
     }
     health.set_check("cluster", CheckState::Passing);
@@ -191,12 +194,22 @@ async fn watch(host: &Engine, health: &Health) -> String {
     }
 }
 
-fn plugin_ports() -> (PluginPorts, HostEnds) {
+fn plugin_ports(config: &BrokerConfig) -> (PluginPorts, HostEnds) {
     let (publishes, publishes_rx) = mpsc::channel(PUBLISHES_MAX);
     let (events, events_rx) = mpsc::channel(EVENTS_MAX);
     let (commands, commands_rx) = mpsc::channel(COMMANDS_AT_ONCE * 4);
-    let ports = PluginPorts { publishes, events, commands: commands_rx };
-    (ports, HostEnds { publishes: publishes_rx, events: events_rx, commands })
+    let weight_max = config.outbox_max.min(config.outbox_bytes_max / WEIGHT_BYTES);
+    let (lane, lane_end) = session_host::lane(weight_max);
+    let ports = PluginPorts { publishes, events, lane, commands: commands_rx };
+    (ports, HostEnds { publishes: publishes_rx, events: events_rx, lane: lane_end, commands })
+}
+
+/// Who holds sessions: what is alone, and rumqttd always, does it itself.
+pub(crate) fn held_by(config: &BrokerConfig) -> HeldBy {
+    match (config.host, config.ha_servers.is_empty()) {
+        (HostKind::Session, false) => HeldBy::Cluster,
+        (HostKind::Session | HostKind::Rumqttd, _) => HeldBy::Host,
+    }
 }
 
 fn core_config(config: &BrokerConfig) -> Config {
@@ -208,6 +221,7 @@ fn core_config(config: &BrokerConfig) -> Config {
             0 => Mode::Alone,
             addresses => Mode::Clustered(addresses),
         },
+        sessions: held_by(config),
         name: config.name.clone(),
         incarnation: Incarnation(incarnation),
         software: SOFTWARE.to_owned(),

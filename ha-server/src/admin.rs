@@ -1,11 +1,13 @@
-//! The Admin service: what operators ask.
+//! The Admin service: what operators ask, and what servers ask each other about themselves.
 
 use ha_core::{BrokerState, BrokerView};
 use ha_proto::v1::{self, admin_server::Admin as Service, broker_status::State};
 use ha_types::ServerIncarnation;
 use tonic::{Request, Response, Status};
 
+use crate::change::{self, changed, members};
 use crate::distribute::Handle;
+use crate::group::{Group, Leader};
 use crate::rates::Rates;
 use crate::run::SOFTWARE;
 
@@ -13,8 +15,44 @@ use crate::run::SOFTWARE;
 #[derive(Clone)]
 pub(crate) struct Admin {
     pub(crate) handle: Handle,
+    pub(crate) group: Group,
     pub(crate) server: ServerIncarnation,
     pub(crate) lease_ms: u64,
+}
+
+/// Where a request for the leader is answered.
+enum Answerer {
+    Here,
+    At(v1::admin_client::AdminClient<tonic::transport::Channel>, String),
+}
+
+impl Admin {
+    /// A request that another server handed on is not handed on again: both could believe that the
+    /// other one leads.
+    fn leader(&self, forwarded: bool) -> Result<Answerer, Status> {
+        match self.group.leader() {
+            Leader::Us => Ok(Answerer::Here),
+            Leader::Other(leader) if !forwarded => {
+                let who = format!("server {} at {}", leader.id, leader.address);
+                Ok(Answerer::At(self.group.admin(&leader.address)?, who))
+            }
+            Leader::Other(_) | Leader::Nobody => {
+                Err(Status::unavailable("no leader is known: a majority of the voters must run"))
+            }
+        }
+    }
+}
+
+/// The leader's own answer, or that it cannot be reached from here.
+fn handed_on<T>(answer: Result<Response<T>, Status>, who: &str) -> Result<Response<T>, Status> {
+    use std::error::Error;
+    answer.map_err(|status| match status.source() {
+        None => status,
+        Some(_) => Status::unavailable(format!(
+            "{who} leads and cannot be reached from here: {}; ask it with --server",
+            status.message()
+        )),
+    })
 }
 
 #[tonic::async_trait]
@@ -33,7 +71,58 @@ impl Service for Admin {
             retained_messages: snapshot.retained_messages as u64,
             retained_bytes: snapshot.retained_bytes as u64,
             brokers: snapshot.brokers.iter().map(|(view, rates)| broker(view, *rates)).collect(),
+            node: self.group.config().node.0,
+            group: Some(members(&self.group).await),
         }))
+    }
+
+    async fn node(
+        &self,
+        _request: Request<v1::NodeRequest>,
+    ) -> Result<Response<v1::NodeResponse>, Status> {
+        Ok(Response::new(self.group.describe()))
+    }
+
+    async fn members(
+        &self,
+        _request: Request<v1::MembersRequest>,
+    ) -> Result<Response<v1::MembersResponse>, Status> {
+        Ok(Response::new(members(&self.group).await))
+    }
+
+    async fn change_members(
+        &self,
+        request: Request<v1::ChangeMembersRequest>,
+    ) -> Result<Response<v1::MembersResponse>, Status> {
+        let request = request.into_inner();
+        match self.leader(request.forwarded)? {
+            Answerer::Here => {
+                change::members_of(&self.group, request).await?;
+                Ok(Response::new(members(&self.group).await))
+            }
+            Answerer::At(mut leader, who) => {
+                let request = v1::ChangeMembersRequest { forwarded: true, ..request };
+                handed_on(leader.change_members(request).await, &who)
+            }
+        }
+    }
+
+    async fn transfer_leader(
+        &self,
+        request: Request<v1::TransferLeaderRequest>,
+    ) -> Result<Response<v1::MembersResponse>, Status> {
+        let request = request.into_inner();
+        match self.leader(request.forwarded)? {
+            Answerer::Here => {
+                let heir = change::heir(&self.group, request.to).await?;
+                changed(self.group.node().transfer_leader(heir).await)?;
+                Ok(Response::new(members(&self.group).await))
+            }
+            Answerer::At(mut leader, who) => {
+                let request = v1::TransferLeaderRequest { forwarded: true, ..request };
+                handed_on(leader.transfer_leader(request).await, &who)
+            }
+        }
     }
 }
 

@@ -5,9 +5,11 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand, ValueEnum};
 use ha_shell::args::CommonArgs;
+use ha_shell::layers::Settings;
 use ha_shell::program::{Program, print};
 
 use crate::config::{SCHEMA, ServerConfig};
+use crate::member_commands::{self, LeaderCommand, MemberCommand};
 use crate::run::{Listeners, run};
 use crate::status;
 
@@ -38,6 +40,14 @@ enum Command {
         #[arg(long, value_enum, default_value_t = OutputForm::Table)]
         output: OutputForm,
     },
+    /// Shows and changes the members of a group of ha-servers.
+    ///
+    /// A new member is added, copies the state, and is promoted then.
+    #[command(subcommand)]
+    Member(MemberCommand),
+    /// Shows who leads a group of ha-servers, and hands over the lead.
+    #[command(subcommand)]
+    Leader(LeaderCommand),
     /// Checks a configuration file and prints the settings that follow from it.
     CheckConfig {
         /// The file, HAServer.conf or config.json.
@@ -45,7 +55,7 @@ enum Command {
     },
 }
 
-/// How `status` prints.
+/// How answers are printed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(crate) enum OutputForm {
     /// For people.
@@ -63,7 +73,17 @@ pub fn main(cli: Cli) -> ExitCode {
             run(config, listeners, shutdown).await
         }),
         Some(Command::CheckConfig { file }) => {
-            PROGRAM.check_config(&file, &cli.common, ServerConfig::new)
+            let configure = |settings: &Settings| {
+                let config = ServerConfig::new(settings);
+                config.inspect(|config| config.warnings.iter().for_each(|line| print(line)))
+            };
+            PROGRAM.check_config(&file, &cli.common, configure)
+        }
+        Some(Command::Member(command)) => {
+            PROGRAM.block_on(async { Ok(member_commands::member(command).await?) })
+        }
+        Some(Command::Leader(command)) => {
+            PROGRAM.block_on(async { Ok(member_commands::leader(command).await?) })
         }
         Some(Command::Status { server, output }) => PROGRAM.block_on(async {
             let response = status::fetch(&server).await?;

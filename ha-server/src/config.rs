@@ -1,88 +1,27 @@
 //! What `HAServer.conf` may say, and the configuration that follows from it.
 
+mod group;
+mod keys;
+
 use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 
 use ha_core::FanOut;
+use ha_core::cluster::StateLimits;
 use ha_shell::problem::ConfigError;
-use ha_shell::schema::{Key, Kind, Section};
-use ha_types::limits::BROKERS_MAX;
+use ha_shell::schema::Section;
+
+pub use group::{Begin, GroupConfig, MEMBERS_MAX};
+
+pub(crate) use group::member;
+
+use keys::KEYS;
 
 /// Name of the only section.
 pub const SECTION: &str = "HA_SERVER";
 
-const MIB: u64 = 1 << 20;
-const TIB: u64 = 1 << 40;
-
 /// Everything that `HAServer.conf` may contain.
 pub const SCHEMA: &[Section] = &[Section::new(SECTION, KEYS).required()];
-
-const KEYS: &[Key] = &[
-    Key::new("HA_port", Kind::Port, "TCP port for brokers (gRPC)")
-        .default("2000")
-        .json_default("8082")
-        .aliases(&["PORT"]),
-    Key::new("BIND", Kind::Address, "address to listen on").default("0.0.0.0"),
-    Key::new("HTTP_PORT", Kind::Port, "TCP port of /livez, /readyz and /metrics").default("2001"),
-    Key::new("DATA_DIR", Kind::Path, "folder for what must survive a restart")
-        .default("data/ha-server"),
-    Key::new("FANOUT", Kind::OneOf(&["INTEREST", "ALL"]), "brokers that get a message")
-        .default("INTEREST"),
-    Key::new(
-        "LEASE",
-        Kind::Millis { min: 500, max: 600_000 },
-        "silence after which a broker is lost",
-    )
-    .default("1000ms"),
-    Key::new(
-        "HEARTBEAT",
-        Kind::Millis { min: 50, max: 300_000 },
-        "how often brokers send heartbeats",
-    )
-    .default("250ms"),
-    Key::new(
-        "BROKERS_MAX",
-        Kind::Integer { min: 1, max: BROKERS_MAX as u64 },
-        "brokers that may be attached",
-    )
-    .default("64"),
-    Key::new(
-        "FILTERS_MAX",
-        Kind::Integer { min: 1, max: 100_000_000 },
-        "topic filters of one broker; more end its stream",
-    )
-    .default("1000000"),
-    Key::new(
-        "QUEUE_BYTES",
-        Kind::Bytes { min: MIB, max: TIB },
-        "bytes that may wait for a broker before it counts as behind",
-    )
-    .default("64M"),
-    Key::new(
-        "STALL_TIMEOUT",
-        Kind::Millis { min: 1_000, max: 600_000 },
-        "a broker that is behind and reads nothing for so long is detached",
-    )
-    .default("10s"),
-    Key::new(
-        "PUBLISH_WINDOW",
-        Kind::Integer { min: 1, max: 65_536 },
-        "QoS 1 and 2 publishes of one broker that may be unanswered",
-    )
-    .default("1024"),
-    Key::new(
-        "RETAINED_MAX",
-        Kind::Integer { min: 0, max: 1_000_000_000 },
-        "retained messages of the cluster",
-    )
-    .default("1000000"),
-    Key::new(
-        "RETAINED_BYTES_MAX",
-        Kind::Bytes { min: 0, max: TIB },
-        "bytes of retained messages of the cluster",
-    )
-    .default("1G"),
-];
 
 /// The checked configuration.
 #[derive(Clone, Debug)]
@@ -109,10 +48,12 @@ pub struct ServerConfig {
     pub stall_ms: u64,
     /// Numbered publishes of one broker that may be unanswered.
     pub publish_window: u32,
-    /// Retained messages.
-    pub retained_max: usize,
-    /// Bytes of retained messages.
-    pub retained_bytes_max: usize,
+    /// The group of servers that this one belongs to.
+    pub group: GroupConfig,
+    /// Limits of the replicated state: those of the leader count.
+    pub limits: StateLimits,
+    /// What the operator should know, although it is no mistake.
+    pub warnings: Vec<String>,
 }
 
 impl ServerConfig {
@@ -122,6 +63,7 @@ impl ServerConfig {
     /// A sentence with the place of the setting that does not fit.
     pub fn new(settings: &ha_shell::layers::Settings) -> Result<Self, ConfigError> {
         let bind: IpAddr = settings.address(SECTION, "BIND");
+        let group = GroupConfig::new(settings)?;
         let config = Self {
             listen: SocketAddr::new(bind, settings.port(SECTION, "HA_port")),
             http: SocketAddr::new(bind, settings.port(SECTION, "HTTP_PORT")),
@@ -137,8 +79,9 @@ impl ServerConfig {
             queue_bytes: settings.bytes(SECTION, "QUEUE_BYTES"),
             stall_ms: settings.millis(SECTION, "STALL_TIMEOUT"),
             publish_window: settings.integer(SECTION, "PUBLISH_WINDOW"),
-            retained_max: settings.integer(SECTION, "RETAINED_MAX"),
-            retained_bytes_max: settings.bytes(SECTION, "RETAINED_BYTES_MAX"),
+            warnings: group.warnings(),
+            group,
+            limits: limits(settings),
         };
         if config.heartbeat_ms * 2 > config.lease_ms {
             let lease = config.lease_ms;
@@ -152,15 +95,28 @@ impl ServerConfig {
     }
 }
 
+fn limits(settings: &ha_shell::layers::Settings) -> StateLimits {
+    StateLimits {
+        sessions_max: settings.integer(SECTION, "SESSIONS_MAX"),
+        subscriptions_max: settings.integer(SECTION, "SUBSCRIPTIONS_MAX"),
+        queue_messages_max: settings.integer(SECTION, "SESSION_MESSAGES_MAX"),
+        queue_bytes_max: settings.bytes(SECTION, "SESSION_BYTES_MAX"),
+        filter_messages_max: settings.integer(SECTION, "FILTER_MESSAGES_MAX"),
+        store_bytes_max: settings.bytes(SECTION, "STORE_BYTES_MAX"),
+        retained_max: settings.integer(SECTION, "RETAINED_MAX"),
+        retained_bytes_max: settings.bytes(SECTION, "RETAINED_BYTES_MAX"),
+    }
+}
+
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use std::ffi::OsString;
 
     use ha_shell::layers::{ConfigFile, Sources, load};
 
     use super::*;
 
-    fn configured(name: &str, text: &str) -> Result<ServerConfig, String> {
+    pub(crate) fn configured(name: &str, text: &str) -> Result<ServerConfig, String> {
         let file = ConfigFile { name: name.into(), bytes: text.into() };
         let environment: [(OsString, OsString); 0] = [];
         let sources = Sources { file: Some(file), environment, set: Vec::new() };

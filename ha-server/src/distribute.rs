@@ -1,278 +1,363 @@
-//! The one task that owns the [`Distributor`].
+//! The one task that owns the [`Distributor`](ha_core::Distributor), while this node leads.
 //!
 //! Inputs come through two bounded channels: what keeps leases and answers operators overtakes the
 //! traffic of streams. The task never waits for a stream: what it sends goes into queues whose
-//! length the distributor itself bounds (it counts what was sent and not written).
+//! length the distributor itself bounds (it counts what was sent and not written). Nor does it wait
+//! for the log: what it proposes is counted, and while that is too much it takes nothing more from
+//! streams.
+//!
+//! A leadership begins with a fresh distributor and ends with all of its streams. A node that does
+//! not lead tells whoever says Hello where the leader is.
 
-use std::collections::BTreeMap;
+mod confirm;
+mod handle;
+mod lead;
+mod notes;
+mod queues;
+
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use ha_core::{BrokerView, Distributor, Event, HeartbeatAnswer, Input, LostBy, Output, StreamId};
-use ha_types::link::{Downstream, GoodbyeReason};
-use ha_types::{BrokerEpoch, ClusterMillis, Millis};
-use tokio::sync::{mpsc, oneshot};
+use ha_core::cluster::{Applied, Batch, Command, StateLimits};
+use ha_core::{BrokerView, Config, Input, Output};
+use ha_member::{Proposals, StateNode, plain};
+use ha_node::{ProposeError, Status};
+use ha_types::ClusterMillis;
+use tokio::sync::watch;
 use tokio::time::{self, Instant, MissedTickBehavior};
 
-use crate::rates::{Rates, Sampler};
+use crate::group::{Group, Leader, leader};
+use crate::rates::Sampler;
 
-/// Frames of all streams that wait for the distributor. Small: what waits here has memory of its
-/// own, and the streams' flow control holds the rest back.
-const INPUTS_MAX: usize = 256;
+pub(crate) use handle::{FromStream, Handle, NoAnswer, Snapshot};
+pub(crate) use queues::{QueueOut, Weighed, queue};
 
-/// Heartbeats and questions that wait.
-const URGENT_MAX: usize = 1_024;
+use confirm::{Confirms, Need};
+use handle::Urgent;
+use lead::Lead;
+use queues::{Queues, not_leader, shutting_down};
+
+/// Inputs from streams that are taken in one turn: one lock of the state, one batch for the log.
+const TURN_MAX: usize = 64;
+
+/// Leaderships of one node in one term: each takes a loss of the majority.
+const RUNS_OF_A_TERM: u64 = 1 << 20;
+
+/// How long streams of a leadership that ended wait to hear who leads: an election, nearly always.
+const FAREWELL_MAX: Duration = Duration::from_millis(500);
 
 /// Between two samples of the message rates.
 const SAMPLE: Duration = Duration::from_secs(1);
 
-/// An item and what it weighs.
-pub(crate) type Weighed = (Downstream, usize);
-
-/// The distributor's end of a stream. The stream ends when it is dropped and all is written.
-pub(crate) struct Queue {
-    pub(crate) items: mpsc::UnboundedSender<Weighed>,
-    /// Tells the writer of the end also while it waits for the network.
-    _ended: oneshot::Sender<()>,
-}
-
-/// The writer's end of a stream.
-pub(crate) struct QueueOut {
-    pub(crate) items: mpsc::UnboundedReceiver<Weighed>,
-    /// Resolves when nothing more will come.
-    pub(crate) ended: oneshot::Receiver<()>,
-}
-
-/// Both ends of a stream's queue.
-pub(crate) fn queue() -> (Queue, QueueOut) {
-    let (items, items_out) = mpsc::unbounded_channel();
-    let (sender, ended) = oneshot::channel();
-    (Queue { items, _ended: sender }, QueueOut { items: items_out, ended })
-}
-
-/// From a stream.
-pub(crate) enum FromStream {
-    /// A stream with its queue.
-    Opened(StreamId, String, Queue),
-    /// Anything else.
-    Input(Input),
-}
-
-/// What must not wait behind traffic.
-pub(crate) enum Urgent {
-    Heartbeat(BrokerEpoch, oneshot::Sender<(HeartbeatAnswer, ClusterMillis)>),
-    Look(oneshot::Sender<Snapshot>),
-    ShutDown,
-}
-
-/// What the distributor looks like.
-#[derive(Clone, Debug, Default)]
-pub(crate) struct Snapshot {
-    pub(crate) brokers: Vec<(BrokerView, Rates)>,
-    pub(crate) retained_messages: usize,
-    pub(crate) retained_bytes: usize,
-    pub(crate) uptime_ms: u64,
-}
-
-/// How streams and services reach the distributor.
-#[derive(Clone)]
-pub(crate) struct Handle {
-    pub(crate) inputs: mpsc::Sender<FromStream>,
-    urgent: mpsc::Sender<Urgent>,
-    snapshot: Arc<Mutex<Snapshot>>,
-}
-
-/// The distributor does not run any more.
-#[derive(Clone, Copy, Debug, thiserror::Error)]
-#[error("ha-server stops")]
-pub(crate) struct Stopped;
-
-impl Handle {
-    /// Keeps a lease. Also returns the cluster time.
-    pub(crate) async fn heartbeat(
-        &self,
-        epoch: BrokerEpoch,
-    ) -> Result<(HeartbeatAnswer, ClusterMillis), Stopped> {
-        let (reply, answer) = oneshot::channel();
-        self.urgent.send(Urgent::Heartbeat(epoch, reply)).await.map_err(|_| Stopped)?;
-        answer.await.map_err(|_| Stopped)
-    }
-
-    /// Says goodbye to all brokers.
-    pub(crate) async fn shut_down(&self) {
-        // An error means that it has stopped already.
-        let _ = self.urgent.send(Urgent::ShutDown).await;
-    }
-
-    /// The distributor as it is.
-    pub(crate) async fn look(&self) -> Result<Snapshot, Stopped> {
-        let (reply, answer) = oneshot::channel();
-        self.urgent.send(Urgent::Look(reply)).await.map_err(|_| Stopped)?;
-        answer.await.map_err(|_| Stopped)
-    }
-
-    /// The distributor as it was at most a second ago, without asking it.
-    pub(crate) fn snapshot(&self) -> Snapshot {
-        self.snapshot.lock().expect("nobody panics while holding it").clone()
-    }
+/// What does not change while the process runs.
+#[derive(Clone, Debug)]
+pub(crate) struct Settings {
+    /// For each leadership's distributor.
+    pub(crate) config: Config,
+    /// For the replicated state.
+    pub(crate) limits: StateLimits,
 }
 
 /// Starts the task. It runs until it is aborted: while ha-server stops, it keeps the leases of the
 /// brokers that still read what was sent to them.
-pub(crate) fn start(distributor: Distributor) -> (Handle, tokio::task::JoinHandle<()>) {
-    let (inputs, from_streams) = mpsc::channel(INPUTS_MAX);
-    let (urgent, urgent_inputs) = mpsc::channel(URGENT_MAX);
-    let snapshot = Arc::new(Mutex::new(Snapshot::default()));
+pub(crate) fn start(group: &Group, settings: Settings) -> (Handle, tokio::task::JoinHandle<()>) {
+    let (handle, inputs) = handle::channels();
+    let node = Arc::clone(group.node());
     let task = Task {
-        distributor,
-        queues: BTreeMap::new(),
+        confirms: Confirms::new(Arc::clone(&node)),
+        proposals: Proposals::new(Arc::clone(&node), 0),
+        node,
+        own: group.config().node,
+        status: group.watch(),
+        settings,
+        lead: None,
+        queues: Queues::default(),
         start: Instant::now(),
-        snapshot: Arc::clone(&snapshot),
+        snapshot: Arc::clone(&handle.snapshot),
         outputs: Vec::new(),
+        deadline: None,
+        term: 0,
+        run: 0,
+        farewell: None,
         is_stopping: false,
         rates: Sampler::default(),
         sampled_at: Instant::now(),
     };
-    let handle = Handle { inputs, urgent, snapshot };
-    (handle, tokio::spawn(task.run(from_streams, urgent_inputs)))
+    (handle, tokio::spawn(task.run(inputs)))
 }
 
 struct Task {
-    distributor: Distributor,
-    /// Bounded by the distributor's own count of what was sent and not written.
-    queues: BTreeMap<StreamId, Queue>,
+    node: Arc<StateNode>,
+    own: ha_node::NodeId,
+    status: watch::Receiver<Status>,
+    settings: Settings,
+    /// While this node leads.
+    lead: Option<Lead>,
+    proposals: Proposals,
+    confirms: Confirms,
+    queues: Queues,
     start: Instant,
     snapshot: Arc<Mutex<Snapshot>>,
     outputs: Vec<Output>,
+    deadline: Option<Instant>,
+    /// Of the node, as this task knows it.
+    term: u64,
+    /// Of the last leadership's proposals.
+    run: u64,
+    /// When the streams of a leadership that ended are ended at the latest.
+    farewell: Option<Instant>,
     is_stopping: bool,
     rates: Sampler,
     sampled_at: Instant,
 }
 
 impl Task {
-    async fn run(
-        mut self,
-        mut from_streams: mpsc::Receiver<FromStream>,
-        mut urgent: mpsc::Receiver<Urgent>,
-    ) {
+    async fn run(mut self, inputs: handle::Inputs) {
+        let handle::Inputs { mut from_streams, mut urgent } = inputs;
         let mut sample = time::interval(SAMPLE);
         // After a pause of the process one sample is due, not one for each second that passed.
         sample.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut received = Vec::with_capacity(TURN_MAX);
+        let mut status = self.status.clone();
         loop {
-            let deadline = self.distributor.deadline();
-            let wake = self.start + Duration::from_millis(deadline.map_or(0, |at| at.0));
+            self.follow_status();
+            let wake = self.deadline.unwrap_or(self.start);
             tokio::select! {
                 biased;
                 Some(question) = urgent.recv() => self.answer(question),
-                () = time::sleep_until(wake), if deadline.is_some() => self.step(Input::Tick),
+                // An error means that the node has stopped; its health says so.
+                Ok(()) = status.changed() => (),
+                outcome = self.proposals.next(), if !self.proposals.is_empty() => self.learn(outcome),
+                need = self.confirms.next() => self.confirmed(need),
+                () = time::sleep_until(wake), if self.deadline.is_some() => self.turn([Input::Tick]),
                 _ = sample.tick() => self.sample(),
-                Some(input) = from_streams.recv() => self.take(input),
+                _ = from_streams.recv_many(&mut received, TURN_MAX), if self.proposals.has_room() => {
+                    self.take(received.drain(..));
+                }
             }
         }
     }
 
-    fn now(&self) -> Millis {
-        Millis(u64::try_from(self.start.elapsed().as_millis()).expect("fits for 500 My"))
-    }
-
-    fn take(&mut self, input: FromStream) {
-        match input {
-            // Came too late: its queue is dropped, and so it ends.
-            FromStream::Opened(..) if self.is_stopping => (),
-            FromStream::Opened(stream, address, queue) => {
-                self.queues.insert(stream, queue);
-                self.step(Input::Opened(stream, address));
-            }
-            FromStream::Input(Input::Broken(stream)) => {
-                // Its writer may wait for items, not knowing.
-                self.queues.remove(&stream);
-                self.step(Input::Broken(stream));
-            }
-            FromStream::Input(input) => self.step(input),
+    /// Begins or ends a leadership.
+    fn follow_status(&mut self) {
+        let (leads, term) = {
+            let status = self.status.borrow();
+            (status.is_leader, status.term)
+        };
+        if self.lead.is_some() && !(leads && term == self.term) {
+            self.end("another server leads, or no majority answers");
+        }
+        if term != self.term {
+            // A proof of an older term is none.
+            self.confirms.clear();
+            self.term = term;
+        }
+        // What an earlier leadership proposed must not come into this one.
+        let may_begin = leads && !self.confirms.is_doubted() && self.proposals.is_empty();
+        if self.lead.is_none() && may_begin && !self.is_stopping {
+            self.bid_farewell();
+            self.begin();
+        } else if self.farewell.is_some_and(|at| at <= Instant::now()) || self.knows_other() {
+            self.bid_farewell();
         }
     }
 
-    fn step(&mut self, input: Input) {
-        self.distributor.step(self.now(), input, &mut self.outputs);
+    fn knows_other(&self) -> bool {
+        self.farewell.is_some() && self.leader_address().is_some()
+    }
+
+    /// Sends the brokers of a leadership that ended to the next leader.
+    fn bid_farewell(&mut self) {
+        if self.farewell.take().is_some() {
+            self.deadline = None;
+            self.queues.refuse_all(&not_leader(self.leader_address()));
+        }
+    }
+
+    fn begin(&mut self) {
+        tracing::info!(term = self.term, "leads");
+        self.proposals = Proposals::new(Arc::clone(&self.node), self.next_run());
+        let config = self.settings.config.clone();
+        let (lead, limits) = self.node.read(|machine| {
+            let state = machine.state();
+            (Lead::new(config, state), *state.limits())
+        });
+        self.lead = Some(lead);
+        if limits != self.settings.limits {
+            self.configure();
+        }
+        let opened = self.queues.addresses();
+        let opened: Vec<_> =
+            opened.map(|(stream, address)| Input::Opened(stream, address.to_owned())).collect();
+        self.turn(opened);
+    }
+
+    /// A number that no other leadership has: one node leads in a term.
+    fn next_run(&mut self) -> u64 {
+        let first = self.term.saturating_mul(RUNS_OF_A_TERM);
+        self.run = first.max(self.run + 1);
+        self.run
+    }
+
+    /// Makes the limits of this server those of the state. Whether it succeeds shows at the next
+    /// leadership.
+    fn configure(&self) {
+        let commands = vec![Command::Configure(self.settings.limits)];
+        // Cluster time does not go back: this is the time of the batch before.
+        let batch = plain(&Batch { time: ClusterMillis(0), commands });
+        let node = Arc::clone(&self.node);
+        tokio::spawn(async move { node.propose(batch).await });
+    }
+
+    fn end(&mut self, why: &str) {
+        if self.lead.take().is_some() {
+            tracing::warn!(term = self.term, "leads no more: {why}");
+            self.outputs.clear();
+            self.confirms.clear();
+            self.farewell = Some(Instant::now() + FAREWELL_MAX);
+            self.deadline = self.farewell;
+        }
+    }
+
+    fn leader_address(&self) -> Option<String> {
+        match leader(&self.status.borrow(), self.own) {
+            Leader::Other(member) => Some(member.address),
+            Leader::Us | Leader::Nobody => None,
+        }
+    }
+
+    /// Takes what streams sent: all of it in one turn.
+    fn take(&mut self, received: impl Iterator<Item = FromStream>) {
+        let mut inputs = Vec::new();
+        for input in received {
+            match input {
+                // Came too late: its queue is dropped, and so it ends.
+                FromStream::Opened(..) if self.is_stopping => (),
+                FromStream::Opened(stream, address, queue) => {
+                    self.queues.insert(stream, address.clone(), queue);
+                    inputs.push(Input::Opened(stream, address));
+                }
+                FromStream::Input(Input::Broken(stream)) => {
+                    // Its writer may wait for items, not knowing.
+                    self.queues.end(stream);
+                    inputs.push(Input::Broken(stream));
+                }
+                FromStream::Input(input) => inputs.push(input),
+            }
+        }
+        if self.lead.is_some() {
+            self.turn(inputs);
+        } else {
+            inputs.into_iter().for_each(|input| self.decline(&input));
+        }
+    }
+
+    /// What a node that does not lead answers.
+    fn decline(&mut self, input: &Input) {
+        if self.farewell.is_some() {
+            // Told with all others, when it is known who leads.
+            return;
+        }
+        if let Input::Received(stream, _) | Input::Malformed(stream, _) = input {
+            self.queues.refuse(*stream, not_leader(self.leader_address()));
+        }
+    }
+
+    /// Steps the distributor with all inputs and does what it says.
+    fn turn(&mut self, inputs: impl IntoIterator<Item = Input>) {
+        let Some(lead) = &mut self.lead else { return };
+        let outputs = &mut self.outputs;
+        self.deadline = self.node.read(|machine| {
+            let state = machine.state();
+            for input in inputs {
+                lead.step(state, input, outputs);
+            }
+            lead.deadline(state)
+        });
         self.act();
+    }
+
+    /// What is proposed in one turn is one batch.
+    fn act(&mut self) {
+        let mut commands = Vec::new();
+        for output in self.outputs.drain(..) {
+            match output {
+                Output::Send(stream, item, bytes) => self.queues.send(stream, item, bytes),
+                Output::End(stream) => self.queues.end(stream),
+                Output::Propose(command) => commands.push(command),
+                Output::Confirm(number) => self.confirms.ask(Need::Number(number)),
+                Output::Note(event) => notes::log(&event),
+            }
+        }
+        if let Some(lead) = &self.lead {
+            self.proposals.propose(Batch { time: lead.cluster_time(), commands });
+        }
+    }
+
+    /// What came of a batch, and of all others that are answered already.
+    fn learn(&mut self, first: Result<Applied, ProposeError>) {
+        let (mut applied, mut outcome) = (Vec::new(), Some(first));
+        let refused = loop {
+            match outcome {
+                Some(Ok(one)) => applied.push(Input::Applied(one)),
+                Some(Err(error)) => break Some(error),
+                None => break None,
+            }
+            outcome = self.proposals.try_next();
+        };
+        self.turn(applied);
+        if let Some(error) = refused
+            && self.lead.is_some()
+        {
+            self.end(&error.to_string());
+            self.confirms.ask(Need::Doubt);
+        }
+    }
+
+    /// After a doubt, the next look at the status begins the leadership again.
+    fn confirmed(&mut self, need: Need) {
+        if let Need::Number(number) = need {
+            self.turn([Input::Confirmed(number)]);
+        }
     }
 
     fn answer(&mut self, question: Urgent) {
         match question {
             Urgent::Heartbeat(epoch, reply) => {
-                let answer = self.distributor.heartbeat(self.now(), epoch, &mut self.outputs);
+                let outputs = &mut self.outputs;
+                let answer = self.lead.as_mut().map(|lead| {
+                    self.node.read(|machine| lead.heartbeat(machine.state(), epoch, outputs))
+                });
                 self.act();
                 // The stream may be gone; the lease is kept all the same.
-                let _ = reply.send((answer, self.distributor.cluster_time()));
+                let _ = reply.send(answer.ok_or(NoAnswer::NotLeader));
             }
             // Whoever asked may be gone.
             Urgent::Look(reply) => drop(reply.send(self.look())),
             Urgent::ShutDown => {
                 self.is_stopping = true;
-                self.step(Input::ShutDown);
-                self.queues.clear();
-            }
-        }
-    }
-
-    fn act(&mut self) {
-        for output in self.outputs.drain(..) {
-            match output {
-                Output::Send(stream, item, bytes) => {
-                    if let Some(queue) = self.queues.get(&stream) {
-                        // A stream whose writer is gone reports itself as broken.
-                        let _ = queue.items.send((item, bytes));
-                    }
-                }
-                Output::End(stream) => {
-                    self.queues.remove(&stream);
-                }
-                Output::Note(event) => log(&event),
+                self.turn([Input::ShutDown]);
+                self.queues.refuse_all(&shutting_down());
             }
         }
     }
 
     fn sample(&mut self) {
-        let brokers = self.distributor.brokers(self.now());
         let now = Instant::now();
+        let brokers = self.lead.as_ref().map(Lead::brokers).unwrap_or_default();
         self.rates.sample(&brokers, now - std::mem::replace(&mut self.sampled_at, now));
         *self.snapshot.lock().expect("nobody panics while holding it") = self.look();
     }
 
     fn look(&self) -> Snapshot {
-        let now = self.now();
-        let brokers = self.distributor.brokers(now);
         let with_rates = |view: BrokerView| (self.rates.of(&view.name), view);
-        Snapshot {
-            brokers: brokers
-                .into_iter()
-                .map(with_rates)
-                .map(|(rates, view)| (view, rates))
-                .collect(),
-            retained_messages: self.distributor.retained().len(),
-            retained_bytes: self.distributor.retained().bytes(),
-            uptime_ms: now.0,
-        }
-    }
-}
-
-fn log(event: &Event) {
-    match event {
-        Event::Attached(name, epoch, address) => {
-            tracing::info!(broker = %name, %epoch, %address, "broker attached");
-        }
-        Event::Ended(name, goodbye) if goodbye.reason == GoodbyeReason::ShuttingDown => {
-            let name = name.as_ref().map(tracing::field::display);
-            tracing::info!(broker = name, "said goodbye");
-        }
-        Event::Ended(name, goodbye) => {
-            let name = name.as_ref().map(tracing::field::display);
-            tracing::warn!(broker = name, reason = ?goodbye.reason, "stream ended: {}", goodbye.detail);
-        }
-        Event::Detached(name) => {
-            tracing::warn!(broker = %name, "stream broke; its lease runs on");
-        }
-        Event::Lost(name, LostBy::Lease) => tracing::warn!(broker = %name, "broker lost: silent"),
-        Event::Lost(name, LostBy::Goodbye) => tracing::info!(broker = %name, "broker left"),
+        let brokers = self.lead.as_ref().map(Lead::brokers).unwrap_or_default().into_iter();
+        let brokers = brokers.map(with_rates).map(|(rates, view)| (view, rates)).collect();
+        let (counts, retained_messages, retained_bytes) = self.node.read(|machine| {
+            let retained = machine.state().retained();
+            (machine.state().counts(), retained.len(), retained.bytes())
+        });
+        let uptime_ms = u64::try_from(self.start.elapsed().as_millis()).expect("fits for 500 My");
+        Snapshot { brokers, retained_messages, retained_bytes, counts, uptime_ms }
     }
 }

@@ -1,5 +1,8 @@
 //! What `/metrics` shows of ha-server. Broker names are the only label; client ids never are.
 
+mod raft;
+mod state;
+
 use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
@@ -12,6 +15,10 @@ use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::registry::{Registry, Unit};
 
 use crate::distribute::{Handle, Snapshot};
+use crate::group::Group;
+
+use raft::Raft;
+use state::State;
 
 type Labels = Vec<(&'static str, String)>;
 type Counters = Family<Labels, Counter<u64, AtomicU64>>;
@@ -32,12 +39,19 @@ struct Families {
     shown: Arc<Mutex<BTreeSet<String>>>,
 }
 
-/// Metrics that follow the distributor's last snapshot.
-pub(crate) fn metrics(handle: Handle) -> Metrics {
-    let families = Families::default();
+/// Metrics that follow the distributor's last snapshot and the node.
+pub(crate) fn metrics(handle: Handle, group: Group) -> Metrics {
+    let (families, state, raft) = (Families::default(), State::default(), Raft::default());
     let mut registry = Registry::with_prefix("ha_server");
     families.register(&mut registry);
-    Metrics::new(registry).refreshed_by(move || families.refresh(&handle.snapshot()))
+    state.register(&mut registry);
+    raft.register(registry.sub_registry_with_prefix("raft"));
+    Metrics::new(registry).refreshed_by(move || {
+        let snapshot = handle.snapshot();
+        families.refresh(&snapshot);
+        state.refresh(&snapshot.counts);
+        raft.refresh(&group.status());
+    })
 }
 
 impl Families {

@@ -6,9 +6,10 @@ use comfy_table::{CellAlignment, Table, presets::NOTHING};
 use ha_proto::v1::admin_client::AdminClient;
 use ha_proto::v1::{BrokerStatus, StatusRequest, StatusResponse, broker_status::State};
 use serde_json::json;
-use tonic::transport::Endpoint;
+use tonic::transport::{Channel, Endpoint};
 
 use crate::cli::OutputForm;
+use crate::member_commands;
 
 /// How long a running ha-server may take to answer.
 const ANSWER_MAX: Duration = Duration::from_secs(5);
@@ -25,15 +26,23 @@ pub(crate) enum StatusError {
 }
 
 pub(crate) async fn fetch(server: &str) -> Result<StatusResponse, StatusError> {
+    let status = client(server, ANSWER_MAX).await?.status(StatusRequest {}).await;
+    let refused = |status| StatusError::Refused(server.to_owned(), Box::new(status));
+    Ok(status.map_err(refused)?.into_inner())
+}
+
+/// A connection to a running ha-server, whose answers may take so long.
+pub(crate) async fn client(
+    server: &str,
+    answer_max: Duration,
+) -> Result<AdminClient<Channel>, StatusError> {
     let endpoint = Endpoint::from_shared(format!("http://{server}"))
         .map_err(|_| StatusError::Address(server.to_owned()))?
         .connect_timeout(ANSWER_MAX)
-        .timeout(ANSWER_MAX);
+        .timeout(answer_max);
     let channel = endpoint.connect().await;
     let channel = channel.map_err(|error| StatusError::Connect(server.to_owned(), error))?;
-    let status = AdminClient::new(channel).status(StatusRequest {}).await;
-    let refused = |status| StatusError::Refused(server.to_owned(), Box::new(status));
-    Ok(status.map_err(refused)?.into_inner())
+    Ok(AdminClient::new(channel))
 }
 
 pub(crate) fn render(status: &StatusResponse, output: OutputForm) -> String {
@@ -75,14 +84,24 @@ fn table(status: &StatusResponse) -> String {
             column.set_cell_alignment(CellAlignment::Right);
         }
     }
+    let group = status.group.clone().unwrap_or_default();
+    if group.leader != status.node && group.members.len() > 1 {
+        return format!(
+            "{}, up {} s; brokers are attached to the leader\n\n{}",
+            status.software,
+            status.uptime_ms / 1_000,
+            member_commands::table(&group),
+        );
+    }
     format!(
-        "{}, up {} s, lease {} ms, {} attached, {} retained messages ({} B)\n\n{}\n",
+        "{}, up {} s, lease {} ms, {} attached, {} retained messages ({} B)\n\n{}\n{}\n",
         status.software,
         status.uptime_ms / 1_000,
         status.lease_ms,
         status.brokers.iter().filter(|broker| broker.state() == State::Attached).count(),
         status.retained_messages,
         status.retained_bytes,
+        member_commands::table(&group),
         table.trim_fmt(),
     )
 }
@@ -113,6 +132,8 @@ fn json(status: &StatusResponse) -> String {
         "retained_messages": status.retained_messages,
         "retained_bytes": status.retained_bytes,
         "brokers": status.brokers.iter().map(broker).collect::<Vec<_>>(),
+        "node": status.node,
+        "group": member_commands::json(&status.group.clone().unwrap_or_default()),
     });
     format!("{status:#}\n")
 }

@@ -111,7 +111,15 @@ async fn answer_heartbeats(
     answers: mpsc::Sender<Result<v1::HeartbeatResponse, Status>>,
 ) {
     while let Ok(Ok(Some(request))) = time::timeout(lease, incoming.message()).await {
-        let Ok((answer, now)) = handle.heartbeat(BrokerEpoch(request.epoch)).await else { return };
+        let (answer, now) = match handle.heartbeat(BrokerEpoch(request.epoch)).await {
+            Ok(answered) => answered,
+            // The broker looks for the leader. It is not fenced: only a leader knows that.
+            Err(no_answer) => {
+                let status = Status::unavailable(no_answer.to_string());
+                let _ = time::timeout(lease, answers.send(Err(status))).await;
+                return;
+            }
+        };
         let state = match answer {
             HeartbeatAnswer::Kept => v1::heartbeat_response::State::Kept,
             HeartbeatAnswer::Fenced => v1::heartbeat_response::State::Fenced,

@@ -2,10 +2,14 @@
 
 use std::sync::Arc;
 
-use ha_types::link::{Downstream, GoodbyeReason, PublishOutcome};
-use ha_types::{ClusterMillis, Message, PublishNumber, RetainedVersion, TopicName};
+use ha_types::link::{Downstream, Origin, PublishOutcome};
+use ha_types::session::{PacketId, RefuseReason, SessionKey};
+use ha_types::{
+    BrokerEpoch, ClusterMillis, Message, PublishNumber, Publisher, Qos, RetainedVersion, TopicName,
+};
 
 use crate::host::{Delivery, HostCommand};
+use crate::link::Link;
 use crate::plugin::{Event, Output, Plugin};
 
 impl Plugin {
@@ -25,25 +29,25 @@ impl Plugin {
                     self.subscribed(ticket, &retained, out);
                 }
             }
-            Downstream::Deliver { message, retained } => self.deliver(message, retained, out),
+            Downstream::Tell { connection, tell } => self.told(connection, tell, out),
+            Downstream::Asked { upto } => self.asked(upto, out),
+            Downstream::Deliver { origin, message, retained } => {
+                self.deliver(origin, message, retained, out);
+            }
             Downstream::RetainedUpdate(change) => {
                 let message = change.message.as_deref();
                 self.take_retained(&change.topic, change.version, message, out);
             }
             Downstream::RetainedBegin => self.copy.begin(),
             Downstream::RetainedSynced { version } => {
-                let server = self.server.expect("set by Welcome");
-                if self.copy.synced(version, server) {
+                if self.copy.synced(version) {
                     out.push(Output::Note(Event::RetainedLoaded(self.copy.store.len())));
                     for (ticket, retained) in self.interest.stop_waiting_for_retained() {
                         self.subscribed(ticket, &retained, out);
                     }
                 }
             }
-            Downstream::Goodbye(goodbye) => match goodbye.reason {
-                GoodbyeReason::LeaseExpired => self.fence(goodbye.detail, out),
-                _ => self.detach(goodbye.detail, out),
-            },
+            Downstream::Goodbye(goodbye) => self.goodbye(goodbye, out),
         }
     }
 
@@ -58,6 +62,10 @@ impl Plugin {
             return self.detach(format!("a result for publish {number}, which is not due"), out);
         };
         self.note_full(outcome == PublishOutcome::RetainedFull, out);
+        if let Some(exchange) = entry.exchange {
+            self.answer_session(exchange, &entry.message, outcome, out);
+            return self.pump(out);
+        }
         if retained > RetainedVersion(0) {
             let message = &entry.message;
             let taken = self.copy.take(&message.topic, retained, Some(message));
@@ -65,6 +73,32 @@ impl Plugin {
         }
         self.copy.provisional.answered(&entry.message.topic, number);
         self.pump(out);
+    }
+
+    /// At QoS 2 this broker's subscribers get it now, and not when it is a repeat.
+    fn answer_session(
+        &mut self,
+        exchange: (SessionKey, PacketId),
+        message: &Message,
+        outcome: PublishOutcome,
+        out: &mut Vec<Output>,
+    ) {
+        let answer = match outcome {
+            PublishOutcome::Accepted | PublishOutcome::RetainedFull => {
+                if message.qos == Qos::ExactlyOnce {
+                    // Here a message of this broker's own has no epoch.
+                    let epoch = BrokerEpoch(0);
+                    let publisher = Publisher { epoch, ..message.publisher };
+                    let own = Arc::new(Message { publisher, ..message.clone() });
+                    self.give_host(&own, out);
+                }
+                Ok(())
+            }
+            PublishOutcome::Repeat => Ok(()),
+            PublishOutcome::QuotaExceeded => Err(RefuseReason::QuotaExceeded),
+            PublishOutcome::Fenced => return self.fenced(exchange.0, out),
+        };
+        self.published(exchange, answer, out);
     }
 
     /// An ordered change that is not the result of a publish of ours.
@@ -90,6 +124,7 @@ impl Plugin {
 
     pub(crate) fn deliver(
         &mut self,
+        origin: Option<Origin>,
         message: Arc<Message>,
         retained: RetainedVersion,
         out: &mut Vec<Output>,
@@ -97,7 +132,16 @@ impl Plugin {
         if retained > RetainedVersion(0) {
             self.take_retained(&message.topic, retained, Some(&message), out);
         }
-        if let Some(delivery) = delivery(&message, self.cluster_time()) {
+        if let (Some(_), Link::Attached(attached)) = (origin, &mut self.link) {
+            attached.received += 1;
+        }
+        if origin.is_none_or(|origin| self.origins.is_new(origin)) {
+            self.give_host(&message, out);
+        }
+    }
+
+    fn give_host(&mut self, message: &Arc<Message>, out: &mut Vec<Output>) {
+        if let Some(delivery) = delivery(message, self.cluster_time()) {
             out.push(Output::Host(HostCommand::Deliver(delivery)));
         }
     }

@@ -4,11 +4,19 @@
 //! plugin. What the plugin delivers comes from other brokers and goes to local subscribers only.
 //! The plugin keeps the broker's copy of the retained messages; the host asks for the matching ones
 //! at each SUBSCRIBE and keeps none itself.
+//!
+//! A host whose sessions are ha-server's ([`HeldBy::Cluster`](crate::HeldBy)) gives the plugin its
+//! engines' asks instead of subscriptions, in one order with the publishes, and gets back what to tell
+//! the engines and what is routed to them.
 
 use std::sync::Arc;
 
 use bytes::Bytes;
-use ha_types::{Message, Qos, SessionId, Subscription, Ticket, TopicName};
+use ha_types::session::{Ask, ConnectionId, PacketId, SessionKey, Tell};
+use ha_types::{ClusterMillis, Message, Qos, SessionId, Subscription, Ticket, TopicName};
+
+use crate::holder::RouteChange;
+use crate::outbox::weight;
 
 /// A message that a client of this broker published, after every check that the host makes.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -28,6 +36,17 @@ pub struct HostPublish {
     pub expires_in_s: Option<u32>,
     /// Whose message; zero: the broker's own.
     pub session: SessionId,
+    /// At QoS 1 and 2 of a session that ha-server holds: whom [`Tell::Published`] is for, and under
+    /// which ownership it is published. `None`: nobody waits for an answer.
+    pub exchange: Option<(SessionKey, PacketId)>,
+}
+
+impl HostPublish {
+    /// What it weighs where messages and bytes are limited together, at least 1.
+    #[must_use]
+    pub fn weight(&self) -> usize {
+        weight(self.topic.as_bytes().len() + self.payload.len() + self.properties.len())
+    }
 }
 
 /// Something that a client of this broker did to its subscriptions.
@@ -54,6 +73,9 @@ pub enum HostEvent {
         /// Which.
         session: SessionId,
     },
+    /// What an engine asks of ha-server, which holds its session. Never [`Ask::Publish`], which is a
+    /// [`HostPublish`].
+    Ask(Ask),
 }
 
 /// One subscription of a SUBSCRIBE.
@@ -94,6 +116,12 @@ pub enum HostCommand {
         /// Of the SUBSCRIBE.
         ticket: Ticket,
     },
+    /// For the engine of a connection, whose session ha-server holds. One that is gone needs nothing.
+    Tell(ConnectionId, Tell),
+    /// What the live messages of a connection are matched with.
+    Route(RouteChange),
+    /// What time it is in the cluster: what [`HostCommand::Tell`] brings expires by that clock.
+    ClusterTime(ClusterMillis),
 }
 
 /// A message and the rest of its life.

@@ -8,7 +8,7 @@ use crate::downstream::delivery;
 use crate::host::Delivery;
 use crate::interest::Interest;
 use crate::link::Link;
-use crate::outbox::Outbox;
+use crate::outbox::{Outbox, weight};
 use crate::plugin::Plugin;
 
 impl Plugin {
@@ -18,6 +18,7 @@ impl Plugin {
         self.outbox.check_invariants();
         self.interest.check_invariants();
         self.copy.provisional.check_invariants();
+        self.relay.check_invariants();
         assert!(self.interest.len() <= self.config.filters_max, "filters are bounded");
         assert_eq!(self.deadline().is_none(), matches!(self.link, Link::Alone));
         match self.link.attached() {
@@ -76,11 +77,12 @@ impl Outbox {
         assert!(numbers.last().is_none_or(|&last| last == self.last_number), "numbers are dense");
         let bytes: usize = self.entries.iter().map(|entry| entry.message.size()).sum();
         assert_eq!(self.bytes, bytes, "bytes agree with the messages");
+        let weights = self.entries.iter().map(|entry| weight(entry.message.size()));
+        assert_eq!(self.weight(), weights.sum(), "so does the weight");
         assert!(self.sent <= self.entries.len());
         let mut sent = self.entries.iter().take(self.sent);
         assert!(sent.all(|entry| entry.number.is_some()), "only numbered publishes are unanswered");
-        let mut entries = self.entries.iter();
-        assert!(entries.all(|e| e.number.is_some() || e.message.retain), "plain QoS 0 never waits");
-        assert!(self.entries.len() <= self.messages_max.max(1), "the outbox is bounded");
+        let turns: Vec<_> = self.entries.iter().map(|entry| entry.turn).collect();
+        assert!(turns.is_sorted(), "publishes are sent again in the order of their first sending");
     }
 }

@@ -23,13 +23,16 @@ mod interest;
 mod invariants;
 mod lease;
 mod link;
+mod origins;
 mod outbox;
 mod overtaken;
 mod plugin;
 mod provisional;
 mod publish;
+mod relay;
 mod retained;
 mod subscribe;
+mod turn;
 
-pub use link::{Address, LinkState, StreamId};
-pub use plugin::{Close, Config, Event, Input, Mode, Output, Plugin};
+pub use link::{Address, LinkState, StreamId, Target};
+pub use plugin::{Close, Config, Event, HeldBy, Input, Mode, Output, Plugin};

@@ -12,11 +12,20 @@ pub struct StreamId(pub u64);
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Address(pub usize);
 
+/// Where a stream leads.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Target {
+    /// To one of the configured addresses.
+    Configured(Address),
+    /// To `host:port`, which another ha-server said leads. May be nonsense: then the stream breaks.
+    Leader(String),
+}
+
 /// A stream whose Welcome is awaited.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Attempt {
     pub(crate) stream: StreamId,
-    pub(crate) address: Address,
+    pub(crate) target: Target,
     /// When it was dialled and said Hello.
     pub(crate) since: Millis,
 }
@@ -39,11 +48,13 @@ pub(crate) enum Link {
 #[derive(Clone, Debug)]
 pub(crate) struct Attached {
     pub(crate) stream: StreamId,
-    pub(crate) address: Address,
+    pub(crate) target: Target,
     pub(crate) epoch: BrokerEpoch,
     pub(crate) lease: Lease,
     /// Numbered publishes that may be unanswered.
     pub(crate) window: usize,
+    /// Numbered messages that came on this stream.
+    pub(crate) received: u64,
 }
 
 impl Link {

@@ -1,9 +1,10 @@
 //! Publishes on their way to ha-server.
 //!
-//! QoS ≥ 1 publishes are numbered, from 1, without gaps, and stay here until they are answered: a
-//! broken stream sends them again under the same numbers. A QoS 0 publish is here only while it
+//! QoS ≥ 1 publishes are numbered, from 1, without gaps, through all epochs of this run, and stay here
+//! until they are answered: a broken stream and a new epoch send them again under the same numbers. A QoS 0 publish is here only while it
 //! waits for its first sending (retained ones wait out a missing ha-server); it is never sent
-//! again.
+//! again. A publish of a session that ha-server holds is kept for its answer, and sent again for that
+//! answer also when ha-server has taken it.
 //!
 //! Bounded in messages and bytes. What finds no room is dropped by the caller, before it has a
 //! number.
@@ -11,12 +12,18 @@
 use std::collections::{BTreeSet, VecDeque};
 use std::sync::Arc;
 
+use ha_types::session::{PacketId, SessionKey};
 use ha_types::{Message, PublishNumber, Qos, TopicName};
+
+use crate::turn::{Turn, Turns};
 
 #[derive(Clone, Debug)]
 pub(crate) struct Entry {
     pub(crate) number: Option<PublishNumber>,
+    /// Of a session that ha-server holds: whom the answer is for.
+    pub(crate) exchange: Option<(SessionKey, PacketId)>,
     pub(crate) message: Arc<Message>,
+    pub(crate) turn: Turn,
 }
 
 #[derive(Clone, Debug)]
@@ -25,6 +32,7 @@ pub(crate) struct Outbox {
     pub(crate) entries: VecDeque<Entry>,
     pub(crate) sent: usize,
     pub(crate) bytes: usize,
+    weight: usize,
     pub(crate) last_number: PublishNumber,
     pub(crate) messages_max: usize,
     bytes_max: usize,
@@ -32,8 +40,15 @@ pub(crate) struct Outbox {
 
 impl Outbox {
     pub(crate) fn new(messages_max: usize, bytes_max: usize) -> Self {
-        let (entries, sent, bytes) = (VecDeque::new(), 0, 0);
-        Self { entries, sent, bytes, last_number: PublishNumber(0), messages_max, bytes_max }
+        Self {
+            entries: VecDeque::new(),
+            sent: 0,
+            bytes: 0,
+            weight: 0,
+            last_number: PublishNumber(0),
+            messages_max,
+            bytes_max,
+        }
     }
 
     pub(crate) fn len(&self) -> usize {
@@ -42,6 +57,11 @@ impl Outbox {
 
     pub(crate) fn bytes(&self) -> usize {
         self.bytes
+    }
+
+    /// Of all entries, as [`weight`] says.
+    pub(crate) fn weight(&self) -> usize {
+        self.weight
     }
 
     /// How many were sent on this stream, and how many were not.
@@ -67,27 +87,40 @@ impl Outbox {
     }
 
     /// Appends a message; numbers it if its QoS asks for that.
-    pub(crate) fn push(&mut self, message: Arc<Message>) -> Option<PublishNumber> {
+    pub(crate) fn push(
+        &mut self,
+        message: Arc<Message>,
+        exchange: Option<(SessionKey, PacketId)>,
+        turns: &mut Turns,
+    ) -> Option<PublishNumber> {
         let number = (message.qos > Qos::AtMostOnce).then(|| {
             self.last_number.0 += 1;
             self.last_number
         });
         self.bytes += message.size();
-        self.entries.push_back(Entry { number, message });
+        self.weight += weight(message.size());
+        self.entries.push_back(Entry { number, exchange, message, turn: turns.waits() });
         number
     }
 
+    /// The turn of the next entry to send, window or not.
+    pub(crate) fn turn(&self) -> Option<Turn> {
+        self.entries.get(self.sent).map(|entry| entry.turn)
+    }
+
     /// The next entry to send, while fewer than `window` are unanswered.
-    pub(crate) fn next_to_send(&mut self, window: usize) -> Option<Entry> {
+    pub(crate) fn next_to_send(&mut self, window: usize, turns: &mut Turns) -> Option<Entry> {
         if self.sent >= window {
             return None;
         }
-        let entry = self.entries.get(self.sent)?.clone();
+        let entry = self.entries.get_mut(self.sent)?;
+        entry.turn = turns.sends(entry.turn);
+        let entry = entry.clone();
         match entry.number {
             Some(_) => self.sent += 1,
             None => {
                 self.entries.remove(self.sent);
-                self.bytes -= entry.message.size();
+                self.forget(&entry);
             }
         }
         Some(entry)
@@ -100,23 +133,44 @@ impl Outbox {
         }
         self.sent -= 1;
         let entry = self.entries.pop_front()?;
-        self.bytes -= entry.message.size();
+        self.forget(&entry);
         Some(entry)
     }
 
-    /// A new stream: nothing was sent on it yet, and all up to `taken_upto` need not be.
+    fn forget(&mut self, entry: &Entry) {
+        self.bytes -= entry.message.size();
+        self.weight -= weight(entry.message.size());
+    }
+
+    /// A new stream: nothing was sent on it yet, and of all up to `taken_upto` only those whose
+    /// session waits for the answer need be.
     pub(crate) fn restart(&mut self, taken_upto: PublishNumber) {
         self.sent = 0;
         let is_taken = |entry: &Entry| entry.number.is_some_and(|number| number <= taken_upto);
-        self.entries.retain(|entry| !is_taken(entry));
+        self.entries.retain(|entry| !is_taken(entry) || entry.exchange.is_some());
         self.bytes = self.entries.iter().map(|entry| entry.message.size()).sum();
+        self.weight = self.entries.iter().map(|entry| weight(entry.message.size())).sum();
     }
+
+    /// A new epoch: the sessions of these publishes are lost, and so are they. Their numbers do not come
+    /// again: receivers know messages by them.
+    pub(crate) fn clear(&mut self) {
+        let last_number = self.last_number;
+        *self = Self { last_number, ..Self::new(self.messages_max, self.bytes_max) };
+    }
+}
+
+/// What a publish of so many bytes weighs where messages and bytes are limited together: one for itself
+/// and one for each KiB.
+pub(crate) fn weight(bytes: usize) -> usize {
+    1 + bytes / 1_024
 }
 
 #[cfg(test)]
 mod tests {
     use bytes::Bytes;
-    use ha_types::{Publisher, TopicName};
+    use ha_types::session::SessionEpoch;
+    use ha_types::{Publisher, SessionId, TopicName};
 
     use super::*;
 
@@ -133,14 +187,20 @@ mod tests {
     }
 
     fn numbers(outbox: &mut Outbox, window: usize) -> Vec<Option<u64>> {
-        std::iter::from_fn(|| outbox.next_to_send(window)).map(|e| e.number.map(|n| n.0)).collect()
+        let mut turns = Turns::default();
+        let next = || outbox.next_to_send(window, &mut turns);
+        std::iter::from_fn(next).map(|entry| entry.number.map(|number| number.0)).collect()
+    }
+
+    fn push(outbox: &mut Outbox, qos: Qos) {
+        outbox.push(message(qos), None, &mut Turns::default());
     }
 
     #[test]
     fn unanswered_publishes_are_sent_again_under_their_numbers_and_qos_0_is_not() {
         let mut outbox = Outbox::new(10, 1_000);
         for qos in [Qos::AtLeastOnce, Qos::AtMostOnce, Qos::ExactlyOnce] {
-            outbox.push(message(qos));
+            push(&mut outbox, qos);
         }
         assert_eq!(numbers(&mut outbox, 10), [Some(1), None, Some(2)]);
         outbox.restart(PublishNumber(0));
@@ -154,7 +214,7 @@ mod tests {
     fn window_bounds_what_is_unanswered_and_answers_open_it() {
         let mut outbox = Outbox::new(10, 1_000);
         for _ in 0..3 {
-            outbox.push(message(Qos::AtLeastOnce));
+            push(&mut outbox, Qos::AtLeastOnce);
         }
         assert_eq!(numbers(&mut outbox, 2), [Some(1), Some(2)]);
         assert!(outbox.answered(PublishNumber(2)).is_none(), "answers come in order");
@@ -165,20 +225,40 @@ mod tests {
     #[test]
     fn entry_that_was_not_sent_cannot_be_answered() {
         let mut outbox = Outbox::new(10, 1_000);
-        outbox.push(message(Qos::AtLeastOnce));
+        push(&mut outbox, Qos::AtLeastOnce);
         assert!(outbox.answered(PublishNumber(1)).is_none());
+    }
+
+    #[test]
+    fn publishes_of_a_session_are_kept_for_their_answers_though_they_were_taken() {
+        let mut outbox = Outbox::new(10, 1_000);
+        let session = SessionKey { id: SessionId(1), epoch: SessionEpoch(1) };
+        let exchange = Some((session, PacketId::new(1).unwrap()));
+        outbox.push(message(Qos::AtLeastOnce), exchange, &mut Turns::default());
+        outbox.restart(PublishNumber(1));
+        assert_eq!(numbers(&mut outbox, 10), [Some(1)]);
+    }
+
+    #[test]
+    fn numbers_go_on_when_all_was_lost() {
+        let mut outbox = Outbox::new(10, 1_000);
+        (0..2).for_each(|_| push(&mut outbox, Qos::AtLeastOnce));
+        outbox.clear();
+        assert_eq!((outbox.len(), outbox.bytes(), outbox.weight()), (0, 0, 0));
+        push(&mut outbox, Qos::AtLeastOnce);
+        assert_eq!(numbers(&mut outbox, 10), [Some(3)]);
     }
 
     #[test]
     fn outbox_is_bounded_in_messages_and_in_bytes() {
         let mut outbox = Outbox::new(2, 1_000);
         for _ in 0..2 {
-            outbox.push(message(Qos::AtLeastOnce));
+            push(&mut outbox, Qos::AtLeastOnce);
         }
         assert!(!outbox.has_room_for(&message(Qos::AtLeastOnce)));
         let mut outbox = Outbox::new(10, 19);
         assert!(outbox.has_room_for(&message(Qos::AtLeastOnce)));
-        outbox.push(message(Qos::AtLeastOnce));
+        push(&mut outbox, Qos::AtLeastOnce);
         assert!(!outbox.has_room_for(&message(Qos::AtLeastOnce)));
     }
 }

@@ -1,21 +1,25 @@
-//! The plugin: one value that owns the link, the outbox, the interest and the retained copy.
+//! The plugin: one value that owns the link, the outbox, the interest, the retained copy and what is
+//! asked for sessions.
 //!
 //! One per broker. Without ha-server (not configured, or out of reach) it answers the host at once:
 //! the broker serves its own clients on its own.
 
 use ha_types::link::{Downstream, Upstream};
-use ha_types::{BrokerEpoch, BrokerName, ClusterMillis, Incarnation, Millis, ServerIncarnation};
+use ha_types::{BrokerEpoch, BrokerName, ClusterMillis, Incarnation, Millis};
 
 use crate::backoff::Backoff;
 use crate::host::{HostCommand, HostEvent, HostPublish};
 use crate::interest::Interest;
-use crate::link::{Address, Link, LinkState, StreamId};
+use crate::link::{Link, LinkState, StreamId, Target};
+use crate::origins::Origins;
 use crate::outbox::Outbox;
+use crate::relay::Relay;
 use crate::retained::Copy;
+use crate::turn::Turns;
 
-/// How long a Welcome is awaited. A healthy ha-server answers in milliseconds; three seconds is one
-/// lost packet and its retransmissions.
-const ATTACH_TIMEOUT_MS: u64 = 3_000;
+/// How long a Welcome is awaited. A healthy ha-server answers in milliseconds, and the lease counts
+/// from Hello: with the default lease of a second, a later Welcome attaches to nothing.
+const ATTACH_TIMEOUT_MS: u64 = 1_000;
 
 /// How often expired retained messages are removed. Until then they are not shown, only take room.
 const EXPIRY_MS: u64 = 60_000;
@@ -29,11 +33,22 @@ pub enum Mode {
     Clustered(usize),
 }
 
+/// Who holds the sessions of this broker's clients.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum HeldBy {
+    /// The host itself; its SUBSCRIBEs are answered from a copy of the retained messages.
+    Host,
+    /// ha-server (ADR 0014). Never of a broker that is alone.
+    Cluster,
+}
+
 /// What an operator may choose, and what only the shell can know.
 #[derive(Clone, Debug)]
 pub struct Config {
     /// Whether there is a cluster.
     pub mode: Mode,
+    /// Who holds sessions.
+    pub sessions: HeldBy,
     /// Who this broker is.
     pub name: BrokerName,
     /// This run: higher than that of any earlier run.
@@ -67,8 +82,6 @@ pub enum Input {
     Host(HostEvent),
     /// Items arrived, in order.
     Received(StreamId, Vec<Downstream>),
-    /// All that was sent so far was written.
-    Drained(StreamId),
     /// The stream could not be opened, broke, or brought something that is not the protocol.
     Broken(StreamId, String),
     /// ha-server answered a heartbeat and keeps the lease.
@@ -84,8 +97,8 @@ pub enum Input {
 /// Something that the shell must do, in the order given.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Output {
-    /// Open a stream to this address.
-    Dial(StreamId, Address),
+    /// Open a stream to there.
+    Dial(StreamId, Target),
     /// Write this item.
     Send(StreamId, Upstream),
     /// Send a heartbeat with this sequence number.
@@ -118,7 +131,8 @@ pub enum Event {
     Detached(String, u64),
     /// ha-server let the epoch end; the next attempt comes after so many ms.
     Fenced(String, u64),
-    /// The outbox is full: publishes of QoS ≥ 1 stay local. Said once per outage.
+    /// The outbox is full: publishes of QoS ≥ 1 stay local, or wait at the host that gave its sessions
+    /// away. Said once per outage.
     OutboxFull,
     /// The limit of topic filters is reached: a SUBSCRIBE was refused.
     FiltersFull,
@@ -133,12 +147,19 @@ pub struct Plugin {
     pub(crate) link: Link,
     pub(crate) next_stream: u64,
     pub(crate) next_address: usize,
+    /// Where to dial before that.
+    pub(crate) first_target: Option<Target>,
+    /// Leaders in a row that were dialled because another ha-server said so.
+    pub(crate) hints: u32,
     pub(crate) backoff: Backoff,
     pub(crate) outbox: Outbox,
     pub(crate) interest: Interest,
     pub(crate) copy: Copy,
-    /// The ha-server run that we are, or were last, attached to.
-    pub(crate) server: Option<ServerIncarnation>,
+    pub(crate) relay: Relay,
+    pub(crate) turns: Turns,
+    pub(crate) origins: Origins,
+    /// The epoch that we have, or had last.
+    pub(crate) epoch: Option<BrokerEpoch>,
     pub(crate) cluster_time_at_zero: ClusterMillis,
     pub(crate) now: Millis,
     pub(crate) dropped: u64,
@@ -153,6 +174,8 @@ impl Plugin {
     #[must_use]
     pub fn new(config: Config) -> Self {
         assert!(config.mode != Mode::Clustered(0), "a cluster has an address");
+        let is_alone = config.mode == Mode::Alone;
+        assert!(!is_alone || config.sessions == HeldBy::Host, "nobody else is there");
         let link = match config.mode {
             Mode::Alone => Link::Alone,
             Mode::Clustered(_) => Link::Detached(Millis(0)),
@@ -161,11 +184,16 @@ impl Plugin {
             link,
             next_stream: 1,
             next_address: 0,
+            first_target: None,
+            hints: 0,
             backoff: Backoff::new(config.backoff_ms.0, config.backoff_ms.1, config.seed),
             outbox: Outbox::new(config.outbox_max, config.outbox_bytes_max),
             interest: Interest::default(),
             copy: Copy::new(config.retained_max, config.retained_bytes_max),
-            server: None,
+            relay: Relay::default(),
+            turns: Turns::default(),
+            origins: Origins::default(),
+            epoch: None,
             cluster_time_at_zero: config.cluster_time_at_zero,
             now: Millis(0),
             dropped: 0,
@@ -184,9 +212,6 @@ impl Plugin {
             Input::Publish(publish) => self.publish(publish, out),
             Input::Host(event) => self.host_event(event, out),
             Input::Received(stream, items) => self.received(stream, items, out),
-            Input::Drained(stream) if self.link.stream() == Some(stream) => {
-                self.upload(stream, out);
-            }
             Input::Broken(stream, detail) if self.link.stream() == Some(stream) => {
                 self.detach(detail, out);
             }
@@ -196,24 +221,28 @@ impl Plugin {
             }
             Input::Stop => self.stop(out),
             // Of a stream that we already left.
-            Input::Drained(_) | Input::Broken(..) | Input::HeartbeatFenced(_) => (),
+            Input::Broken(..) | Input::HeartbeatFenced(_) => (),
             Input::Tick => (),
         }
+        self.relay.trim_holds();
     }
 
     /// When [`Input::Tick`] must come if nothing else does before; `None`: never.
     #[must_use]
     pub fn deadline(&self) -> Option<Millis> {
-        match &self.link {
-            Link::Alone => None,
-            Link::Detached(at) | Link::Fenced(at) => Some(*at),
-            Link::Attaching(attempt) => Some(attempt.since.plus(ATTACH_TIMEOUT_MS)),
-            Link::Attached(attached) => Some(attached.lease.deadline()),
-        }
+        let link = match &self.link {
+            Link::Alone => return None,
+            Link::Attached(attached) => return Some(attached.lease.deadline()),
+            Link::Detached(at) | Link::Fenced(at) => *at,
+            Link::Attaching(attempt) => attempt.since.plus(ATTACH_TIMEOUT_MS),
+        };
+        Some(self.relay.hold_due().map_or(link, |due| due.min(link)))
     }
 
-    /// Whether the shell may bring the next [`Input::Publish`]. While ha-server is slower than the
-    /// publishing clients, they wait; while it is out of reach, they do not.
+    /// Whether the shell may bring the next [`Input::Publish`] of a host with sessions of its own. While
+    /// ha-server is slower than the publishing clients, they wait; while it is out of reach, they do not.
+    ///
+    /// What comes with asks in one order is always taken: see [`Plugin::publishes_held`].
     #[must_use]
     pub fn wants_publishes(&self) -> bool {
         match self.link.attached() {
@@ -237,10 +266,28 @@ impl Plugin {
         }
     }
 
-    /// Whether the copy of the retained messages has been complete at least once, or is not needed.
+    /// Whether clients may come: the copy of the retained messages has been complete at least once, or
+    /// is not needed and ha-server was there.
     #[must_use]
     pub fn is_loaded(&self) -> bool {
-        matches!(self.link, Link::Alone) || self.copy.of.is_some()
+        match (self.config.mode, self.config.sessions) {
+            (Mode::Alone, _) => true,
+            (Mode::Clustered(_), HeldBy::Host) => self.copy.was_complete,
+            (Mode::Clustered(_), HeldBy::Cluster) => self.epoch.is_some(),
+        }
+    }
+
+    /// What the publishes that wait for ha-server weigh, each as [`HostPublish::weight`] says. The shell
+    /// lets the host hand over only so many that this stays below its limit.
+    #[must_use]
+    pub fn publishes_held(&self) -> usize {
+        self.outbox.weight()
+    }
+
+    /// What engines asked of ha-server and it has not done.
+    #[must_use]
+    pub fn asks_len(&self) -> usize {
+        self.relay.asks.len()
     }
 
     /// Publishes that wait for ha-server.
@@ -252,7 +299,7 @@ impl Plugin {
     /// Distinct topic filters of all sessions.
     #[must_use]
     pub fn filters(&self) -> usize {
-        self.interest.len()
+        self.interest.len() + self.relay.needs.len()
     }
 
     /// Retained messages that ha-server, or a broker that is alone, has ordered.
@@ -276,12 +323,17 @@ impl Plugin {
             self.expire_at = self.now.plus(EXPIRY_MS);
             self.copy.store.remove_expired(self.cluster_time());
         }
+        if self.link.attached().is_none() {
+            self.refuse_overdue(out);
+        }
         match &mut self.link {
             Link::Detached(at) | Link::Fenced(at) if *at <= self.now => self.dial(out),
             Link::Attaching(attempt) if attempt.since.plus(ATTACH_TIMEOUT_MS) <= self.now => {
                 self.detach("no answer to Hello".into(), out);
             }
             Link::Attached(attached) if attached.lease.expires() <= self.now => {
+                // A machine that is gone would cost a whole attempt.
+                self.first_target = None;
                 self.detach("no answer to heartbeats for a whole lease".into(), out);
             }
             Link::Attached(attached) => {

@@ -7,17 +7,10 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use ha_types::link::{RetainedChange, Upstream};
 use ha_types::retained::Refused;
-use ha_types::{
-    ClusterMillis, Message, RetainedStore, RetainedVersion, ServerIncarnation, TopicFilter,
-    TopicName,
-};
+use ha_types::{ClusterMillis, Message, RetainedStore, RetainedVersion, TopicFilter, TopicName};
 
 use crate::provisional::Provisional;
-
-/// Topics uploaded at a time.
-const PAGE: usize = 256;
 
 #[derive(Clone, Debug)]
 pub(crate) struct Copy {
@@ -25,22 +18,14 @@ pub(crate) struct Copy {
     pub(crate) store: RetainedStore,
     /// What was not yet; shown instead.
     pub(crate) provisional: Provisional,
-    /// The ha-server run whose complete copy this is; `None`: never complete.
-    pub(crate) of: Option<ServerIncarnation>,
+    /// Whether it has ever been complete.
+    pub(crate) was_complete: bool,
     /// Whether it was complete on this stream, and no transfer has begun since.
     pub(crate) is_complete: bool,
     /// Topics mentioned since RetainedBegin; `None`: no transfer runs.
     mentioned: Option<BTreeSet<TopicName>>,
-    upload: Upload,
     /// Last version given by this broker when it works alone.
     own_version: RetainedVersion,
-}
-
-#[derive(Clone, Debug)]
-enum Upload {
-    None,
-    /// Sent up to this topic.
-    After(Option<TopicName>),
 }
 
 impl Copy {
@@ -50,10 +35,9 @@ impl Copy {
         Self {
             store: RetainedStore::new(messages_max, bytes_max),
             provisional: Provisional::new(messages_max, bytes_max),
-            of: None,
+            was_complete: false,
             is_complete: false,
             mentioned: None,
-            upload: Upload::None,
             own_version: RetainedVersion(0),
         }
     }
@@ -100,11 +84,11 @@ impl Copy {
     }
 
     /// All was sent: what was not mentioned does not exist. Returns whether a transfer ran.
-    pub(crate) fn synced(&mut self, version: RetainedVersion, server: ServerIncarnation) -> bool {
+    pub(crate) fn synced(&mut self, version: RetainedVersion) -> bool {
         let Some(mentioned) = self.mentioned.take() else { return false };
         self.store.keep_only(version, |topic| mentioned.contains(topic));
         self.provisional.remove_lost();
-        self.of = Some(server);
+        self.was_complete = true;
         self.is_complete = true;
         true
     }
@@ -113,38 +97,10 @@ impl Copy {
     pub(crate) fn stop(&mut self) {
         self.is_complete = false;
         self.mentioned = None;
-        self.upload = Upload::None;
     }
 
-    /// Whether a transfer or an upload runs.
+    /// Whether a transfer runs.
     pub(crate) fn is_busy(&self) -> bool {
-        self.mentioned.is_some() || !matches!(self.upload, Upload::None)
-    }
-
-    pub(crate) fn start_upload(&mut self) {
-        self.upload = Upload::After(None);
-    }
-
-    /// The next page of the copy, [`Upstream::RetainedCopyEnd`] last; empty when nothing is to be
-    /// uploaded.
-    pub(crate) fn next_page(&mut self) -> Vec<Upstream> {
-        let Upload::After(after) = &self.upload else { return Vec::new() };
-        let change = |(topic, known): (&TopicName, &ha_types::Retained)| RetainedChange {
-            topic: topic.clone(),
-            version: known.version,
-            message: known.message.clone(),
-        };
-        let page: Vec<_> =
-            self.store.ordered_after(after.as_ref()).take(PAGE).map(change).collect();
-        match page.last() {
-            Some(last) => {
-                self.upload = Upload::After(Some(last.topic.clone()));
-                page.into_iter().map(Upstream::RetainedCopy).collect()
-            }
-            None => {
-                self.upload = Upload::None;
-                vec![Upstream::RetainedCopyEnd]
-            }
-        }
+        self.mentioned.is_some()
     }
 }

@@ -1,6 +1,6 @@
 //! What clients of this broker subscribe to, and when their SUBSCRIBEs are answered.
 
-use ha_types::link::Upstream;
+use ha_types::link::{Needs, Upstream};
 use ha_types::{SessionId, Subscription, Ticket, TopicFilter};
 
 use crate::downstream::delivery;
@@ -34,6 +34,7 @@ impl Plugin {
                 let gone = self.interest.end(session);
                 self.withdraw(gone, out);
             }
+            HostEvent::Ask(ask) => self.ask(ask, out),
         }
     }
 
@@ -67,10 +68,16 @@ impl Plugin {
         let mut items = items(filters);
         let last = items.pop().unwrap_or_default();
         for filters in items {
-            out.push(Output::Send(stream, Upstream::Announce { ticket: Ticket(0), filters }));
+            out.push(Output::Send(
+                stream,
+                Upstream::Announce { ticket: Ticket(0), needs: Needs::All, filters },
+            ));
         }
         self.interest.wait(ticket, retained);
-        out.push(Output::Send(stream, Upstream::Announce { ticket, filters: last }));
+        out.push(Output::Send(
+            stream,
+            Upstream::Announce { ticket, needs: Needs::All, filters: last },
+        ));
     }
 
     pub(crate) fn withdraw(&mut self, gone: Vec<TopicFilter>, out: &mut Vec<Output>) {

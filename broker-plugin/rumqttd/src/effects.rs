@@ -77,6 +77,7 @@ fn for_plugin(session: SessionId, will: &Will) -> HostPublish {
         retain: will.retain,
         expires_in_s: will.expires_in_s,
         session,
+        exchange: None,
     }
 }
 

@@ -12,10 +12,8 @@ pub struct HostConfig {
     pub connections_max: usize,
     /// Of each listener, in the order of [`Origin::listener`](crate::Origin::listener): at least one.
     pub listeners: Vec<ListenerLimits>,
-    /// Limits of sessions.
+    /// Limits of sessions that are held here.
     pub holder: HolderConfig,
-    /// Whether there are other brokers: they get every message.
-    pub is_clustered: bool,
     /// Wall time when the host starts, milliseconds since 1970.
     pub unix_ms: u64,
     /// How often `$SYS` is published; zero: never.

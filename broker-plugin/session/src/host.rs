@@ -21,22 +21,37 @@ use crate::clock::Clock;
 use crate::config::{HostConfig, InvalidConfig};
 use crate::counters::HostStats;
 use crate::exchange::Exchange;
+use crate::here::Here;
+use crate::keeper::Keeper;
+use crate::lane::Lane;
 use crate::mailbox::Letter;
 use crate::slots::Slots;
 use crate::{link, sys};
 
 /// The channels between host and plugin. All are bounded by whoever makes them.
-///
-/// The plugin must take publishes that are waiting before it answers an event: a publish may have
-/// been acknowledged before the SUBSCRIBE that must see it was sent.
 #[derive(Debug)]
 pub struct PluginPorts {
-    /// Full: publishing clients wait, and deliveries to them go on.
-    pub publishes: mpsc::Sender<HostPublish>,
-    /// Full: subscribing clients wait for SUBACK.
-    pub events: mpsc::Sender<HostEvent>,
+    /// To the plugin.
+    pub sessions: SessionPorts,
     /// Taken at once, in order.
     pub commands: mpsc::Receiver<HostCommand>,
+}
+
+/// Who holds sessions, and the way to the plugin that follows from it.
+#[derive(Debug)]
+pub enum SessionPorts {
+    /// This host does: the broker is alone.
+    ///
+    /// The plugin must take publishes that are waiting before it answers an event: a publish may have
+    /// been acknowledged before the SUBSCRIBE that must see it was sent.
+    Here {
+        /// Retained messages. Full: publishing clients wait, and deliveries to them go on.
+        publishes: mpsc::Sender<HostPublish>,
+        /// Full: subscribing clients wait for SUBACK.
+        events: mpsc::Sender<HostEvent>,
+    },
+    /// ha-server does, in a cluster.
+    Cluster(Lane),
 }
 
 /// Where a socket came from.
@@ -74,7 +89,10 @@ pub struct Host {
     next_connection: AtomicU64,
     random: RandomState,
     is_stopping: AtomicBool,
+    /// The host works while all of them do.
     tasks: Vec<JoinHandle<()>>,
+    /// Ends by itself when `$SYS` is off.
+    sys: JoinHandle<()>,
 }
 
 /// One listener's side of the host.
@@ -126,15 +144,23 @@ pub fn start(
         Arc::new(Door { limits, clients: Slots::new(listener.connections_max) })
     });
     let doors = doors.collect();
-    let PluginPorts { publishes, events, commands } = plugin;
     let clock = Clock::starting_at(config.unix_ms);
-    let exchange = Arc::new(Exchange::new(config, clock, publishes));
-    let tasks = vec![
-        tokio::spawn(link::take_commands(Arc::clone(&exchange), commands)),
-        tokio::spawn(link::run_errands(Arc::clone(&exchange), events)),
-        tokio::spawn(sys::run(Arc::clone(&exchange))),
-    ];
+    let (exchange, mut tasks) = match plugin.sessions {
+        SessionPorts::Here { publishes, events } => {
+            let here = Arc::new(Here::new(config.holder.clone(), publishes));
+            let keeper = Keeper::Here(Arc::clone(&here));
+            let exchange = Arc::new(Exchange::new(config, clock, keeper));
+            let errands = link::run_errands(Arc::clone(&exchange), here, events);
+            (exchange, vec![tokio::spawn(errands)])
+        }
+        SessionPorts::Cluster(lane) => {
+            (Arc::new(Exchange::new(config, clock, Keeper::Cluster(lane))), Vec::new())
+        }
+    };
+    tasks.push(tokio::spawn(link::take_commands(Arc::clone(&exchange), plugin.commands)));
+    let sys = tokio::spawn(sys::run(Arc::clone(&exchange)));
     Ok(Host {
+        sys,
         exchange,
         admission,
         doors,
@@ -188,9 +214,7 @@ impl Host {
     /// # Errors
     /// [`Died`]
     pub fn probe(&self) -> Result<(), Died> {
-        // The last one ends by itself when `$SYS` is off.
-        let mut needed = self.tasks.iter().take(2);
-        if needed.any(JoinHandle::is_finished) { Err(Died) } else { Ok(()) }
+        if self.tasks.iter().any(JoinHandle::is_finished) { Err(Died) } else { Ok(()) }
     }
 
     /// Numbers for metrics.
@@ -223,7 +247,9 @@ impl Host {
             }
             closed.await;
         }
-        self.exchange.finish_errands().await;
+        if let Keeper::Here(here) = &self.exchange.keeper {
+            here.finish_errands().await;
+        }
     }
 }
 
@@ -234,5 +260,6 @@ impl Drop for Host {
             mailbox.post(Letter::End(Ending::ShuttingDown));
         }
         self.tasks.iter().for_each(JoinHandle::abort);
+        self.sys.abort();
     }
 }

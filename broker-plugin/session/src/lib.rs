@@ -3,10 +3,14 @@
 //! ```text
 //!            ┌ client task ── Connection ┐            routes: who is connected and subscribes
 //! sockets ───┤     (one per socket)      ├── Exchange ─┤
-//!            └ client task ── Connection ┘      │     holder: sessions that outlive connections
+//!            └ client task ── Connection ┘      │     keeper: who holds sessions
 //!                                               │
 //!                                          link task ── plugin (other brokers, retained messages)
 //! ```
+//!
+//! A broker that is alone holds sessions itself, in the holder of `broker-core`. In a cluster ha-server
+//! does: then what engines ask goes to the plugin in one lane with what clients publish, and what it tells
+//! them comes from there.
 //!
 //! A client's task owns its [`Connection`](broker_core::engine::Connection) and steps it. What it
 //! publishes it puts itself into the mailboxes of those who subscribe; the task of each takes it from
@@ -24,7 +28,10 @@ mod clock;
 mod config;
 mod counters;
 mod exchange;
+mod here;
 mod host;
+mod keeper;
+mod lane;
 mod link;
 mod mailbox;
 mod perform;
@@ -36,4 +43,5 @@ mod sys;
 pub use admission::{Admission, Judging};
 pub use config::{HostConfig, InvalidConfig, ListenerLimits};
 pub use counters::HostStats;
-pub use host::{Certificate, Died, Host, Origin, PluginPorts, start};
+pub use host::{Certificate, Died, Host, Origin, PluginPorts, SessionPorts, start};
+pub use lane::{Lane, LaneEnd, Traffic, lane};

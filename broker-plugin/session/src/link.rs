@@ -1,4 +1,4 @@
-//! Two tasks between the host and the plugin: they wait for it, so that no client has to.
+//! Tasks between the host and the plugin: they wait for it, so that no client has to.
 
 use std::sync::Arc;
 
@@ -8,7 +8,8 @@ use ha_types::{ClusterMillis, Message};
 use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep_until};
 
-use crate::exchange::{Errand, Exchange};
+use crate::exchange::Exchange;
+use crate::here::{Errand, Here};
 use crate::perform::for_plugin;
 
 /// Commands that are taken at a time.
@@ -40,6 +41,12 @@ fn take(exchange: &Exchange, command: HostCommand) {
         HostCommand::SubscribeRefused { ticket } => {
             exchange.hold(Input::SubscribeRefused { ticket });
         }
+        HostCommand::Tell(connection, mut tell) => {
+            exchange.add_sys_to(&mut tell);
+            exchange.tell(connection, tell);
+        }
+        HostCommand::Route(change) => exchange.reroute(change),
+        HostCommand::ClusterTime(now) => exchange.clock.set_cluster(now),
     }
 }
 
@@ -55,21 +62,25 @@ fn with_expiry(delivery: Delivery, now: ClusterMillis) -> Arc<Message> {
 }
 
 /// Brings events and wills to the plugin, and steps the holder at its deadlines.
-pub(crate) async fn run_errands(exchange: Arc<Exchange>, events: mpsc::Sender<HostEvent>) {
+pub(crate) async fn run_errands(
+    exchange: Arc<Exchange>,
+    here: Arc<Here>,
+    events: mpsc::Sender<HostEvent>,
+) {
     loop {
-        while let Some(errand) = exchange.errand() {
+        while let Some(errand) = here.errand() {
             match errand {
                 // Without a plugin the broker is at its end.
                 Errand::Event(event) => drop(events.send(event).await),
-                Errand::Publish(will) => publish(&exchange, &will).await,
+                Errand::Publish(will) => publish(&exchange, &here, &will).await,
                 Errand::Deadline => (),
                 // Nobody waits for it any more: nothing is lost.
                 Errand::Barrier(done) => drop(done.send(())),
             }
         }
-        let deadline = exchange.deadline().map(|at| exchange.clock.instant(at));
+        let deadline = here.deadline().map(|at| exchange.clock.instant(at));
         tokio::select! {
-            () = exchange.errands_came.notified() => (),
+            () = here.errands_came.notified() => (),
             () = sleep_until(deadline.unwrap_or_else(Instant::now)), if deadline.is_some() => {
                 exchange.hold(Input::Tick);
             }
@@ -77,11 +88,11 @@ pub(crate) async fn run_errands(exchange: Arc<Exchange>, events: mpsc::Sender<Ho
     }
 }
 
-async fn publish(exchange: &Exchange, will: &Arc<Message>) {
-    if exchange.plugin_wants(will) {
-        let publish = for_plugin(exchange.clock.moment().cluster, will);
+async fn publish(exchange: &Exchange, here: &Here, will: &Arc<Message>) {
+    if exchange.keeper.plugin_wants(will) {
+        let publish = for_plugin(exchange.clock.moment().cluster, will, None);
         // Without a plugin the broker is at its end.
-        let _ = exchange.publishes.send(publish).await;
+        let _ = here.publishes.send(publish).await;
     }
     exchange.deliver(will);
 }

@@ -1,8 +1,6 @@
 //! Does what a connection requests.
 
 use std::collections::VecDeque;
-use std::future::Future;
-use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
@@ -10,20 +8,17 @@ use broker_core::engine::Request;
 use broker_core::host::HostPublish;
 use ha_types::session::{Ask, PacketId, SessionKey, Tell};
 use ha_types::{ClusterMillis, Message, Qos};
-use tokio::sync::mpsc::OwnedPermit;
-use tokio::sync::mpsc::error::{SendError, TrySendError};
 
 use crate::exchange::Exchange;
+use crate::keeper::{Keeper, Reserving, Room};
 use crate::mailbox::Mailbox;
-
-type Permit = Pin<Box<dyn Future<Output = Result<OwnedPermit<HostPublish>, SendError<()>>> + Send>>;
 
 /// Requests of one connection, in order, as far as the plugin lets them through.
 #[derive(Default)]
 pub(crate) struct Performer {
     /// A publish that the plugin has no room for, and what came after it.
     waiting: VecDeque<Request>,
-    permit: Option<Permit>,
+    room: Option<Reserving>,
     /// Recipients that are worth a pause.
     pub(crate) behind: Vec<Arc<Mailbox>>,
 }
@@ -71,12 +66,18 @@ impl Performer {
         exchange: &Exchange,
         own: &mut Vec<Own>,
     ) -> Poll<()> {
-        let make = || -> Permit { Box::pin(exchange.publishes.clone().reserve_owned()) };
-        let permit = ready!(self.permit.get_or_insert_with(make).as_mut().poll(context));
-        self.permit = None;
-        // Without a plugin the broker is at its end, and nobody is left to be waited for.
-        if let (Ok(permit), Some(message)) = (permit, self.waiting.front().and_then(published)) {
-            permit.send(for_plugin(exchange.clock.moment().cluster, message));
+        let publish = |request: &Request| publish_of(exchange, request);
+        let first = self.waiting.front().and_then(publish);
+        let room = match &first {
+            Some(publish) => {
+                let make = || exchange.keeper.reserve(publish);
+                ready!(self.room.get_or_insert_with(make).as_mut().poll(context))
+            }
+            None => Room::Nowhere,
+        };
+        self.room = None;
+        if let Some(publish) = first {
+            room.put(publish);
         }
         if let Some(first) = self.waiting.pop_front() {
             self.local(exchange, first, own);
@@ -87,12 +88,11 @@ impl Performer {
     }
 
     fn one(&mut self, exchange: &Exchange, request: Request, own: &mut Vec<Own>) {
-        if let Some(message) = published(&request)
-            && exchange.plugin_wants(message)
-            && !hand_over(exchange, message)
-        {
-            self.waiting.push_back(request);
-            return;
+        if let Some(publish) = publish_of(exchange, &request) {
+            let Some(room) = exchange.keeper.try_reserve(&publish) else {
+                return self.waiting.push_back(request);
+            };
+            room.put(publish);
         }
         self.local(exchange, request, own);
     }
@@ -104,9 +104,7 @@ impl Performer {
             Request::Close => own.push(Own::Close),
             Request::Publish(message) => {
                 exchange.deliver_live(&message, &mut self.behind);
-                if exchange.holder_wants(Qos::AtMostOnce) {
-                    exchange.hold(broker_core::holder::Input::Message(message));
-                }
+                exchange.show(&message);
             }
             Request::Ask(Ask::Publish { session, packet_id, message }) => {
                 self.publish(exchange, (session, packet_id), message, own);
@@ -115,7 +113,8 @@ impl Performer {
         }
     }
 
-    /// At QoS 2 the holder has it first: nothing is delivered that it does not know.
+    /// At QoS 2 whoever holds the session has it first: nothing is delivered that it does not know.
+    /// From ha-server it comes back, with the answer.
     fn publish(
         &mut self,
         exchange: &Exchange,
@@ -124,18 +123,22 @@ impl Performer {
         own: &mut Vec<Own>,
     ) {
         let (session, packet_id) = of;
-        let ask = |message| Ask::Publish { session, packet_id, message };
-        if message.qos == Qos::ExactlyOnce {
-            if exchange.publish_once(session, packet_id, &message) {
-                exchange.deliver_live(&message, &mut self.behind);
+        match (&exchange.keeper, message.qos) {
+            (Keeper::Cluster(_), Qos::ExactlyOnce) => (),
+            (Keeper::Cluster(_), _) => exchange.deliver_live(&message, &mut self.behind),
+            (Keeper::Here(_), Qos::ExactlyOnce) => {
+                if exchange.publish_once(session, packet_id, &message) {
+                    exchange.deliver_live(&message, &mut self.behind);
+                }
             }
-            return;
-        }
-        exchange.deliver_live(&message, &mut self.behind);
-        if exchange.holder_wants(message.qos) {
-            exchange.ask(ask(message));
-        } else {
-            own.push(Own::Tell(Tell::Published { session, packet_id, outcome: Ok(()) }));
+            (Keeper::Here(here), _) => {
+                exchange.deliver_live(&message, &mut self.behind);
+                if here.wants(message.qos) {
+                    exchange.ask(Ask::Publish { session, packet_id, message });
+                } else {
+                    own.push(Own::Tell(Tell::Published { session, packet_id, outcome: Ok(()) }));
+                }
+            }
         }
     }
 }
@@ -157,28 +160,25 @@ fn bypasses(request: &Request) -> bool {
     }
 }
 
-/// False when there is no room.
-fn hand_over(exchange: &Exchange, message: &Message) -> bool {
-    match exchange.publishes.try_reserve() {
-        Ok(permit) => {
-            permit.send(for_plugin(exchange.clock.moment().cluster, message));
-            true
+/// What the plugin needs of a request.
+fn publish_of(exchange: &Exchange, request: &Request) -> Option<HostPublish> {
+    let (message, whose) = match request {
+        Request::Publish(message) => (message, None),
+        Request::Ask(Ask::Publish { session, packet_id, message }) => {
+            (message, Some((*session, *packet_id)))
         }
-        Err(TrySendError::Full(())) => false,
-        // The plugin is gone, and the process with it soon.
-        Err(TrySendError::Closed(())) => true,
-    }
-}
-
-fn published(request: &Request) -> Option<&Message> {
-    match request {
-        Request::Publish(message) | Request::Ask(Ask::Publish { message, .. }) => Some(message),
-        Request::Ask(_) | Request::Authenticate(_) | Request::Close => None,
-    }
+        Request::Ask(_) | Request::Authenticate(_) | Request::Close => return None,
+    };
+    let is_wanted = exchange.keeper.plugin_wants(message);
+    is_wanted.then(|| for_plugin(exchange.clock.moment().cluster, message, whose))
 }
 
 /// As it is told to other brokers.
-pub(crate) fn for_plugin(now: ClusterMillis, message: &Message) -> HostPublish {
+pub(crate) fn for_plugin(
+    now: ClusterMillis,
+    message: &Message,
+    exchange: Option<(SessionKey, PacketId)>,
+) -> HostPublish {
     let left = |at: ClusterMillis| at.0.saturating_sub(now.0).div_ceil(1_000).max(1);
     HostPublish {
         topic: message.topic.clone(),
@@ -188,5 +188,6 @@ pub(crate) fn for_plugin(now: ClusterMillis, message: &Message) -> HostPublish {
         retain: message.retain,
         expires_in_s: message.expires_at.map(|at| u32::try_from(left(at)).unwrap_or(u32::MAX)),
         session: message.publisher.session,
+        exchange,
     }
 }

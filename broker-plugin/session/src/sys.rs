@@ -8,7 +8,8 @@ use std::time::Duration;
 
 use broker_core::host::{Delivery, NewSubscription, RetainedWanted};
 use bytes::Bytes;
-use ha_types::{Message, Publisher, Qos, Ticket, TopicName};
+use ha_types::session::{Ask, RetainHandling, SessionKey, SubscribeOptions, Tell, Unqueued};
+use ha_types::{Message, Publisher, Qos, Subscription, Ticket, TopicName};
 use tokio::time::{Instant, interval};
 
 use crate::counters::HostStats;
@@ -21,7 +22,10 @@ const SUBSCRIBING_MAX: usize = 10_000;
 #[derive(Debug, Default)]
 pub(crate) struct SysTree {
     values: BTreeMap<&'static str, Arc<Message>>,
+    /// At the plugin, by a broker that is alone.
     subscribing: BTreeMap<Ticket, Vec<NewSubscription>>,
+    /// At ha-server.
+    asked: BTreeMap<(SessionKey, Ticket), Vec<SubscribeOptions>>,
 }
 
 impl SysTree {
@@ -48,6 +52,58 @@ impl SysTree {
                 values.map(|value| Delivery { message: Arc::clone(value), expires_in_s: None }),
             );
         }
+    }
+
+    /// Remembers an ask that concerns `$SYS`, until ha-server has answered it or the session has ended.
+    pub(crate) fn asking(&mut self, ask: &Ask) {
+        let is_sys = |options: &SubscribeOptions| {
+            options.subscription.filter().as_str().starts_with("$SYS/")
+        };
+        match ask {
+            Ask::Subscribe { session, ticket, subscriptions }
+                if subscriptions.iter().any(is_sys) && self.asked.len() < SUBSCRIBING_MAX =>
+            {
+                self.asked.insert((*session, *ticket), subscriptions.clone());
+            }
+            Ask::Close { session, .. } => self.forget(*session),
+            _ => (),
+        }
+    }
+
+    fn forget(&mut self, session: SessionKey) {
+        let all = (session, Ticket(0))..=(session, Ticket(u64::MAX));
+        self.asked.extract_if(all, |_, _| true).for_each(drop);
+    }
+
+    /// Adds the values that a SUBSCRIBE asked for to its answer.
+    pub(crate) fn add_to(&mut self, tell: &mut Tell) {
+        match tell {
+            Tell::Subscribed { session, ticket, granted } => {
+                let Some(asked) = self.asked.remove(&(*session, *ticket)) else { return };
+                for (options, answer) in asked.iter().zip(granted) {
+                    if let Ok(granted) = answer {
+                        granted.unqueued.extend(self.values_for(options));
+                    }
+                }
+            }
+            Tell::Fenced { session } => self.forget(*session),
+            _ => (),
+        }
+    }
+
+    /// Handling 1 is not told from 0 here: values change all the time.
+    fn values_for(&self, options: &SubscribeOptions) -> Vec<Unqueued> {
+        let Subscription::Plain(filter) = &options.subscription else { return Vec::new() };
+        if options.retain_handling == RetainHandling::Never {
+            return Vec::new();
+        }
+        let values = self.values.values().filter(|value| filter.matches(&value.topic));
+        let unqueued = |message: &Arc<Message>| Unqueued {
+            message: Arc::clone(message),
+            qos: Qos::AtMostOnce,
+            subscription_id: options.subscription_id,
+        };
+        values.map(unqueued).collect()
     }
 
     /// Takes a new value; `None`: it is the old one.

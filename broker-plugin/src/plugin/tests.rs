@@ -4,15 +4,15 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use broker_core::host::NewSubscription;
-use broker_core::{Config, Mode};
+use broker_core::{Config, HeldBy, Mode};
 use bytes::Bytes;
 use ha_proto::frames::{Down, Reader, Up, pack};
 use ha_proto::v1::distributor_server::{Distributor, DistributorServer};
 use ha_proto::v1::{self, heartbeat_response::State};
-use ha_types::link::{Downstream, PublishOutcome, RetainedCopy, Welcome};
+use ha_types::link::{Downstream, Needs, PublishOutcome, Welcome};
 use ha_types::{
-    BrokerEpoch, BrokerName, ClusterMillis, Incarnation, Message, PublishNumber, Publisher, Qos,
-    RetainedVersion, ServerIncarnation, SessionId, Subscription, Ticket, TopicName,
+    AskNumber, BrokerEpoch, BrokerName, ClusterMillis, Incarnation, Message, PublishNumber,
+    Publisher, Qos, RetainedVersion, ServerIncarnation, SessionId, Subscription, Ticket, TopicName,
 };
 use tokio::net::TcpListener;
 use tokio_stream::wrappers::ReceiverStream;
@@ -114,6 +114,8 @@ struct Bench {
     events: mpsc::Sender<HostEvent>,
     commands: mpsc::Receiver<HostCommand>,
     handle: Handle,
+    /// Of no use to a host that holds its sessions, but there.
+    _lane: session_host::Lane,
 }
 
 impl Bench {
@@ -132,10 +134,16 @@ impl Bench {
         let (publishes, publishes_rx) = mpsc::channel(8);
         let (events, events_rx) = mpsc::channel(8);
         let (commands_tx, commands) = mpsc::channel(COMMANDS_AT_ONCE);
-        let ends = HostEnds { publishes: publishes_rx, events: events_rx, commands: commands_tx };
+        let (lane, lane_end) = session_host::lane(64);
+        let ends = HostEnds {
+            publishes: publishes_rx,
+            events: events_rx,
+            lane: lane_end,
+            commands: commands_tx,
+        };
         let health = Health::new(&["cluster"]);
         let handle = start(Plugin::new(config()), vec![address], ends, health);
-        Self { seen, sends, publishes, events, commands, handle }
+        Self { seen, sends, publishes, events, commands, handle, _lane: lane }
     }
 
     /// The next thing that the broker does, heartbeats aside.
@@ -171,10 +179,9 @@ impl Bench {
             lease_ms: 60_000,
             heartbeat_ms,
             taken_upto: PublishNumber(0),
+            asked_upto: AskNumber(0),
             publish_window: 16,
             cluster_time: ClusterMillis(0),
-            retained_copy: RetainedCopy::NotWanted,
-            leader_hint: None,
             software: "fake".into(),
         };
         let synced = Downstream::RetainedSynced { version: RetainedVersion(0) };
@@ -183,12 +190,14 @@ impl Bench {
         }
         let loaded = self.handle.loaded.wait_for(|loaded| *loaded);
         time::timeout(HANG, loaded).await.expect("not attached").unwrap();
+        assert!(matches!(self.next_item().await, Upstream::Resumed));
     }
 }
 
 fn config() -> Config {
     Config {
         mode: Mode::Clustered(1),
+        sessions: HeldBy::Host,
         name: BrokerName::parse("b").unwrap(),
         incarnation: Incarnation(1),
         software: "test".into(),
@@ -212,6 +221,7 @@ fn publish(payload: &'static str) -> HostPublish {
         retain: false,
         expires_in_s: None,
         session: SessionId(1),
+        exchange: None,
     }
 }
 
@@ -259,7 +269,9 @@ async fn subscribe_is_answered_when_the_server_has_taken_it_and_deliveries_reach
     let mut bench = Bench::start().await;
     bench.welcome().await;
     bench.events.send(subscribe(5)).await.unwrap();
-    let Upstream::Announce { ticket, filters } = bench.next_item().await else { panic!() };
+    let Upstream::Announce { ticket, needs: Needs::All, filters } = bench.next_item().await else {
+        panic!()
+    };
     assert_eq!((ticket, filters.len()), (Ticket(5), 1));
     let message = Arc::new(Message {
         topic: TopicName::parse(Bytes::from_static(b"t/1")).unwrap(),
@@ -271,7 +283,7 @@ async fn subscribe_is_answered_when_the_server_has_taken_it_and_deliveries_reach
         publisher: Publisher::default(),
     });
     bench.sends.send(Downstream::InterestTaken { ticket }).await.unwrap();
-    let deliver = Downstream::Deliver { message, retained: RetainedVersion(0) };
+    let deliver = Downstream::Deliver { origin: None, message, retained: RetainedVersion(0) };
     bench.sends.send(deliver).await.unwrap();
     assert!(matches!(bench.command().await, HostCommand::Subscribed { ticket: Ticket(5), .. }));
     let HostCommand::Deliver(delivery) = bench.command().await else { panic!("no delivery") };

@@ -1,21 +1,30 @@
-//! How brokers come and go: Hello, Goodbye, broken streams, leases.
-//!
-//! A broken stream frees nothing: the broker may be back in a moment. Its interest is freed when
-//! its lease ends, when it says goodbye, and when it attaches again (it then announces anew).
+//! How brokers come: Hello, a place in the replicated state, Welcome.
 
 use ha_types::limits::BROKERS_MAX;
 use ha_types::link::{
-    Downstream, Goodbye, GoodbyeReason, Hello, PROTOCOL_VERSIONS, RetainedCopy, Upstream, Welcome,
+    Downstream, GoodbyeReason, Hello, PROTOCOL_VERSIONS, RetainedUse, Upstream, Welcome,
 };
-use ha_types::{BrokerEpoch, Millis, PublishNumber};
+use ha_types::{AskNumber, BrokerEpoch, Millis, PublishNumber};
 
-use crate::broker::{Broker, Counters, Link, StreamId};
+use crate::broker::{Broker, Life, Link, StreamId};
 use crate::broker_set::Slot;
-use crate::distributor::{Distributor, Event, LostBy, Output, Stream};
+use crate::cluster::{ClusterState, Command, Outcome};
+use crate::distributor::{Distributor, Stream};
+use crate::interface::{Event, LostBy, Output};
+use crate::proposals::Proposed;
 use crate::retained::Transfer;
 
 /// Streams that may await their Hello: every broker may open a few while its older ones break.
 const SILENT_STREAMS_MAX: usize = 4 * BROKERS_MAX;
+
+/// A broker whose Hello came, and whose epoch the log will say.
+#[derive(Debug)]
+pub(crate) struct Joining {
+    stream: StreamId,
+    address: String,
+    version: u32,
+    hello: Hello,
+}
 
 impl Distributor {
     /// Remembers a stream whose Hello is awaited.
@@ -34,19 +43,8 @@ impl Distributor {
     pub(crate) fn silent_streams(&self) -> impl Iterator<Item = (Millis, StreamId)> {
         self.streams.iter().filter_map(|(&id, stream)| match stream {
             Stream::AwaitsHello { opened_at, .. } => Some((*opened_at, id)),
-            Stream::Of(_) => None,
+            Stream::Joins | Stream::Of(_) => None,
         })
-    }
-
-    /// Ends streams that said no Hello for a whole lease.
-    pub(crate) fn end_silent(&mut self, out: &mut Vec<Output>) {
-        let lease_ms = self.config.lease_ms;
-        let is_late = |&(opened_at, _): &(Millis, _)| opened_at.plus(lease_ms) <= self.now;
-        let late: Vec<_> = self.silent_streams().filter(is_late).collect();
-        for (_, stream) in late {
-            let detail = format!("no Hello for {lease_ms} ms");
-            self.end(stream, GoodbyeReason::ProtocolError, detail, out);
-        }
     }
 
     pub(crate) fn first_item(
@@ -68,206 +66,158 @@ impl Distributor {
             );
             return self.end(stream, GoodbyeReason::UnsupportedVersion, detail, out);
         };
-        match self.slot_for(&hello, &address) {
-            Ok(slot) => self.attach(slot, stream, address, version, &hello, out),
-            Err((reason, detail)) => self.end(stream, reason, detail, out),
+        if let Some((reason, detail)) = self.refusal_of(&hello, &address) {
+            return self.end(stream, reason, detail, out);
+        }
+        self.streams.insert(stream, Stream::Joins);
+        let command = Command::Join { name: hello.name.clone(), incarnation: hello.incarnation };
+        let joining = Joining { stream, address, version, hello };
+        self.propose(Proposed::Join(Box::new(joining)), command, out);
+    }
+
+    /// Why a broker may not join, as far as is known now.
+    fn refusal_of(&self, hello: &Hello, address: &str) -> Option<(GoodbyeReason, String)> {
+        let known = self.brokers.values().find(|broker| broker.name == hello.name);
+        if let Some(known) = known.filter(|broker| broker.stream().is_some()) {
+            return (known.incarnation != hello.incarnation)
+                .then(|| (GoodbyeReason::NameInUse, name_in_use(known, address)));
+        }
+        let is_there = known.is_some_and(|broker| !broker.is_lost());
+        let living = self.brokers.values().filter(|broker| !broker.is_lost()).count();
+        let joining = self.proposed.iter().filter(|of| matches!(of, Proposed::Join(_))).count();
+        let max = self.config.brokers_max;
+        (!is_there && living + joining >= max).then(|| {
+            (GoodbyeReason::TooManyBrokers, format!("{max} brokers are attached, the limit"))
+        })
+    }
+
+    /// The log has said who the broker is.
+    pub(crate) fn joined(
+        &mut self,
+        state: &ClusterState,
+        joining: Joining,
+        outcome: &Outcome,
+        out: &mut Vec<Output>,
+    ) {
+        let name = &joining.hello.name;
+        let &Outcome::Joined(epoch) = outcome else {
+            let detail = format!("a newer run of {name} is known; was the clock set back?");
+            return self.end(joining.stream, GoodbyeReason::NameInUse, detail, out);
+        };
+        // The state may be further: a life that is over there publishes nothing.
+        let origin = state.origin(epoch).unwrap_or(epoch);
+        let incarnation = joining.hello.incarnation;
+        let life = Life { epoch, origin, name: name.clone(), incarnation };
+        let Some(slot) = self.slot_for(life, out) else {
+            self.propose(Proposed::Leave(epoch), Command::Leave { broker: epoch }, out);
+            let detail = format!("{} brokers are attached, the limit", self.config.brokers_max);
+            return self.end(joining.stream, GoodbyeReason::TooManyBrokers, detail, out);
+        };
+        if self.brokers[&slot].is_lost() {
+            // Its lease ended while the log had its Hello: the end of this epoch is behind it there.
+            let detail = format!("the lease of {name} ended; attach again");
+            return self.end(joining.stream, GoodbyeReason::LeaseExpired, detail, out);
+        }
+        // Otherwise it broke meanwhile, and the broker counts as detached.
+        if matches!(self.streams.get(&joining.stream), Some(Stream::Joins)) {
+            self.attach(slot, state, joining, out);
         }
     }
 
-    fn slot_for(&self, hello: &Hello, address: &str) -> Result<Slot, (GoodbyeReason, String)> {
-        if let Some(known) = self.brokers.values().find(|broker| broker.name == hello.name) {
-            let other_run = known.incarnation != hello.incarnation;
-            if other_run && known.stream().is_some() {
-                let detail = format!(
-                    "another broker named {} is attached from {}; set NAME in broker.conf at {}",
-                    known.name, known.address, address
-                );
-                return Err((GoodbyeReason::NameInUse, detail));
-            }
-            return Ok(known.slot);
+    /// The slot of a broker in this life of it. An older life makes place for a newer; so does the
+    /// broker that was lost first. `None`: as many as possible live.
+    fn slot_for(&mut self, life: Life, out: &mut Vec<Output>) -> Option<Slot> {
+        let epoch = life.epoch;
+        let known = self.brokers.values().find(|broker| broker.name == life.name);
+        if let Some(known) = known.filter(|broker| broker.epoch == epoch) {
+            return Some(known.slot);
         }
+        let same_name = known.map(|broker| broker.slot);
         let free =
-            Slot::all().take(self.config.brokers_max).find(|s| !self.brokers.contains_key(s));
+            || Slot::all().take(self.config.brokers_max).find(|s| !self.brokers.contains_key(s));
         let oldest_lost = || {
-            let lost = self.brokers.values().filter(|broker| broker.is_lost());
+            let is_gone =
+                |broker: &&Broker| broker.is_lost() && !self.leaving.contains(broker.slot);
+            let lost = self.brokers.values().filter(is_gone);
             lost.min_by_key(|broker| broker.heard_at).map(|broker| broker.slot)
         };
-        free.or_else(oldest_lost).ok_or_else(|| {
-            let detail = format!("{} brokers are attached, the limit", self.config.brokers_max);
-            (GoodbyeReason::TooManyBrokers, detail)
-        })
+        let slot = same_name.or_else(free).or_else(oldest_lost)?;
+        let mut broker = Broker::new(slot, life, self.now);
+        if same_name.is_some() {
+            broker.counters = self.brokers[&slot].counters;
+            self.replace(slot, out);
+        }
+        self.brokers.insert(slot, broker);
+        self.by_epoch.insert(epoch, slot);
+        self.living.insert(slot);
+        Some(slot)
+    }
+
+    /// The state has ended this life for a newer one.
+    fn replace(&mut self, slot: Slot, out: &mut Vec<Output>) {
+        if let Some(stream) = self.brokers[&slot].stream() {
+            self.end(stream, GoodbyeReason::Replaced, "a newer run has joined".into(), out);
+        }
+        if !self.brokers[&slot].is_lost() {
+            self.free(slot, LostBy::Goodbye);
+        }
+        self.owe_nothing(slot, out);
     }
 
     fn attach(
         &mut self,
         slot: Slot,
-        stream: StreamId,
-        address: String,
-        version: u32,
-        hello: &Hello,
+        state: &ClusterState,
+        joining: Joining,
         out: &mut Vec<Output>,
     ) {
-        let epoch = self.next_epoch;
-        self.next_epoch = BrokerEpoch(epoch.0 + 1);
-        let (taken_upto, counters) = self.replace(slot, hello, out);
-        let broker = Broker {
-            name: hello.name.clone(),
-            slot,
-            incarnation: hello.incarnation,
-            epoch,
-            link: Link::Attached(stream),
-            address: address.clone(),
-            software: hello.software.clone(),
-            heard_at: self.now,
-            filters: Default::default(),
-            taken_upto,
-            last_number: None,
-            held: Default::default(),
-            queued_bytes: 0,
-            answers_bytes: 0,
-            wrote_at: self.now,
-            transfer: Transfer::AwaitsCopy,
-            counters,
-        };
-        self.brokers.insert(slot, broker);
+        let Joining { stream, address, version, hello } = joining;
+        if let Some(older) = self.brokers[&slot].stream() {
+            self.end(older, GoodbyeReason::Replaced, "attached on a newer stream".into(), out);
+        }
+        let now = self.now;
+        let broker = self.brokers.get_mut(&slot).expect("it has a slot");
+        broker.link = Link::Attached(stream);
+        broker.address.clone_from(&address);
+        broker.software = hello.software;
+        broker.retained = hello.retained;
+        (broker.heard_at, broker.wrote_at) = (now, now);
+        broker.stale_filters.append(&mut broker.filters);
+        broker.publishes.said = None;
+        (broker.receipts.sent, broker.receipts.received) = (0, 0);
+        let epoch = broker.epoch;
         self.attached.insert(slot);
         self.streams.insert(stream, Stream::Of(slot));
-        let copy_is_unknown = hello.copy_of.is_some_and(|server| server != self.config.server);
-        let retained_copy =
-            if copy_is_unknown { RetainedCopy::Wanted } else { RetainedCopy::NotWanted };
-        let welcome = self.welcome(version, epoch, taken_upto, retained_copy);
+        self.sessions.link(epoch);
+        let welcome = self.welcome(version, epoch);
         self.send(slot, Downstream::Welcome(welcome), out);
-        out.push(Output::Note(Event::Attached(hello.name.clone(), epoch, address)));
-        if retained_copy == RetainedCopy::NotWanted {
-            self.start_transfer(slot, out);
+        out.push(Output::Note(Event::Attached(hello.name, epoch, address)));
+        if hello.retained == RetainedUse::Copy {
+            self.brokers.get_mut(&slot).expect("it has a slot").transfer = Transfer::Due;
+            self.continue_transfer(slot, state, out);
         }
     }
 
-    fn welcome(
-        &self,
-        version: u32,
-        epoch: BrokerEpoch,
-        taken_upto: Option<PublishNumber>,
-        retained_copy: RetainedCopy,
-    ) -> Welcome {
+    fn welcome(&self, version: u32, epoch: BrokerEpoch) -> Welcome {
         Welcome {
             version,
             epoch,
             server: self.config.server,
             lease_ms: self.config.lease_ms,
             heartbeat_ms: self.config.heartbeat_ms,
-            taken_upto: taken_upto.unwrap_or_default(),
+            // What the state has done may not have been answered, or the answer was lost.
+            taken_upto: PublishNumber(0),
+            asked_upto: AskNumber(0),
             publish_window: self.config.publish_window,
             cluster_time: self.cluster_time(),
-            retained_copy,
-            leader_hint: None,
             software: self.config.software.clone(),
         }
     }
+}
 
-    /// Clears a slot for a broker that attaches. Returns what survives: for the same incarnation,
-    /// which publishes were taken; for the same name, the counters.
-    fn replace(
-        &mut self,
-        slot: Slot,
-        hello: &Hello,
-        out: &mut Vec<Output>,
-    ) -> (Option<PublishNumber>, Counters) {
-        let Some(old) = self.brokers.get(&slot) else { return (None, Counters::default()) };
-        let (taken_upto, counters) = (old.taken_upto, old.counters);
-        let same_name = old.name == hello.name;
-        let same_run = same_name && old.incarnation == hello.incarnation;
-        if let Some(stream) = old.stream() {
-            self.end(stream, GoodbyeReason::Replaced, "attached on a newer stream".into(), out);
-        }
-        self.forget_interest(slot);
-        let counters = if same_name { counters } else { Counters::default() };
-        (taken_upto.filter(|_| same_run), counters)
-    }
-
-    /// Says goodbye on a stream and detaches its broker, if it has one.
-    pub(crate) fn end(
-        &mut self,
-        stream: StreamId,
-        reason: GoodbyeReason,
-        detail: String,
-        out: &mut Vec<Output>,
-    ) {
-        let Some(known) = self.streams.get(&stream) else { return };
-        let name = match known {
-            Stream::AwaitsHello { .. } => None,
-            Stream::Of(slot) => Some(self.brokers[slot].name.clone()),
-        };
-        let goodbye = Goodbye { reason, detail };
-        out.push(Output::Send(stream, Downstream::Goodbye(goodbye.clone()), 0));
-        out.push(Output::End(stream));
-        out.push(Output::Note(Event::Ended(name, goodbye)));
-        self.detach(stream, out);
-    }
-
-    /// The broker said goodbye.
-    pub(crate) fn left(&mut self, slot: Slot, stream: StreamId, out: &mut Vec<Output>) {
-        self.detach(stream, out);
-        self.lose(slot, LostBy::Goodbye, out);
-        out.push(Output::End(stream));
-    }
-
-    pub(crate) fn broken(&mut self, stream: StreamId, out: &mut Vec<Output>) {
-        if let Some(slot) = self.detach(stream, out) {
-            out.push(Output::Note(Event::Detached(self.brokers[&slot].name.clone())));
-        }
-    }
-
-    /// Takes the stream from its broker. Returns the broker that was attached through it.
-    fn detach(&mut self, stream: StreamId, out: &mut Vec<Output>) -> Option<Slot> {
-        let Some(Stream::Of(slot)) = self.streams.remove(&stream) else { return None };
-        if !self.is_attached(slot, stream) {
-            return None;
-        }
-        let broker = self.brokers.get_mut(&slot).expect("is attached");
-        broker.link = Link::Detached;
-        broker.held.clear();
-        broker.queued_bytes = 0;
-        broker.answers_bytes = 0;
-        broker.transfer = Transfer::Idle;
-        self.attached.remove(slot);
-        self.behind.remove(slot);
-        self.stop_waiting_for(slot, out);
-        Some(slot)
-    }
-
-    pub(crate) fn lose(&mut self, slot: Slot, by: LostBy, out: &mut Vec<Output>) {
-        let broker = self.brokers.get_mut(&slot).expect("only known brokers are lost");
-        let name = broker.name.clone();
-        if let Some(stream) = broker.stream() {
-            let detail = format!("no heartbeat of {name} for {} ms", self.config.lease_ms);
-            self.end(stream, GoodbyeReason::LeaseExpired, detail, out);
-        }
-        self.brokers.get_mut(&slot).expect("still known").link = Link::Lost(by);
-        self.forget_interest(slot);
-        out.push(Output::Note(Event::Lost(name, by)));
-    }
-
-    /// Detaches brokers that are behind and have written nothing for too long, or go on asking
-    /// for answers: nothing else bounds the queue of who talks and never reads.
-    pub(crate) fn end_stalled(&mut self, out: &mut Vec<Output>) {
-        let is_stalled = |broker: &&Broker| {
-            broker.wrote_at.plus(self.config.stall_ms) <= self.now
-                || broker.answers_bytes > self.config.queue_bytes
-        };
-        let stalled: Vec<_> = self
-            .behind
-            .iter()
-            .filter_map(|slot| self.brokers.get(&slot))
-            .filter(is_stalled)
-            .filter_map(Broker::stream)
-            .collect();
-        for stream in stalled {
-            let detail = format!(
-                "behind, and for {} ms nothing was read, or less than was asked for",
-                self.config.stall_ms
-            );
-            self.end(stream, GoodbyeReason::TooSlow, detail, out);
-        }
-    }
+fn name_in_use(known: &Broker, address: &str) -> String {
+    format!(
+        "another broker named {} is attached from {}; set NAME in broker.conf at {}",
+        known.name, known.address, address
+    )
 }

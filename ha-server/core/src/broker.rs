@@ -1,14 +1,14 @@
-//! What ha-server knows of one broker.
+//! What the leader knows of one broker.
 
-use std::collections::{BTreeSet, VecDeque};
+use std::collections::{BTreeMap, BTreeSet};
 
-use ha_types::link::PublishOutcome;
-use ha_types::{
-    BrokerEpoch, BrokerName, Incarnation, Millis, PublishNumber, RetainedVersion, TopicFilter,
-};
+use ha_types::link::{Needs, RetainedUse};
+use ha_types::{AskNumber, BrokerEpoch, BrokerName, Incarnation, Millis, TopicFilter};
 
-use crate::broker_set::{BrokerSet, Slot};
-use crate::distributor::LostBy;
+use crate::broker_set::Slot;
+use crate::interface::LostBy;
+use crate::publishes::Publishes;
+use crate::receipts::Receipts;
 use crate::retained::Transfer;
 
 /// One gRPC stream. Given by the shell, never reused.
@@ -22,21 +22,11 @@ pub(crate) enum Link {
     Attached(StreamId),
     /// Its stream is broken and its lease runs: nothing is freed.
     Detached,
-    /// Its interest is gone. Kept so that a return of the same incarnation is recognised.
+    /// Its interest is gone. Kept for operators, and for its counters.
     Lost(LostBy),
 }
 
-/// A result that waits until brokers that got the message are less far behind.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct HeldResult {
-    pub(crate) number: PublishNumber,
-    pub(crate) outcome: PublishOutcome,
-    pub(crate) retained: RetainedVersion,
-    /// Those of them that have been behind ever since they got it.
-    pub(crate) waits_for: BrokerSet,
-}
-
-/// Counters since ha-server started.
+/// Counters since this leadership began.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Counters {
     pub(crate) published: u64,
@@ -44,25 +34,55 @@ pub(crate) struct Counters {
     pub(crate) dropped: u64,
 }
 
+/// What was asked on the present stream.
+#[derive(Debug, Default)]
+pub(crate) struct Asks {
+    pub(crate) last: AskNumber,
+    /// Asked, and not done.
+    pub(crate) pending: BTreeSet<AskNumber>,
+    /// The last that the broker was told of.
+    pub(crate) told: AskNumber,
+}
+
+impl Asks {
+    /// All up to here are done: what the broker did not send again was done before.
+    pub(crate) fn done_upto(&self) -> AskNumber {
+        let first = self.pending.first().and_then(|first| first.0.checked_sub(1));
+        first.map_or(self.last, AskNumber)
+    }
+}
+
+/// One life of a broker, as the log has it.
+#[derive(Debug)]
+pub(crate) struct Life {
+    pub(crate) epoch: BrokerEpoch,
+    /// The first life of its run: what others know its publishes by.
+    pub(crate) origin: BrokerEpoch,
+    pub(crate) name: BrokerName,
+    pub(crate) incarnation: Incarnation,
+}
+
+/// See the module.
 #[derive(Debug)]
 pub(crate) struct Broker {
     pub(crate) name: BrokerName,
     pub(crate) slot: Slot,
     pub(crate) incarnation: Incarnation,
     pub(crate) epoch: BrokerEpoch,
+    /// See [`Life`].
+    pub(crate) origin: BrokerEpoch,
     pub(crate) link: Link,
     pub(crate) address: String,
     pub(crate) software: String,
     /// When it attached or sent its last heartbeat.
     pub(crate) heard_at: Millis,
-    pub(crate) filters: BTreeSet<TopicFilter>,
-    /// Highest numbered publish of this incarnation; `None`: none in this run of ha-server, so any
-    /// number may come first.
-    pub(crate) taken_upto: Option<PublishNumber>,
-    /// The last number on its present stream; `None`: none yet.
-    pub(crate) last_number: Option<PublishNumber>,
-    /// Without gaps in their numbers; at most the publish window long.
-    pub(crate) held: VecDeque<HeldResult>,
+    pub(crate) retained: RetainedUse,
+    pub(crate) filters: BTreeMap<TopicFilter, Needs>,
+    /// Announced on the stream before and not yet again: they hold until all are announced.
+    pub(crate) stale_filters: BTreeMap<TopicFilter, Needs>,
+    pub(crate) publishes: Publishes,
+    pub(crate) receipts: Receipts,
+    pub(crate) asks: Asks,
     /// Bytes given to its stream and not yet written.
     pub(crate) queued_bytes: usize,
     /// Those of them that answer what it said while it was behind.
@@ -74,6 +94,33 @@ pub(crate) struct Broker {
 }
 
 impl Broker {
+    /// Without a stream.
+    pub(crate) fn new(slot: Slot, life: Life, now: Millis) -> Self {
+        let Life { epoch, origin, name, incarnation } = life;
+        Self {
+            name,
+            slot,
+            incarnation,
+            epoch,
+            origin,
+            link: Link::Detached,
+            address: String::new(),
+            software: String::new(),
+            heard_at: now,
+            retained: RetainedUse::None,
+            filters: BTreeMap::new(),
+            stale_filters: BTreeMap::new(),
+            publishes: Publishes::default(),
+            receipts: Receipts::default(),
+            asks: Asks::default(),
+            queued_bytes: 0,
+            answers_bytes: 0,
+            wrote_at: now,
+            transfer: Transfer::Idle,
+            counters: Counters::default(),
+        }
+    }
+
     /// The stream to write to; `None` while it is detached or lost.
     pub(crate) fn stream(&self) -> Option<StreamId> {
         match self.link {

@@ -1,210 +1,170 @@
-//! The distributor: one value that owns everything ha-server knows about its brokers.
+//! The distributor: one value that owns everything the leader knows about its brokers.
 //!
-//! Runs on the ha-server that leads. Nothing of it is replicated: after a restart brokers attach
-//! again, announce their interest and upload their copies of the retained messages.
+//! Runs on the ha-server that leads. Nothing of it is replicated: a new leader begins with what the
+//! replicated state has, and with what brokers say when they attach again. The state is beside it in
+//! each step; it changes by commands of the log alone, which the distributor proposes.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 
 use ha_types::limits::BROKERS_MAX;
-use ha_types::link::{Downstream, Goodbye, GoodbyeReason, RetainedChange, Upstream};
-use ha_types::{
-    BrokerEpoch, BrokerName, ClusterMillis, FilterTree, Millis, RetainedStore, RetainedVersion,
-    ServerIncarnation,
-};
+use ha_types::link::{GoodbyeReason, Upstream};
+use ha_types::{BrokerEpoch, ClusterMillis, FilterTree, Millis};
 
-use crate::broker::{Broker, Link, StreamId};
+use crate::broker::{Broker, Life, StreamId};
 use crate::broker_set::{BrokerSet, Slot};
+use crate::clock::ClusterClock;
+use crate::cluster::ClusterState;
+use crate::fan_out::Interested;
+use crate::interface::{Config, HeartbeatAnswer, Input, Output};
+use crate::proposals::Proposed;
+use crate::results::Proofs;
+use crate::sessions::{Effect, Sessions};
 
-/// How often expired retained messages are removed. Until then they are hidden, not freed; a sweep
-/// visits all of them, so it is rare.
-const EXPIRY_MS: u64 = 60_000;
-
-/// Who gets a message.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum FanOut {
-    /// The brokers with a matching filter.
-    Interest,
-    /// Every broker but the one that published it.
-    All,
-}
-
-/// What an operator may choose, and what only the shell can know.
-#[derive(Clone, Debug)]
-pub struct Config {
-    /// This run of ha-server: higher than that of any earlier run.
-    pub server: ServerIncarnation,
-    /// Program and version.
-    pub software: String,
-    /// Cluster time at [`Millis`] zero.
-    pub cluster_time_at_zero: ClusterMillis,
-    /// How long a silent broker is believed alive.
-    pub lease_ms: u64,
-    /// How often brokers must send heartbeats; well below `lease_ms`.
-    pub heartbeat_ms: u64,
-    /// Who gets a message.
-    pub fan_out: FanOut,
-    /// Brokers that may be attached; at most [`BROKERS_MAX`](ha_types::limits::BROKERS_MAX).
-    pub brokers_max: usize,
-    /// Distinct filters of one broker.
-    pub filters_max: usize,
-    /// Bytes that may wait for a broker before it counts as behind. It catches up at half of them.
-    pub queue_bytes: usize,
-    /// A broker that is behind and writes nothing for so long is detached.
-    pub stall_ms: u64,
-    /// Numbered publishes of one broker that may be unanswered.
-    pub publish_window: u32,
-    /// Retained messages.
-    pub retained_max: usize,
-    /// Bytes of retained messages.
-    pub retained_bytes_max: usize,
-}
-
-/// Something that happened outside.
-#[derive(Debug)]
-pub enum Input {
-    /// A stream was opened from this address; its Hello is awaited.
-    Opened(StreamId, String),
-    /// Items arrived, in order.
-    Received(StreamId, Vec<Upstream>),
-    /// What arrived breaks the specification.
-    Malformed(StreamId, String),
-    /// The stream broke, or was ended by us.
-    Broken(StreamId),
-    /// The stream wrote this many bytes, as [`Output::Send`] counted them.
-    Written(StreamId, usize),
-    /// The deadline has come.
-    Tick,
-    /// ha-server stops.
-    ShutDown,
-}
-
-/// Something that the shell must do, in the order given.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Output {
-    /// Write this item. The number is what [`Input::Written`] must return for it.
-    Send(StreamId, Downstream, usize),
-    /// End the stream after what was sent has been written.
-    End(StreamId),
-    /// Worth a line in the log.
-    Note(Event),
-}
-
-/// What operators want to know.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Event {
-    /// A broker attached.
-    Attached(BrokerName, BrokerEpoch, String),
-    /// A stream was refused or ended.
-    Ended(Option<BrokerName>, Goodbye),
-    /// A stream broke; the lease runs on.
-    Detached(BrokerName),
-    /// A broker's interest was freed.
-    Lost(BrokerName, LostBy),
-}
-
-/// Why a broker counts as lost.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum LostBy {
-    /// It was silent for a whole lease.
-    Lease,
-    /// It said goodbye.
-    Goodbye,
-}
-
-/// Answer to a heartbeat.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum HeartbeatAnswer {
-    /// The lease is extended.
-    Kept,
-    /// This epoch is not attached: the broker must attach again.
-    Fenced,
-}
-
-/// Brokers, interest, retained messages. See the module.
+/// Brokers, interest, what is not answered. See the module.
 #[derive(Debug)]
 pub struct Distributor {
     pub(crate) config: Config,
+    pub(crate) clock: ClusterClock,
     pub(crate) brokers: BTreeMap<Slot, Broker>,
-    /// Open streams: the broker's slot once it said Hello, its address until then.
+    /// Brokers that are not lost.
+    pub(crate) by_epoch: BTreeMap<BrokerEpoch, Slot>,
     pub(crate) streams: BTreeMap<StreamId, Stream>,
-    pub(crate) interest: FilterTree<BrokerSet>,
+    pub(crate) interest: FilterTree<Interested>,
+    /// Brokers that are not lost, as far as the log has that.
+    pub(crate) living: BrokerSet,
+    /// Those that were welcomed on an open stream.
     pub(crate) attached: BrokerSet,
+    /// Those that have announced all that they need on it.
+    pub(crate) resumed: BrokerSet,
+    /// Those whose needs an earlier leader knew: until they are back, they need everything.
+    pub(crate) unknown: BrokerSet,
+    /// Those that are lost, while the log does not have that: they are waited for.
+    pub(crate) leaving: BrokerSet,
     /// Brokers whose queues are longer than they should be.
     pub(crate) behind: BrokerSet,
-    pub(crate) retained: RetainedStore,
-    pub(crate) next_version: RetainedVersion,
-    pub(crate) next_epoch: BrokerEpoch,
-    /// When expired retained messages are removed next, if anything happens then.
-    pub(crate) expire_at: Millis,
+    /// Brokers with asks that were done in this step.
+    pub(crate) asked: BrokerSet,
+    pub(crate) sessions: Sessions,
+    /// What sessions want, between two lines. Kept for its room.
+    pub(crate) effects: Vec<Effect>,
+    /// Commands whose outcomes have not come, in order. Bounded by the publish windows and by the asks
+    /// of all brokers.
+    pub(crate) proposed: VecDeque<Proposed>,
+    pub(crate) proofs: Proofs,
+    pub(crate) is_expiring: bool,
+    pub(crate) is_sweeping: bool,
+    pub(crate) sweep_at: Millis,
     pub(crate) now: Millis,
 }
 
 #[derive(Debug)]
 pub(crate) enum Stream {
-    AwaitsHello { address: String, opened_at: Millis },
+    AwaitsHello {
+        address: String,
+        opened_at: Millis,
+    },
+    /// Its Hello is in the log.
+    Joins,
+    /// The slot of its broker, which was welcomed.
     Of(Slot),
 }
 
 impl Distributor {
-    /// Starts without brokers.
+    /// Beginning of a leadership, at [`Millis`] zero. Brokers of the state that are alive get a full
+    /// lease and are waited for: until they are back, they need everything.
     ///
-    /// Epochs and retained versions begin above those of all earlier runs, because
-    /// [`Config::server`] does and leaves room: a run would have to give out 2^20 of them per
-    /// millisecond to catch up with the next one.
+    /// The state must have all that earlier leaders have committed.
     #[must_use]
-    pub fn new(config: Config) -> Self {
+    pub fn new(config: Config, state: &ClusterState) -> Self {
         assert!(config.heartbeat_ms * 2 <= config.lease_ms, "one heartbeat may be lost");
         assert!(config.brokers_max <= BROKERS_MAX, "a set of brokers has no place for more");
-        let base = first_version(config.server);
-        Self {
-            retained: RetainedStore::new(config.retained_max, config.retained_bytes_max),
+        let mut distributor = Self {
+            clock: ClusterClock::new(state.now(), config.wall_time),
             config,
             brokers: BTreeMap::new(),
+            by_epoch: BTreeMap::new(),
             streams: BTreeMap::new(),
             interest: FilterTree::new(),
+            living: BrokerSet::default(),
             attached: BrokerSet::default(),
+            resumed: BrokerSet::default(),
+            unknown: BrokerSet::default(),
+            leaving: BrokerSet::default(),
             behind: BrokerSet::default(),
-            next_version: base,
-            next_epoch: BrokerEpoch(base.0),
-            expire_at: Millis(EXPIRY_MS),
+            asked: BrokerSet::default(),
+            sessions: Sessions::default(),
+            effects: Vec::new(),
+            proposed: VecDeque::new(),
+            proofs: Proofs::default(),
+            is_expiring: false,
+            is_sweeping: false,
+            sweep_at: Millis(0),
             now: Millis(0),
+        };
+        // A broker joins when there is a slot for it: never more live than there are.
+        for (slot, (epoch, name, incarnation)) in Slot::all().zip(state.alive()) {
+            let origin = state.origin(epoch).expect("who is alive is known");
+            let life = Life { epoch, origin, name: name.clone(), incarnation };
+            let broker = Broker::new(slot, life, Millis(0));
+            distributor.brokers.insert(slot, broker);
+            distributor.by_epoch.insert(epoch, slot);
+            distributor.living.insert(slot);
+            distributor.unknown.insert(slot);
         }
+        distributor
     }
 
-    /// Advances time to `now`, then takes one input and appends what must be done.
-    pub fn step(&mut self, now: Millis, input: Input, out: &mut Vec<Output>) {
+    /// Advances time to `now`, then takes one input and appends what must be done. The state has at
+    /// least what the inputs so far said was applied.
+    pub fn step(&mut self, now: Millis, state: &ClusterState, input: Input, out: &mut Vec<Output>) {
         self.advance(now, out);
         match input {
             Input::Opened(stream, address) => self.opened(stream, address, out),
-            Input::Received(stream, items) => self.received(stream, items, out),
+            Input::Received(stream, items) => self.received(state, stream, items, out),
             Input::Malformed(stream, detail) => {
                 self.end(stream, GoodbyeReason::ProtocolError, detail, out);
             }
             Input::Broken(stream) => self.broken(stream, out),
-            Input::Written(stream, bytes) => self.written(stream, bytes, out),
+            Input::Written(stream, bytes) => self.written(state, stream, bytes, out),
+            Input::Applied(applied) => self.applied(state, applied, out),
+            Input::Confirmed(number) => self.confirmed(number, out),
             Input::Tick => (),
             Input::ShutDown => self.shut_down(out),
         }
+        self.finish(state, out);
     }
 
     /// Advances time to `now`, then takes a heartbeat of the broker with this epoch.
     pub fn heartbeat(
         &mut self,
         now: Millis,
+        state: &ClusterState,
         epoch: BrokerEpoch,
         out: &mut Vec<Output>,
     ) -> HeartbeatAnswer {
         // Expire first: a heartbeat that waited past its deadline must not revive a lease.
         self.advance(now, out);
-        let broker = self.brokers.values_mut().find(|b| b.epoch == epoch && !b.is_lost());
-        let Some(broker) = broker else { return HeartbeatAnswer::Fenced };
-        broker.heard_at = self.now;
+        self.finish(state, out);
+        let Some(slot) = self.by_epoch.get(&epoch) else { return HeartbeatAnswer::Fenced };
+        self.brokers.get_mut(slot).expect("found by its epoch").heard_at = self.now;
         HeartbeatAnswer::Kept
     }
 
     /// When [`Input::Tick`] must come if nothing else does before; `None`: never.
     #[must_use]
-    pub fn deadline(&self) -> Option<Millis> {
+    pub fn deadline(&self, state: &ClusterState) -> Option<Millis> {
+        let others = self.upkeep_due(state).into_iter().chain(self.sessions_due());
+        self.patience_ends().into_iter().chain(others).min()
+    }
+
+    /// Cluster time now.
+    #[must_use]
+    pub fn cluster_time(&self) -> ClusterMillis {
+        self.clock.at(self.now)
+    }
+
+    /// When somebody has been silent for too long.
+    fn patience_ends(&self) -> Option<Millis> {
         let leases = self.brokers.values().filter(|broker| !broker.is_lost());
         let lease = leases.map(|broker| broker.heard_at.plus(self.config.lease_ms));
         let stalled = self.behind.iter().map(|slot| self.brokers[&slot].wrote_at);
@@ -213,37 +173,23 @@ impl Distributor {
         lease.chain(stalled).chain(silent).min()
     }
 
-    /// Cluster time now.
-    #[must_use]
-    pub fn cluster_time(&self) -> ClusterMillis {
-        ClusterMillis(self.config.cluster_time_at_zero.0 + self.now.0)
-    }
-
-    /// The retained messages.
-    #[must_use]
-    pub fn retained(&self) -> &RetainedStore {
-        &self.retained
-    }
-
     fn advance(&mut self, now: Millis, out: &mut Vec<Output>) {
         let stood_still = self.stood_still(now);
         self.now = self.now.max(now);
         if stood_still {
             self.start_anew();
         }
-        let expired = |broker: &&Broker| {
-            !broker.is_lost() && broker.heard_at.plus(self.config.lease_ms) <= self.now
-        };
-        let silent: Vec<_> = self.brokers.values().filter(expired).map(|b| b.slot).collect();
-        for slot in silent {
-            self.lose(slot, LostBy::Lease, out);
-        }
+        self.end_leases(out);
         self.end_stalled(out);
         self.end_silent(out);
-        if self.expire_at <= self.now {
-            self.expire_at = self.now.plus(EXPIRY_MS);
-            self.retained.remove_expired(self.cluster_time());
-        }
+    }
+
+    /// What follows from a whole step.
+    fn finish(&mut self, state: &ClusterState, out: &mut Vec<Output>) {
+        self.serve_sessions(state, out);
+        self.keep_up(state, out);
+        self.tell_asked(out);
+        self.ask_for_proof(out);
     }
 
     /// Whether a deadline passed by more than a heartbeat without a step: this process was paused or
@@ -251,7 +197,7 @@ impl Distributor {
     fn stood_still(&self, now: Millis) -> bool {
         let patience_ms = self.config.heartbeat_ms;
         let missed = |deadline: Millis| now.since(deadline) > patience_ms;
-        now.since(self.now) > patience_ms && self.deadline().is_some_and(missed)
+        now.since(self.now) > patience_ms && self.patience_ends().is_some_and(missed)
     }
 
     /// Everybody gets the full time from now: while we did not listen, silence means nothing.
@@ -267,7 +213,13 @@ impl Distributor {
         }
     }
 
-    fn received(&mut self, stream: StreamId, items: Vec<Upstream>, out: &mut Vec<Output>) {
+    fn received(
+        &mut self,
+        state: &ClusterState,
+        stream: StreamId,
+        items: Vec<Upstream>,
+        out: &mut Vec<Output>,
+    ) {
         for item in items {
             // Each item may end the stream; what follows it is then from nobody.
             match self.streams.get_mut(&stream) {
@@ -276,105 +228,45 @@ impl Distributor {
                     let address = std::mem::take(address);
                     self.first_item(stream, address, item, out);
                 }
+                Some(Stream::Joins) => {
+                    let detail = "an item before Welcome".into();
+                    self.end(stream, GoodbyeReason::ProtocolError, detail, out);
+                }
                 Some(Stream::Of(slot)) => {
-                    let slot = *slot;
-                    self.take(slot, stream, item, out);
+                    let of = (*slot, stream);
+                    self.take(of, state, item, out);
                 }
             }
         }
     }
 
-    fn take(&mut self, slot: Slot, stream: StreamId, item: Upstream, out: &mut Vec<Output>) {
+    fn take(
+        &mut self,
+        of: (Slot, StreamId),
+        state: &ClusterState,
+        item: Upstream,
+        out: &mut Vec<Output>,
+    ) {
+        let (slot, stream) = of;
         match item {
             Upstream::Leave => self.left(slot, stream, out),
             Upstream::Hello(_) => {
                 self.end(stream, GoodbyeReason::ProtocolError, "a second Hello".into(), out);
             }
-            Upstream::Publish { number: None, message } => self.publish(slot, &message, out),
-            Upstream::Publish { number: Some(number), message } => {
-                self.publish_numbered(slot, stream, number, &message, out);
+            Upstream::Publish { number: None, exchange: _, message } => {
+                self.publish(slot, message, out);
             }
-            Upstream::Announce { ticket, filters } => {
-                self.announce(slot, stream, ticket, filters, out);
+            Upstream::Publish { number: Some(number), exchange, message } => {
+                self.publish_numbered(of, state, number, (exchange, message), out);
+            }
+            Upstream::Ask { number, ask } => self.ask(of, state, number, ask, out),
+            Upstream::Resume(resume) => self.resume(of, state, resume, out),
+            Upstream::Resumed => self.all_resumed(slot, stream, out),
+            Upstream::Received { count } => self.received_upto(slot, stream, count, out),
+            Upstream::Announce { ticket, needs, filters } => {
+                self.announce(of, ticket, needs, filters, out);
             }
             Upstream::Withdraw { filters } => self.withdraw(slot, &filters),
-            Upstream::RetainedCopy(change) => self.take_copy(slot, stream, change, out),
-            Upstream::RetainedCopyEnd => self.end_copy(slot, stream, out),
         }
     }
-
-    /// Gives an item to a broker's stream, if it has one.
-    pub(crate) fn send(&mut self, slot: Slot, item: Downstream, out: &mut Vec<Output>) {
-        let broker = self.brokers.get_mut(&slot).expect("slots of known brokers only");
-        let Some(stream) = broker.stream() else { return };
-        let bytes = queue_bytes(&item);
-        if broker.queued_bytes == 0 {
-            broker.wrote_at = self.now;
-        }
-        broker.queued_bytes += bytes;
-        if is_answer(&item) && self.behind.contains(slot) {
-            broker.answers_bytes += bytes;
-        }
-        if broker.queued_bytes > self.config.queue_bytes {
-            self.behind.insert(slot);
-        }
-        out.push(Output::Send(stream, item, bytes));
-    }
-
-    fn written(&mut self, stream: StreamId, bytes: usize, out: &mut Vec<Output>) {
-        let Some(&Stream::Of(slot)) = self.streams.get(&stream) else { return };
-        let broker = self.brokers.get_mut(&slot).expect("a stream's broker is known");
-        broker.queued_bytes =
-            broker.queued_bytes.checked_sub(bytes).expect("the shell writes what it was given");
-        broker.wrote_at = self.now;
-        if broker.queued_bytes > self.config.queue_bytes / 2 {
-            return;
-        }
-        if self.behind.contains(slot) {
-            broker.answers_bytes = 0;
-            self.behind.remove(slot);
-            self.stop_waiting_for(slot, out);
-        }
-        self.continue_transfer(slot, out);
-    }
-
-    fn shut_down(&mut self, out: &mut Vec<Output>) {
-        let streams: Vec<_> = self.streams.keys().copied().collect();
-        for stream in streams {
-            self.end(stream, GoodbyeReason::ShuttingDown, "ha-server stops".into(), out);
-        }
-    }
-
-    /// Whether `slot`'s broker is attached through `stream`.
-    pub(crate) fn is_attached(&self, slot: Slot, stream: StreamId) -> bool {
-        self.brokers.get(&slot).is_some_and(|broker| broker.link == Link::Attached(stream))
-    }
-}
-
-/// The first version that a run of ha-server gives.
-pub(crate) fn first_version(server: ServerIncarnation) -> RetainedVersion {
-    assert!(server.0 < 1 << 42, "milliseconds since 1970 fit until 2109");
-    RetainedVersion((server.0 << 20) + 1)
-}
-
-/// Whether a broker gets this because of what it said itself.
-fn is_answer(item: &Downstream) -> bool {
-    matches!(item, Downstream::PublishResult { .. } | Downstream::InterestTaken { .. })
-}
-
-/// What an item weighs beside what it carries.
-const FIXED_BYTES: usize = 64;
-
-/// What an item weighs in a broker's queue: its bytes on the wire, roughly.
-fn queue_bytes(item: &Downstream) -> usize {
-    match item {
-        Downstream::Deliver { message, .. } => FIXED_BYTES + message.size(),
-        Downstream::RetainedUpdate(change) => update_bytes(change),
-        _ => FIXED_BYTES,
-    }
-}
-
-pub(crate) fn update_bytes(change: &RetainedChange) -> usize {
-    let message = change.message.as_ref().map_or(0, |message| message.size());
-    FIXED_BYTES + change.topic.as_bytes().len() + message
 }

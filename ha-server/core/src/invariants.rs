@@ -3,10 +3,13 @@
 use std::collections::BTreeMap;
 
 use ha_types::TopicFilter;
+use ha_types::link::Needs;
 
 use crate::broker::Link;
 use crate::broker_set::BrokerSet;
 use crate::distributor::{Distributor, Stream};
+use crate::fan_out::Interested;
+use crate::publish::Source;
 use crate::retained::Transfer;
 
 impl Distributor {
@@ -15,23 +18,32 @@ impl Distributor {
     pub fn check_invariants(&self) {
         interest_tree_agrees_with_the_filters_of_brokers(self);
         filters_of_a_broker_are_bounded_and_a_lost_one_has_none(self);
-        attached_brokers_are_those_with_a_stream(self);
+        sets_of_brokers_agree_with_their_links(self);
         streams_and_brokers_point_at_each_other(self);
         behind_follows_the_queue_with_hysteresis(self);
-        held_results_are_dense_bounded_and_end_at_the_last_taken(self);
-        first_held_result_waits_for_somebody_behind(self);
+        held_publishes_are_dense_bounded_and_end_at_the_last_taken(self);
+        publish_waits_for_whoever_has_not_received_it(self);
+        first_held_publish_of_an_attached_broker_waits_for_something(self);
         answers_are_counted_only_while_behind(self);
-        detached_brokers_hold_and_queue_nothing(self);
+        detached_brokers_queue_nothing_and_lost_ones_are_owed_nothing(self);
+        receipts_count_what_was_sent(self);
         unfinished_transfer_waits_for_room(self);
-        next_version_is_above_all_seen(self);
-        epochs_are_distinct_and_below_the_next(self);
+        asks_that_are_done_were_told(self);
     }
 }
 
 fn interest_tree_agrees_with_the_filters_of_brokers(state: &Distributor) {
-    let mut expected: BTreeMap<&TopicFilter, BrokerSet> = BTreeMap::new();
+    let mut expected: BTreeMap<&TopicFilter, Interested> = BTreeMap::new();
     for (&slot, broker) in &state.brokers {
-        broker.filters.iter().for_each(|f| expected.entry(f).or_default().insert(slot));
+        for (filter, needs) in broker.filters.iter().chain(&broker.stale_filters) {
+            let of = expected.entry(filter).or_default();
+            match needs {
+                Needs::All => of.all.insert(slot),
+                Needs::AtMostOnce => of.at_most_once.insert(slot),
+            }
+        }
+        let is_new = |filter: &&TopicFilter| !broker.filters.contains_key(*filter);
+        assert_eq!(broker.stale_filters.keys().filter(is_new).count(), broker.stale_filters.len());
     }
     assert_eq!(state.interest.len(), expected.len());
     for (filter, brokers) in expected {
@@ -41,16 +53,25 @@ fn interest_tree_agrees_with_the_filters_of_brokers(state: &Distributor) {
 
 fn filters_of_a_broker_are_bounded_and_a_lost_one_has_none(state: &Distributor) {
     for broker in state.brokers.values() {
-        let most = if broker.is_lost() { 0 } else { state.config.filters_max };
-        assert!(broker.filters.len() <= most, "{broker:?}");
+        let is_gone = !state.living.contains(broker.slot);
+        let most = if is_gone { 0 } else { state.config.filters_max };
+        assert!(broker.filters.len() <= most && broker.stale_filters.len() <= most, "{broker:?}");
     }
 }
 
-fn attached_brokers_are_those_with_a_stream(state: &Distributor) {
-    let mut with_stream = BrokerSet::default();
-    let attached = state.brokers.values().filter(|broker| broker.stream().is_some());
-    attached.for_each(|broker| with_stream.insert(broker.slot));
-    assert_eq!(state.attached, with_stream);
+fn sets_of_brokers_agree_with_their_links(state: &Distributor) {
+    let (mut with_stream, mut living) = (BrokerSet::default(), state.leaving);
+    assert_eq!(state.by_epoch.len(), state.living.minus(state.leaving).iter().count());
+    for broker in state.brokers.values().filter(|broker| !broker.is_lost()) {
+        assert!(!state.leaving.contains(broker.slot));
+        living.insert(broker.slot);
+        broker.stream().into_iter().for_each(|_| with_stream.insert(broker.slot));
+        assert_eq!(state.by_epoch.get(&broker.epoch), Some(&broker.slot));
+    }
+    assert_eq!((state.attached, state.living), (with_stream, living));
+    assert!(state.resumed.minus(state.attached).is_empty());
+    assert!(state.unknown.minus(state.living).is_empty());
+    assert!(state.unknown.and(state.resumed).is_empty());
 }
 
 fn streams_and_brokers_point_at_each_other(state: &Distributor) {
@@ -78,23 +99,50 @@ fn behind_follows_the_queue_with_hysteresis(state: &Distributor) {
     }
 }
 
-fn held_results_are_dense_bounded_and_end_at_the_last_taken(state: &Distributor) {
+fn held_publishes_are_dense_bounded_and_end_at_the_last_taken(state: &Distributor) {
     for broker in state.brokers.values() {
-        assert!(broker.held.len() <= state.config.publish_window as usize);
-        let numbers = broker.held.iter().map(|held| held.number);
+        let publishes = &broker.publishes;
+        assert!(publishes.held.len() <= state.config.publish_window as usize);
+        let numbers = publishes.held.iter().map(|held| held.number);
         let dense = numbers.clone().zip(numbers.skip(1)).all(|(a, b)| a.0 + 1 == b.0);
-        assert!(dense, "{:?}", broker.held);
-        let last = broker.held.back().map(|held| held.number);
-        assert!(last.is_none() || last == broker.taken_upto, "{broker:?}");
-        assert!(broker.last_number <= broker.taken_upto, "{broker:?}");
+        assert!(dense, "{publishes:?}");
+        let last = publishes.held.back().map(|held| held.number);
+        assert!(last.is_none() || last == publishes.taken, "{publishes:?}");
+        assert!(publishes.said <= publishes.taken, "{publishes:?}");
+        let in_log = publishes.held.iter().filter(|held| held.answer.is_none());
+        assert_eq!(in_log.count(), publishes.in_log, "{publishes:?}");
     }
 }
 
-fn first_held_result_waits_for_somebody_behind(state: &Distributor) {
+/// Neither is an answer held for nothing, nor is one given too early.
+fn publish_waits_for_whoever_has_not_received_it(state: &Distributor) {
+    let mut owed = BTreeMap::new();
+    for (&slot, broker) in &state.brokers {
+        for source in broker.receipts.unreceived.iter().filter_map(|item| item.source) {
+            owed.entry(source).or_insert_with(BrokerSet::default).insert(slot);
+        }
+    }
     for broker in state.brokers.values() {
-        let mut held = broker.held.iter();
-        assert!(held.clone().all(|held| held.waits_for.minus(state.behind).is_empty()));
-        assert!(held.next().is_none_or(|first| !first.waits_for.is_empty()), "{broker:?}");
+        for held in &broker.publishes.held {
+            let origin = ha_types::link::Origin { broker: broker.origin, number: held.number };
+            let by = owed.remove(&Source { broker: broker.epoch, origin }).unwrap_or_default();
+            assert_eq!(held.waits_for, by, "{held:?}");
+        }
+    }
+    for source in owed.keys() {
+        assert!(!state.by_epoch.contains_key(&source.broker), "{source:?} was answered");
+    }
+}
+
+fn first_held_publish_of_an_attached_broker_waits_for_something(state: &Distributor) {
+    for slot in state.attached.iter() {
+        let publishes = &state.brokers[&slot].publishes;
+        let Some(first) = publishes.held.front() else { continue };
+        let waits = first.answer.is_none()
+            || first.proof > state.proofs.proven
+            || !first.waits_for.is_empty()
+            || Some(first.number) > publishes.said;
+        assert!(waits, "{publishes:?}");
     }
 }
 
@@ -104,9 +152,20 @@ fn answers_are_counted_only_while_behind(state: &Distributor) {
     }
 }
 
-fn detached_brokers_hold_and_queue_nothing(state: &Distributor) {
+fn detached_brokers_queue_nothing_and_lost_ones_are_owed_nothing(state: &Distributor) {
     for broker in state.brokers.values().filter(|broker| broker.stream().is_none()) {
-        assert!(broker.held.is_empty() && broker.queued_bytes == 0, "{broker:?}");
+        assert!(broker.queued_bytes == 0 && broker.asks.pending.is_empty(), "{broker:?}");
+        let is_owed = !(broker.receipts.unreceived.is_empty() && broker.publishes.held.is_empty());
+        let is_gone = broker.is_lost() && !state.leaving.contains(broker.slot);
+        assert!(!is_owed || !is_gone, "{broker:?}");
+    }
+}
+
+fn receipts_count_what_was_sent(state: &Distributor) {
+    for slot in state.resumed.iter() {
+        let receipts = &state.brokers[&slot].receipts;
+        assert_eq!(receipts.unreceived.len() as u64, receipts.sent - receipts.received);
+        assert!(receipts.unreceived.iter().all(|item| item.source.is_some()));
     }
 }
 
@@ -118,15 +177,6 @@ fn unfinished_transfer_waits_for_room(state: &Distributor) {
     }
 }
 
-fn next_version_is_above_all_seen(state: &Distributor) {
-    assert!(state.next_version > state.retained.version());
-}
-
-fn epochs_are_distinct_and_below_the_next(state: &Distributor) {
-    let mut epochs: Vec<_> = state.brokers.values().map(|broker| broker.epoch).collect();
-    let known = epochs.len();
-    epochs.sort();
-    epochs.dedup();
-    assert_eq!(epochs.len(), known);
-    assert!(epochs.last().is_none_or(|&last| last < state.next_epoch));
+fn asks_that_are_done_were_told(state: &Distributor) {
+    assert!(state.asked.is_empty() && state.effects.is_empty());
 }

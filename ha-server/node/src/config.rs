@@ -14,8 +14,10 @@ pub struct Config {
     pub group: u32,
     /// This node.
     pub node: NodeId,
-    /// All first members, this node among them, the same on each; used only on an empty directory.
-    /// Empty: wait until the leader adds this node.
+    /// All first members, this node among them, the same on each. An empty directory begins the
+    /// group with them, once all of them have said that it has not begun; if it has, the node lost
+    /// its disk and recovers from them. Members of a group that changed must be named here
+    /// before a disk is replaced. Empty: wait until the leader adds this node, which must be new.
     pub members: Vec<Member>,
     /// Where log and store lie. Made when it is missing. Nobody else may write there.
     pub directory: PathBuf,

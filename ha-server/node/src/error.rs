@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use crate::log::LogError;
 use crate::machine::CorruptRecord;
 use crate::peers::NodeId;
+use crate::store::is_content;
 
 /// Why a node does not start. None of these heals by itself.
 #[derive(Debug, thiserror::Error)]
@@ -14,7 +15,7 @@ pub enum StartError {
     #[error("{0}")]
     Config(String),
     /// The directory belongs to another cluster, group or node.
-    #[error("{} belongs to somebody else: found {found:?}, expected {expected:?}", path.display())]
+    #[error("{} belongs to another node: {}", path.display(), difference(found, expected))]
     Foreign {
         /// The directory.
         path: PathBuf,
@@ -22,6 +23,27 @@ pub enum StartError {
         found: String,
         /// What it should say.
         expected: String,
+    },
+    /// A lone node lost records: nobody can give them back. One of a larger group recovers instead.
+    #[error(
+        "records of this node are lost and no other member is known that has them; put back a copy \
+         of {path}, or move {log} away to go on without the log, as far as the store has it",
+        path = path.display(),
+        log = path.join("log").display()
+    )]
+    Lost {
+        /// The directory of the node.
+        path: PathBuf,
+        /// What is damaged.
+        source: Box<StartError>,
+    },
+    /// Log and store contradict each other: one of them is not what this node wrote.
+    #[error("{}: {reason}", path.display())]
+    Gap {
+        /// The directory of the node.
+        path: PathBuf,
+        /// What is missing.
+        reason: String,
     },
     /// The log cannot be used.
     #[error("log")]
@@ -42,6 +64,36 @@ pub enum StartError {
     Raft(String),
 }
 
+/// The lines of an identity that differ, as a sentence.
+fn difference(found: &str, expected: &str) -> String {
+    let pairs = found.lines().zip(expected.lines()).filter(|(found, expected)| found != expected);
+    let told: Vec<_> =
+        pairs.map(|(found, expected)| format!("it has {found}, we have {expected}")).collect();
+    if told.is_empty() {
+        format!("it has {found:?}, we have {expected:?}")
+    } else {
+        told.join("; ")
+    }
+}
+
+impl StartError {
+    /// Whether records are lost that this node may have acknowledged.
+    pub(crate) fn is_damage(&self) -> bool {
+        match self {
+            Self::Log(LogError::Damaged { .. })
+            | Self::Store(StoreError::Damaged { .. } | StoreError::Record(_))
+            | Self::Gap { .. } => true,
+            Self::Log(LogError::Io { source, .. }) => is_content(source),
+            Self::Store(StoreError::Database { .. } | StoreError::Snapshot(_))
+            | Self::Config(_)
+            | Self::Foreign { .. }
+            | Self::Lost { .. }
+            | Self::Io { .. }
+            | Self::Raft(_) => false,
+        }
+    }
+}
+
 /// Why the store cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {
@@ -51,6 +103,14 @@ pub enum StoreError {
         /// Its directory.
         path: PathBuf,
         /// What it said.
+        reason: String,
+    },
+    /// The files of the database do not hold what was written.
+    #[error("the database in {} is damaged: {reason}", path.display())]
+    Damaged {
+        /// Its directory.
+        path: PathBuf,
+        /// What the database said.
         reason: String,
     },
     /// A record of the state cannot be read.

@@ -1,6 +1,6 @@
 //! To whom a data directory belongs.
 
-use std::fs::{self, File};
+use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write};
 use std::path::Path;
 
@@ -16,24 +16,35 @@ fn expected(config: &Config) -> String {
     format!("format = {FORMAT}\ncluster = {cluster:?}\ngroup = {group}\nnode = {node}\n")
 }
 
-/// Makes the directory ours when it is new.
+/// Makes the directory ours when it is new, and until the file that is returned is closed.
 ///
 /// # Errors
-/// [`StartError::Foreign`] when it belongs to another cluster, group or node, or to a later format.
-pub(crate) fn claim(config: &Config) -> Result<(), StartError> {
+/// [`StartError::Foreign`] when it belongs to another cluster, group or node, or to a later format;
+/// [`StartError::Io`] when another process uses it.
+pub(crate) fn claim(config: &Config) -> Result<File, StartError> {
     let dir = &config.directory;
     let io = |source| StartError::Io { path: dir.clone(), source };
     fs::create_dir_all(dir).map_err(io)?;
+    let lock = lock(dir)?;
     let expected = expected(config);
     match fs::read_to_string(dir.join(FILE)) {
-        Ok(found) if found == expected => Ok(()),
+        Ok(found) if found == expected => Ok(lock),
         Ok(found) => Err(StartError::Foreign { path: dir.clone(), found, expected }),
         Err(error) if error.kind() == io::ErrorKind::NotFound => {
             refuse_unclaimed(dir)?;
-            write(dir, &expected).map_err(io)
+            write(dir, &expected).map_err(io)?;
+            Ok(lock)
         }
         Err(error) => Err(io(error)),
     }
+}
+
+/// Before any file is read: what another process writes would look damaged.
+fn lock(dir: &Path) -> Result<File, StartError> {
+    let path = dir.join("lock");
+    let file = OpenOptions::new().write(true).create(true).truncate(false).open(&path);
+    let locked = file.and_then(|file| Ok(file.try_lock().map(|()| file)?));
+    locked.map_err(|source| StartError::Io { path, source })
 }
 
 /// A log without an identity is not ours to overwrite.

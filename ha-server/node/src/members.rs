@@ -1,6 +1,6 @@
 //! Who belongs to the cluster, and who leads it.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::future::Future;
 use std::time::Duration;
 
@@ -30,6 +30,17 @@ impl<M: Machine> Node<M> {
     pub async fn add_learner(&self, member: &Member) -> Result<(), MembershipError> {
         let (id, node) = (member.id.0, node(member));
         self.change(move |raft| async move { raft.add_learner(id, node, true).await }).await
+    }
+
+    /// Gives a member another address. On the leader only.
+    ///
+    /// The caller must have made sure that it is this node that answers there.
+    ///
+    /// # Errors
+    /// [`MembershipError`].
+    pub async fn readdress(&self, member: &Member) -> Result<(), MembershipError> {
+        let moved = ChangeMembers::SetNodes(BTreeMap::from([(member.id.0, node(member))]));
+        self.change(move |raft| async move { raft.change_membership(moved, true).await }).await
     }
 
     /// Makes exactly these members voters; former voters stay as learners. On the leader only.
@@ -71,9 +82,12 @@ impl<M: Machine> Node<M> {
         }
         let sent = self.node.raft.trigger().transfer_leader(to.0).await;
         sent.map_err(|_| MembershipError::Stopped)?;
-        let _inside = self.runtime().enter();
         let seen = status.wait_for(|status| status.leader == Some(to));
-        match tokio::time::timeout(TRANSFER_TIMEOUT, seen).await {
+        let seen = {
+            let _timers = self.runtime().enter();
+            tokio::time::timeout(TRANSFER_TIMEOUT, seen)
+        };
+        match seen.await {
             Ok(Ok(_)) => Ok(()),
             Ok(Err(_)) => Err(MembershipError::Stopped),
             Err(_) => Err(MembershipError::Refused(format!("{to} did not take over"))),

@@ -1,12 +1,11 @@
 //! One node: everything above wired together, on threads of its own.
 
 use std::collections::BTreeMap;
-use std::fs;
-use std::path::PathBuf;
+use std::fmt;
+use std::fs::File;
 use std::sync::Arc;
 use std::thread;
 use std::time::Duration;
-use std::{fmt, io};
 
 use bytes::Bytes;
 use openraft::errors::{ForwardToLeader, InitializeError, LinearizableReadError, RaftError};
@@ -16,9 +15,8 @@ use tokio::sync::{Mutex, Semaphore, oneshot, watch};
 
 use crate::config::{COMMAND_BYTES_CEILING, Config, Limits};
 use crate::error::{ConfirmError, ProposeError, StartError, StoreError};
-use crate::identity;
-use crate::log::Log;
 use crate::machine::Machine;
+use crate::opening::{self, Opened};
 use crate::peers::{NodeId, Peers};
 use crate::pending::Pending;
 use crate::purge::Purge;
@@ -27,9 +25,9 @@ use crate::raft::log_store::LogStore;
 use crate::raft::network::{Network, Sender};
 use crate::raft::serve::Server;
 use crate::raft::types::{Command, Types, Waiting, node};
+use crate::recovery::{Recovery, Standing};
 use crate::replica::{Keeper, Replica};
-use crate::status::{self, Status};
-use crate::store::Store;
+use crate::status::{self, Heard, Status};
 
 /// Threads of the runtime. Raft needs little processor time, but that at once.
 const THREADS: usize = 2;
@@ -51,11 +49,12 @@ pub(crate) struct Open<M: Machine> {
     pub(crate) raft: Raft<Types, Applier<M>>,
     server: Server<M>,
     replica: Arc<Replica<M>>,
-    log: Log,
     limits: Limits,
     room: Arc<Semaphore>,
     pub(crate) status: watch::Receiver<Status>,
     keeper: Keeper,
+    /// Nobody else may use the directory until all files above are closed.
+    _lock: File,
 }
 
 impl<M: Machine> fmt::Debug for Node<M> {
@@ -64,7 +63,7 @@ impl<M: Machine> fmt::Debug for Node<M> {
     }
 }
 
-fn raft_config(config: &Config) -> Result<openraft::Config, StartError> {
+fn raft_config(config: &Config, standing: Standing) -> Result<openraft::Config, StartError> {
     let timers = config.failover.timers();
     let config = openraft::Config {
         cluster_name: config.cluster.clone(),
@@ -72,6 +71,9 @@ fn raft_config(config: &Config) -> Result<openraft::Config, StartError> {
         election_timeout_min: timers.election_ms_min,
         election_timeout_max: timers.election_ms_max,
         enable_pre_vote: Some(true),
+        enable_elect: standing == Standing::Member,
+        // A member that lost its records says so by an empty log, and gets them again.
+        allow_log_reversion: Some(true),
         // A leader that was restarted may have lost the end of a commit: it must be elected again.
         enable_leader_restore: Some(false),
         // Requests are bounded in bytes, by what the log reads at once.
@@ -128,32 +130,55 @@ impl<M: Machine> Node<M> {
     }
 
     async fn open(config: Config, machine: M, peers: impl Peers) -> Result<Open<M>, StartError> {
-        identity::claim(&config)?;
-        let [logs, store, incoming] = directories(&config)?;
-        let log = Log::open(&logs, config.durability)?;
+        let opened = opening::open(&config, machine)?;
+        let Opened { log, replica, nudged, incoming, standing, noted, marker, lock } = opened;
         let limits = config.limits.clone();
-        let (replica, nudged) = Replica::open(Store::open(&store)?, machine, limits.save_bytes)?;
         let replica = Arc::new(replica);
         let keeper = Keeper::start(Arc::clone(&replica), nudged, limits.save_every)
-            .map_err(|source| StartError::Io { path: store, source })?;
+            .map_err(|source| StartError::Io { path: config.directory.clone(), source })?;
         let us = Arc::new(sender(&config));
-        let network = Network { peers: Arc::new(peers), sender: Arc::clone(&us) };
-        let raft_config = Arc::new(raft_config(&config)?);
+        let recovering = standing.is_recovering();
+        let status = Arc::new(watch::Sender::new(Status { recovering, ..Status::default() }));
+        let watched = status.subscribe();
+        let (peers, sender) = (Arc::new(peers), Arc::clone(&us));
+        let network = Network { peers, sender, status: watched.clone() };
+        let raft_config = Arc::new(raft_config(&config, standing)?);
+        let asking = network.clone();
         let log_store = LogStore { log: log.clone(), append_bytes_max: limits.append_bytes_max };
         let applier = Applier { replica: Arc::clone(&replica) };
         let raft = Raft::new(config.node.0, raft_config, network, log_store, applier)
             .await
             .map_err(|error| StartError::Raft(error.to_string()))?;
-        begin(&raft, &config).await?;
-        let status = Arc::new(watch::Sender::new(Status::default()));
-        let watched = status.subscribe();
-        tokio::spawn(status::follow(raft.metrics(), Arc::clone(&status)));
+        if standing == Standing::Member {
+            begin(&raft, &config).await?;
+        }
+        let heard = Arc::new(Heard::default());
+        let patience = status::patience(config.failover.timers().election_ms_max);
+        let (metrics, told) = (raft.metrics(), Arc::clone(&status));
+        tokio::spawn(status::follow(metrics, told, Arc::clone(&heard), patience));
         let stored = replica.watch_stored();
+        let transfer = Mutex::new(None);
+        let (standing, current) = watch::channel(standing);
+        let recovery = Recovery {
+            raft: raft.clone(),
+            log: log.clone(),
+            network: asking,
+            us: config.node.0,
+            first: config.members.clone(),
+            noted,
+            marker,
+            standing,
+            status: Arc::clone(&status),
+            every: Duration::from_millis(config.failover.timers().heartbeat_ms),
+        };
+        tokio::spawn(recovery.run());
         let purge = Purge { raft: raft.clone(), log: log.clone(), limits: limits.clone(), status };
         tokio::spawn(purge.run(stored));
-        let server = Server { raft: raft.clone(), us, incoming, transfer: Mutex::new(None) };
+        let standing = current;
+        let server = Server { raft: raft.clone(), us, incoming, heard, transfer, log, standing };
         let room = Arc::new(Semaphore::new(limits.in_flight_bytes_max / ROOM_BYTES));
-        Ok(Open { raft, server, replica, log, limits, room, status: watched, keeper })
+        let (status, _lock) = (watched, lock);
+        Ok(Open { raft, server, replica, limits, room, status, keeper, _lock })
     }
 
     /// Answers a request that another node's [`Peers::send`] carried here. What cannot be read or
@@ -227,11 +252,12 @@ impl<M: Machine> Node<M> {
         self.node.status.clone()
     }
 
-    /// Stops with everything saved, so that the next start has nothing to apply again.
+    /// Stops with everything saved, so that the next start has nothing to apply again. The files
+    /// are closed when it is dropped.
     ///
     /// # Errors
     /// [`StoreError`] when the last save failed; nothing is lost, it is in the log.
-    pub async fn shutdown(self) -> Result<(), StoreError> {
+    pub async fn shutdown(&self) -> Result<(), StoreError> {
         let raft = self.node.raft.clone();
         // It fails only when Raft has ended already.
         let _ = raft.shutdown().await;
@@ -255,11 +281,11 @@ impl<M: Machine> Drop for Node<M> {
             tracing::error!("a task of Raft panicked while it was stopped");
         }
         self.node.keeper.stop();
-        self.node.log.wait_until_last();
+        self.node.server.log.wait_until_last();
     }
 }
 
-/// First members are written once; a cluster of one need not wait for a timer.
+/// A cluster of one begins at once, and need not wait for a timer.
 async fn begin<M: Machine>(
     raft: &Raft<Types, Applier<M>>,
     config: &Config,
@@ -267,7 +293,7 @@ async fn begin<M: Machine>(
     let failed = |reason: String| StartError::Raft(reason);
     let members: BTreeMap<_, _> =
         config.members.iter().map(|member| (member.id.0, node(member))).collect();
-    if !members.is_empty() {
+    if members.len() == 1 {
         match raft.initialize(members).await {
             // It has begun before.
             Ok(()) | Err(RaftError::APIError(InitializeError::NotAllowed(_))) => (),
@@ -288,18 +314,6 @@ fn sender(config: &Config) -> Sender {
         node: config.node.0,
         append_timeout: Duration::from_millis(10 * timers.heartbeat_ms),
     }
-}
-
-/// Where log, store and unfinished snapshots lie. The last is emptied.
-fn directories(config: &Config) -> Result<[PathBuf; 3], StartError> {
-    let all = ["log", "store", "incoming"].map(|name| config.directory.join(name));
-    let make = |path: &PathBuf| fs::create_dir_all(path);
-    let ready = match fs::remove_dir_all(&all[2]) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
-        _ => all.iter().try_for_each(make),
-    };
-    ready.map_err(|source| StartError::Io { path: config.directory.clone(), source })?;
-    Ok(all)
 }
 
 pub(crate) fn leader(forward: &ForwardToLeader<Types>) -> Option<NodeId> {

@@ -5,7 +5,7 @@ use std::future::Future;
 
 use bytes::Bytes;
 
-/// Identity of a node in its cluster; never reused, also not after it lost its disk.
+/// Identity of a node in its cluster; never given to another one. A node that lost its disk keeps it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct NodeId(pub u64);
 

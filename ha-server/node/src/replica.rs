@@ -15,7 +15,7 @@ use ha_proto::raft as proto;
 use tokio::sync::watch;
 
 use crate::error::StoreError;
-use crate::log::Position;
+use crate::log::{Position, Synced};
 use crate::machine::Machine;
 use crate::store::{Image, Record, Store};
 
@@ -42,6 +42,7 @@ pub(crate) struct Stored {
 pub(crate) struct Replica<M> {
     state: Mutex<State<M>>,
     store: Store,
+    log_synced: Synced,
     /// Held from taking changes until they are written, so that an older state never overwrites a
     /// newer one.
     saving: Mutex<()>,
@@ -50,16 +51,40 @@ pub(crate) struct Replica<M> {
     stored: watch::Sender<Stored>,
 }
 
-fn encode(state: &State<impl Machine>) -> proto::Applied {
+fn encode(state: &State<impl Machine>, synced: Option<u64>) -> proto::Applied {
     proto::Applied {
         last: state.last.map(|at| proto::LogId { term: at.term, index: at.index }),
         membership: Some(state.membership.clone()),
         generation: 0,
+        // What is applied is never truncated.
+        logged: synced.min(state.last.map(|at| at.index)),
     }
 }
 
-fn last_of(applied: &proto::Applied) -> Option<Position> {
+pub(crate) fn last_of(applied: &proto::Applied) -> Option<Position> {
     applied.last.map(|at| Position { term: at.term, index: at.index })
+}
+
+fn load_records(
+    machine: &mut impl Machine,
+    records: impl Iterator<Item = Result<Record, StoreError>>,
+) -> Result<(), StoreError> {
+    let mut failed = None;
+    let mut good = records.map_while(|record| record.map_err(|error| failed = Some(error)).ok());
+    machine.load(&mut good)?;
+    drop(good);
+    failed.map_or(Ok(()), Err)
+}
+
+/// Loads a machine from the store; returns up to where it is. After a failure it may be loaded
+/// again from another one.
+pub(crate) fn load(
+    machine: &mut impl Machine,
+    store: &Store,
+) -> Result<proto::Applied, StoreError> {
+    let image = store.image()?;
+    load_records(machine, image.records())?;
+    Ok(image.applied)
 }
 
 impl<M: Machine> State<M> {
@@ -69,14 +94,7 @@ impl<M: Machine> State<M> {
         records: impl Iterator<Item = Result<Record, StoreError>>,
         applied: &proto::Applied,
     ) -> Result<(), StoreError> {
-        let mut failed = None;
-        let mut good =
-            records.map_while(|record| record.map_err(|error| failed = Some(error)).ok());
-        self.machine.load(&mut good)?;
-        drop(good);
-        if let Some(error) = failed {
-            return Err(error);
-        }
+        load_records(&mut self.machine, records)?;
         self.last = last_of(applied);
         self.membership = applied.membership.clone().unwrap_or_default();
         self.unsaved_bytes = 0;
@@ -92,21 +110,21 @@ impl<M: Machine> State<M> {
 }
 
 impl<M: Machine> Replica<M> {
-    /// Loads the machine from the store.
-    pub(crate) fn open(
+    /// Takes a machine that was [loaded](load) from the store, which said `applied`.
+    pub(crate) fn new(
         store: Store,
-        machine: M,
+        (machine, applied): (M, &proto::Applied),
+        log_synced: Synced,
         save_bytes: u64,
-    ) -> Result<(Self, Receiver<()>), StoreError> {
-        let image = store.image()?;
-        let membership = proto::StoredMembership::default();
-        let mut state = State { machine, last: None, membership, unsaved_bytes: 0 };
-        state.load(image.records(), &image.applied)?;
-        let stored = Stored { last: state.last, ..Stored::default() };
+    ) -> (Self, Receiver<()>) {
+        let last = last_of(applied);
+        let membership = applied.membership.clone().unwrap_or_default();
+        let state = State { machine, last, membership, unsaved_bytes: 0 };
+        let stored = Stored { last, ..Stored::default() };
         let (nudge, nudged) = mpsc::sync_channel(1);
         let (state, saving) = (Mutex::new(state), Mutex::new(()));
         let stored = watch::Sender::new(stored);
-        Ok((Self { state, store, saving, save_bytes, nudge, stored }, nudged))
+        (Self { state, store, log_synced, saving, save_bytes, nudge, stored }, nudged)
     }
 
     pub(crate) fn state(&self) -> MutexGuard<'_, State<M>> {
@@ -135,13 +153,14 @@ impl<M: Machine> Replica<M> {
     /// Brings the store up to what is applied.
     pub(crate) fn save(&self) -> Result<(), StoreError> {
         let _saving = self.saving.lock().expect("a save never panics");
+        let synced = self.log_synced.last();
         let (changes, applied, bytes) = {
             let mut state = self.state();
             if state.last == self.stored.borrow().last {
                 return Ok(());
             }
             let bytes = mem::take(&mut state.unsaved_bytes);
-            (state.machine.take_changes(), encode(&state), bytes)
+            (state.machine.take_changes(), encode(&state, synced), bytes)
         };
         self.store.save(changes, applied.clone())?;
         self.stored.send_modify(|stored| {

@@ -6,7 +6,9 @@ use std::time::Duration;
 use ha_proto::frames::{Down, Reader, Up, pack};
 use ha_proto::v1::distributor_client::DistributorClient;
 use ha_proto::v1::{DownstreamFrame, UpstreamFrame};
-use ha_types::link::{Downstream, Goodbye, Hello, Upstream, VersionRange, Welcome};
+use ha_types::link::{
+    Downstream, Goodbye, Hello, Needs, RetainedUse, Upstream, VersionRange, Welcome,
+};
 use ha_types::{BrokerName, Incarnation, Ticket, TopicFilter};
 use tokio::sync::mpsc;
 use tokio::time::timeout;
@@ -32,7 +34,7 @@ pub(crate) fn hello(name: &str) -> Hello {
         name: BrokerName::parse(name).unwrap(),
         incarnation: Incarnation(1),
         software: "test".into(),
-        copy_of: None,
+        retained: RetainedUse::Copy,
     }
 }
 
@@ -57,18 +59,25 @@ impl Broker {
         broker
     }
 
-    /// Attaches and takes Welcome and the empty transfer of retained messages.
+    /// Attaches, takes Welcome, says that it has no sessions, and takes the empty transfer of
+    /// retained messages.
     pub(crate) async fn attach(server: &Running, name: &str) -> (Self, Welcome) {
         let mut broker = Self::say(server, hello(name)).await;
         let Downstream::Welcome(welcome) = broker.next().await else { panic!("no Welcome") };
+        broker.send([Upstream::Resumed]);
         assert_eq!(broker.next().await, Downstream::RetainedBegin);
         assert!(matches!(broker.next().await, Downstream::RetainedSynced { .. }));
         (broker, welcome)
     }
 
+    /// Says that so many numbered messages are with their subscribers.
+    pub(crate) fn received(&mut self, count: u64) {
+        self.send([Upstream::Received { count }]);
+    }
+
     pub(crate) async fn subscribe(&mut self, filter: &str) {
         let filters = vec![TopicFilter::parse(filter.as_bytes()).unwrap()];
-        self.send([Upstream::Announce { ticket: Ticket(7), filters }]);
+        self.send([Upstream::Announce { ticket: Ticket(7), needs: Needs::All, filters }]);
         assert_eq!(self.next().await, Downstream::InterestTaken { ticket: Ticket(7) });
     }
 

@@ -5,7 +5,9 @@ use std::path::PathBuf;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use ha_core::FanOut;
-use ha_server::config::ServerConfig;
+use ha_core::cluster::StateLimits;
+use ha_node::{Durability, Failover, NodeId};
+use ha_server::config::{Begin, GroupConfig, ServerConfig};
 use ha_server::run::{Listeners, RunError, run};
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
@@ -37,8 +39,16 @@ impl Running {
             queue_bytes: 64 << 20,
             stall_ms: 10_000,
             publish_window: 64,
-            retained_max: 1_000,
-            retained_bytes_max: 64 << 20,
+            group: GroupConfig {
+                cluster: "test".to_owned(),
+                node: NodeId(1),
+                begin: Begin::Alone,
+                priority: 0,
+                failover: Failover::Normal,
+                durability: Durability::Memory,
+            },
+            limits: StateLimits::default(),
+            warnings: Vec::new(),
         };
         let listeners = Listeners::bind(&config).await.unwrap();
         let address = listeners.grpc.local_addr().unwrap();

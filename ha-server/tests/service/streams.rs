@@ -27,8 +27,11 @@ async fn frame_above_the_limit_ends_the_stream_and_no_other() {
     let (mut broker, _) = Broker::attach(&server, "big").await;
     let message =
         Message { topic: "t".into(), payload: vec![0; 1 << 20].into(), ..Message::default() };
-    let item = Item::Publish(Publish { number: 0, message: Some(message) });
-    broker.send_frame(UpstreamFrame { items: vec![UpstreamItem { item: Some(item) }], group: 0 });
+    let item = Item::Publish(Publish { number: 0, message: Some(message), ..Publish::default() });
+    broker.send_frame(UpstreamFrame {
+        items: vec![UpstreamItem { item: Some(item), more: false }],
+        group: 0,
+    });
     let goodbye = broker.goodbye().await;
     assert_eq!(goodbye.reason, GoodbyeReason::ProtocolError);
     assert!(goodbye.detail.contains("1048576"), "the limit in bytes: {goodbye:?}");
@@ -40,7 +43,10 @@ async fn frame_above_the_limit_ends_the_stream_and_no_other() {
 async fn item_of_unknown_kind_is_a_protocol_error() {
     let server = Running::start().await;
     let (mut broker, _) = Broker::attach(&server, "b").await;
-    broker.send_frame(UpstreamFrame { items: vec![UpstreamItem { item: None }], group: 0 });
+    broker.send_frame(UpstreamFrame {
+        items: vec![UpstreamItem { item: None, more: false }],
+        group: 0,
+    });
     assert_eq!(broker.goodbye().await.reason, GoodbyeReason::ProtocolError);
     server.stop().await;
 }

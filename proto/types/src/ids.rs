@@ -33,8 +33,13 @@ counter! {
     BrokerEpoch
 }
 counter! {
-    /// Position of a numbered publish among those of one broker incarnation, from 1, dense.
+    /// Position of a numbered publish among those of one run of a broker, from 1. Dense within a broker
+    /// epoch.
     PublishNumber
+}
+counter! {
+    /// Position of what an engine asks among the asks of one broker epoch, from 1, dense.
+    AskNumber
 }
 counter! {
     /// Order of the changes to the retained messages of a cluster. Zero: not yet ordered.

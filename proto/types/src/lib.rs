@@ -17,8 +17,8 @@ pub mod topic;
 
 pub use filter_tree::FilterTree;
 pub use ids::{
-    BrokerEpoch, BrokerName, ClusterMillis, Incarnation, InvalidBrokerName, Millis, PublishNumber,
-    RetainedVersion, ServerIncarnation, SessionId, Ticket,
+    AskNumber, BrokerEpoch, BrokerName, ClusterMillis, Incarnation, InvalidBrokerName, Millis,
+    PublishNumber, RetainedVersion, ServerIncarnation, SessionId, Ticket,
 };
 pub use message::{Message, Publisher, Qos};
 pub use retained::{Retained, RetainedStore};

@@ -162,8 +162,8 @@ impl RetainedStore {
     }
 
     /// Removes the messages that are expired at `now`, leaving no tombstones: every copy drops
-    /// them by itself.
-    pub fn remove_expired(&mut self, now: ClusterMillis) {
+    /// them by itself. Returns their topics, in order.
+    pub fn remove_expired(&mut self, now: ClusterMillis) -> Vec<TopicName> {
         let expired = |known: &Retained| known.message.as_ref().is_some_and(|m| m.is_expired(now));
         let topics: Vec<_> = self
             .topics
@@ -172,6 +172,7 @@ impl RetainedStore {
             .map(|(t, _)| t.clone())
             .collect();
         topics.iter().for_each(|topic| self.remove(topic));
+        topics
     }
 
     fn put(&mut self, topic: &TopicName, new: Retained) -> Result<(), Refused> {

@@ -159,7 +159,7 @@ OF_5 = [request_is_answered_with_its_properties]
 async def main():
     for scenario in OF_ALL + (OF_A_BROKER_ALONE if IS_ALONE else []) + (OF_5 if IS_5 else []):
         print(scenario.__name__, flush=True)
-        await asyncio.wait_for(scenario(), 60)
+        await asyncio.wait_for(scenario(), 240)
     print("all hold")
 
 

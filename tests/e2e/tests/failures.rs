@@ -28,16 +28,11 @@ fn wait_flow(publisher: &mut Client, subscriber: &mut Client, topic: &str) {
 }
 
 #[test]
-fn while_ha_server_is_dead_brokers_serve_their_local_clients_and_stay_ready() {
+fn while_ha_server_is_dead_brokers_keep_their_clients_and_hold_back_what_must_be_kept() {
     let mut cluster = Cluster::start(2);
     let mut local = subscriber(cluster.port(0), "t");
     let mut publisher = Client::connect(cluster.port(0), Version::V311, "publisher");
     cluster.server.kill();
-    for qos in [0, 1, 2] {
-        publisher.publish("t", qos.to_string(), qos);
-        let message = local.receive(LONG).expect("a local message");
-        assert_eq!(message.payload, qos.to_string().as_bytes());
-    }
     for broker in &cluster.brokers {
         wait::until("the broker says that it is isolated", LONG, || {
             let (status, report) = broker.readyz();
@@ -45,10 +40,17 @@ fn while_ha_server_is_dead_brokers_serve_their_local_clients_and_stay_ready() {
             (report["isolated"] == true).then_some(())
         });
     }
-    // A client that comes now is served as well.
-    let mut late = subscriber(cluster.port(0), "t");
-    publisher.publish("t", "late", 1);
-    assert_eq!(late.receive(LONG).expect("a local message").payload, b"late");
+    // What nobody must keep reaches subscribers of the same broker at once; QoS 2 only when it is taken.
+    for qos in [0, 1, 2] {
+        publisher.stream("t", qos.to_string().as_bytes(), qos, 10);
+    }
+    for expected in [b"0", b"1"] {
+        assert_eq!(local.receive(LONG).expect("a local message").payload, expected);
+    }
+    assert_eq!(local.received_so_far(), []);
+    cluster.server.start_ready();
+    publisher.drain();
+    assert_eq!(local.receive(LONG).expect("the last message").payload, b"2");
 }
 
 #[test]
@@ -100,21 +102,6 @@ fn retained_messages_survive_a_restart_of_ha_server() {
     topics.sort();
     assert_eq!(topics, ["from/0", "from/1"]);
     assert_eq!(client.received_so_far(), []);
-}
-
-#[test]
-fn a_retained_message_that_was_changed_while_ha_server_was_dead_is_known_afterwards() {
-    let mut cluster = Cluster::start(2);
-    let mut publisher = Client::connect(cluster.port(0), Version::V5, "publisher");
-    publisher.retain("state", "old", 1);
-    cluster.server.kill();
-    publisher.retain("state", "new", 1);
-    cluster.server.start_ready();
-    wait::until("the new value is on the other broker", LONG, || {
-        let mut client = subscriber(cluster.port(1), "state");
-        let found = client.received_so_far();
-        found.iter().any(|message| message.payload == b"new").then_some(())
-    });
 }
 
 const NUMBERS: u32 = 5_000;
@@ -180,12 +167,17 @@ fn nothing_arrives_twice_and_messages_flow_again_when_ha_server_hung_for_more_th
     for number in 0..200_u32 {
         publisher.stream("t", &number.to_be_bytes(), 1, 1_000);
     }
-    publisher.drain();
     let broker = &cluster.brokers[0];
     wait::until("the broker is isolated", LONG, || {
         (broker.readyz().1["isolated"] == true).then_some(())
     });
+    // So long that ha-server cannot take it for the silence of its brokers.
+    let end = Instant::now() + Duration::from_secs(1);
+    while Instant::now() < end {
+        assert!(remote.receive(Duration::from_millis(20)).is_none(), "nobody can have sent it");
+    }
     cluster.server.signal("CONT");
+    publisher.drain();
     let mut number = 200_u32;
     let mut last = None;
     wait::until("messages flow again", LONG, || {
@@ -204,11 +196,16 @@ fn nothing_arrives_twice_and_messages_flow_again_when_ha_server_hung_for_more_th
 #[test]
 fn a_broker_that_hangs_is_lost_and_attaches_again_when_it_goes_on() {
     let mut cluster = Cluster::start(2);
-    let mut remote = subscriber(cluster.port(1), "t");
+    let mut before = subscriber(cluster.port(1), "t");
     cluster.brokers[1].signal("STOP");
     cluster.wait_state("broker-2", "lost");
     cluster.brokers[1].signal("CONT");
     cluster.wait_state("broker-2", "attached");
+    // Its sessions were others' to have.
+    wait::until("the connection ends", LONG, || {
+        before.try_receive(Duration::from_millis(20)).err().map(drop)
+    });
+    let mut remote = subscriber(cluster.port(1), "t");
     let mut publisher = Client::connect(cluster.port(0), Version::V311, "publisher");
     wait_flow(&mut publisher, &mut remote, "t");
 }

@@ -122,7 +122,7 @@ fn exactly_once(qos: u8) {
     let cluster = Cluster::start(2);
     let ports = [cluster.port(0), cluster.port(1)];
     let subscribers = ports.map(|port| {
-        let mut client = Client::connect(port, Version::V5, "subscriber");
+        let mut client = Client::connect(port, Version::V5, &format!("subscriber-{port}"));
         client.subscribe("numbers/#", qos);
         client
     });

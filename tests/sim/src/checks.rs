@@ -49,7 +49,7 @@ pub type Retained = BTreeSet<(TopicName, Bytes)>;
 /// What ha-server retains.
 #[must_use]
 pub fn retained(cluster: &Cluster) -> Retained {
-    let server = &cluster.server.running.as_ref().expect("ha-server runs").core;
+    let server = &cluster.server.running.as_ref().expect("ha-server runs").disk.state;
     let now = ClusterMillis(CLUSTER_TIME.0 + cluster.now);
     let all = all_topics();
     let found = all.iter().flat_map(|filter| server.retained().matching(filter, now));

@@ -8,7 +8,7 @@ use ha_core::StreamId;
 use crate::broker::Broker;
 use crate::network::{BrokerId, Delays, Network, Packet, Told, Wire};
 use crate::random::Random;
-use crate::server::Server;
+use crate::server::{Disk, Server};
 
 /// A process that may be gone for a while, or stand still.
 #[derive(Debug)]
@@ -55,8 +55,6 @@ impl<T> Process<T> {
 pub struct Command {
     /// Which broker.
     pub broker: BrokerId,
-    /// The run of ha-server that caused it; `None`: something else did.
-    pub run: Option<usize>,
     /// What.
     pub what: HostCommand,
 }
@@ -72,9 +70,9 @@ pub struct Cluster {
     pub brokers: Vec<Process<Broker>>,
     network: Network,
     queue_bytes: usize,
+    /// While ha-server is gone.
+    disk: Disk,
     last_wire: Wire,
-    /// The first stream of each run of ha-server.
-    runs: Vec<Wire>,
 }
 
 impl Cluster {
@@ -83,12 +81,12 @@ impl Cluster {
     pub fn new(brokers: usize, queue_bytes: usize, delays: Delays, random: Random) -> Self {
         Self {
             now: 0,
-            server: Process::new(Server::start(0, queue_bytes, 0)),
+            server: Process::new(Server::start(0, queue_bytes, 0, Disk::default())),
             brokers: (0..brokers).map(|id| Process::new(Broker::start(0, id))).collect(),
             network: Network::new(delays, random),
             queue_bytes,
+            disk: Disk::default(),
             last_wire: 0,
-            runs: vec![0],
         }
     }
 
@@ -122,8 +120,8 @@ impl Cluster {
             return;
         }
         if self.server.running.is_none() {
-            let run = Server::start(now, self.queue_bytes, self.last_wire + 1);
-            self.runs.push(run.first_wire);
+            let disk = std::mem::take(&mut self.disk);
+            let run = Server::start(now, self.queue_bytes, self.last_wire + 1, disk);
             self.server.running = Some(run);
         }
         for (wire, packet) in std::mem::take(&mut self.server.waiting) {
@@ -162,7 +160,6 @@ impl Cluster {
     fn arrive_at_server(&mut self, wire: Wire, packet: Packet) {
         let Some((wire, packet)) = self.server.take(self.now, (wire, packet)) else { return };
         self.last_wire = self.last_wire.max(wire);
-        let was_sent = matches!(packet, Packet::Opened | Packet::Up(_));
         match &mut self.server.running {
             Some(server) if wire >= server.first_wire => {
                 server.receive(self.now, wire, packet, &mut self.network);
@@ -173,11 +170,7 @@ impl Cluster {
                     let refused = Packet::BrokenForBroker("connection refused");
                     self.network.send(self.now, wire, refused);
                 }
-                return;
             }
-        }
-        if was_sent && !self.network.is_draining(wire) {
-            self.network.send(self.now, wire, Packet::Drained);
         }
     }
 
@@ -207,11 +200,7 @@ impl Cluster {
         let running = self.brokers.iter_mut().enumerate();
         let running = running.filter_map(|(id, process)| Some((id, process.running.as_mut()?)));
         let commands = running.flat_map(|(id, b)| b.commands.drain(..).map(move |c| (id, c)));
-        let runs = &self.runs;
-        let run = |wire: Wire| runs.partition_point(|&first| first <= wire);
-        commands
-            .map(|(broker, (cause, what))| Command { broker, run: cause.map(run), what })
-            .collect()
+        commands.map(|(broker, what)| Command { broker, what }).collect()
     }
 
     /// Breaks the streams of a broker.
@@ -227,6 +216,9 @@ impl Cluster {
         for wire in self.brokers.iter().filter_map(|b| b.running.as_ref()).flat_map(Broker::wires) {
             self.network.break_wire(self.now, wire, Told::Broker);
             self.last_wire = self.last_wire.max(wire);
+        }
+        if let Some(server) = self.server.running.take() {
+            self.disk = server.disk;
         }
         self.server = Process { running: None, back_at: self.now + after_ms, waiting: [].into() };
     }

@@ -10,11 +10,13 @@
 //! | [`clients`] | what MQTT clients do, and what they are owed |
 //! | [`checks`] | what must be true after every step, and when all is calm |
 //! | [`run`] | one run of a seed, from the first Hello to the last check |
+//! | [`mqtt`] | the same for a group of nodes that hold the sessions of MQTT clients |
 
 pub mod broker;
 pub mod checks;
 pub mod clients;
 pub mod cluster;
+pub mod mqtt;
 pub mod network;
 pub mod random;
 pub mod run;

@@ -34,8 +34,6 @@ pub enum Packet {
     Down(Downstream, usize),
     /// At the broker: the stream broke or was ended.
     BrokenForBroker(&'static str),
-    /// At the broker: all that it sent has arrived.
-    Drained,
     /// At the broker.
     HeartbeatDown(u64, HeartbeatAnswer),
 }
@@ -53,7 +51,7 @@ impl Packet {
     fn lane(&self) -> Lane {
         match self {
             Self::Opened | Self::Up(_) | Self::HalfClosed | Self::BrokenForServer => Lane::ToServer,
-            Self::Down(..) | Self::BrokenForBroker(_) | Self::Drained => Lane::ToBroker,
+            Self::Down(..) | Self::BrokenForBroker(_) => Lane::ToBroker,
             Self::HeartbeatUp(..) => Lane::HeartbeatToServer,
             Self::HeartbeatDown(..) => Lane::HeartbeatToBroker,
         }
@@ -147,12 +145,6 @@ impl Network {
             let delay = self.random.between(1, 800);
             self.send_within(now + delay, wire, Packet::BrokenForBroker("reset"));
         }
-    }
-
-    /// Whether a packet for ha-server is under way.
-    #[must_use]
-    pub fn is_draining(&self, wire: Wire) -> bool {
-        self.under_way.values().any(|(of, packet)| *of == wire && packet.lane() == Lane::ToServer)
     }
 
     /// When the next packet arrives.

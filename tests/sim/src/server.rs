@@ -1,5 +1,6 @@
 //! ha-server: its real core, and what its shell does.
 
+use ha_core::cluster::{Batch, ClusterState};
 use ha_core::{Config, Distributor, FanOut, Input, Output, StreamId};
 use ha_types::link::Downstream;
 use ha_types::{ClusterMillis, Millis, ServerIncarnation};
@@ -12,23 +13,34 @@ pub const CLUSTER_TIME: ClusterMillis = ClusterMillis(1_700_000_000_000);
 /// How long a silent broker is believed alive.
 pub const LEASE_MS: u64 = 1_000;
 
-/// One run of ha-server.
+/// One run of ha-server, on a log that commits at once.
 #[derive(Debug)]
 pub struct Server {
     /// The real core.
     pub core: Distributor,
     /// Number of the run; streams with lower numbers are of earlier ones.
     pub first_wire: Wire,
+    /// What outlives the run.
+    pub disk: Disk,
+    since: u64,
+}
+
+/// What all runs of ha-server have.
+#[derive(Debug, Default)]
+pub struct Disk {
+    /// The replicated state.
+    pub state: ClusterState,
+    applied: u64,
 }
 
 impl Server {
-    /// Starts at `now`, so that a later run has a higher incarnation.
+    /// Starts at `now`.
     #[must_use]
-    pub fn start(now: u64, queue_bytes: usize, first_wire: Wire) -> Self {
-        let core = Distributor::new(Config {
+    pub fn start(now: u64, queue_bytes: usize, first_wire: Wire, disk: Disk) -> Self {
+        let config = Config {
             server: ServerIncarnation(CLUSTER_TIME.0 + now),
             software: "ha-server sim".into(),
-            cluster_time_at_zero: CLUSTER_TIME,
+            wall_time: ClusterMillis(CLUSTER_TIME.0 + now),
             lease_ms: LEASE_MS,
             heartbeat_ms: 250,
             fan_out: FanOut::Interest,
@@ -37,16 +49,15 @@ impl Server {
             queue_bytes,
             stall_ms: 2_000,
             publish_window: 8,
-            retained_max: 1_000,
-            retained_bytes_max: 1_000_000,
-        });
-        Self { core, first_wire }
+        };
+        let core = Distributor::new(config, &disk.state);
+        Self { core, first_wire, disk, since: now }
     }
 
     /// When its core wants to be stepped.
     #[must_use]
     pub fn deadline(&self) -> Option<u64> {
-        self.core.deadline().map(|at| at.0)
+        self.core.deadline(&self.disk.state).map(|at| self.since + at.0)
     }
 
     /// A packet arrived.
@@ -58,15 +69,14 @@ impl Server {
             Packet::HalfClosed => Input::Broken(stream),
             Packet::BrokenForServer => Input::Broken(stream),
             Packet::HeartbeatUp(epoch, sequence) => {
-                let mut out = Vec::new();
-                let answer = self.core.heartbeat(Millis(now), epoch, &mut out);
+                let (mut out, at) = (Vec::new(), Millis(now - self.since));
+                let answer = self.core.heartbeat(at, &self.disk.state, epoch, &mut out);
                 self.act(now, out, network);
                 return network.send(now, wire, Packet::HeartbeatDown(sequence, answer));
             }
-            Packet::Down(..)
-            | Packet::BrokenForBroker(_)
-            | Packet::Drained
-            | Packet::HeartbeatDown(..) => unreachable!("for brokers"),
+            Packet::Down(..) | Packet::BrokenForBroker(_) | Packet::HeartbeatDown(..) => {
+                unreachable!("for brokers")
+            }
         };
         self.step(now, input, network);
     }
@@ -74,12 +84,13 @@ impl Server {
     /// Steps the core and does what it says.
     pub fn step(&mut self, now: u64, input: Input, network: &mut Network) {
         let mut out = Vec::new();
-        self.core.step(Millis(now), input, &mut out);
+        self.core.step(Millis(now - self.since), &self.disk.state, input, &mut out);
         self.act(now, out, network);
     }
 
     fn act(&mut self, now: u64, out: Vec<Output>, network: &mut Network) {
         self.core.check_invariants();
+        let (mut commands, mut proofs) = (Vec::new(), Vec::new());
         for output in out {
             match output {
                 Output::Send(StreamId(wire), item, bytes) => {
@@ -89,14 +100,26 @@ impl Server {
                 Output::End(StreamId(wire)) => {
                     network.send(now, wire, Packet::BrokenForBroker("ended"));
                 }
+                Output::Propose(command) => commands.push(command),
+                Output::Confirm(number) => proofs.push(number),
                 Output::Note(_) => (),
             }
+        }
+        if !commands.is_empty() {
+            let batch = Batch { time: self.core.cluster_time(), commands };
+            self.disk.applied += 1;
+            let applied = self.disk.state.apply(self.disk.applied, &batch.encode());
+            self.step(now, Input::Applied(applied), network);
+        }
+        for number in proofs {
+            self.step(now, Input::Confirmed(number), network);
         }
     }
 }
 
-/// Our own brokers never break the protocol. A Hello may be late: when ha-server stood still.
-fn is_protocol_error(item: &Downstream) -> bool {
+/// Whether it ends a stream for a fault of the broker. Our own brokers never break the protocol. A Hello may be late: when ha-server stood still.
+#[must_use]
+pub fn is_protocol_error(item: &Downstream) -> bool {
     use ha_types::link::GoodbyeReason::{ProtocolError, UnsupportedVersion};
     match item {
         Downstream::Goodbye(goodbye) => match goodbye.reason {

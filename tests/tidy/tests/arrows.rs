@@ -14,12 +14,13 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("ha-proto", &["ha-types"]),
     ("ha-core", &["ha-types"]),
     ("ha-node", &["ha-types", "ha-proto"]),
+    ("ha-member", &["ha-types", "ha-core", "ha-node"]),
     ("broker-core", &["ha-types"]),
     ("rumqttd-host", &["ha-types", "broker-core"]),
     ("broker-listen", &[]),
     ("broker-auth", &["ha-types", "broker-core"]),
     ("session-host", &["ha-types", "broker-core"]),
-    ("ha-server", &["ha-types", "ha-shell", "ha-proto", "ha-core"]),
+    ("ha-server", &["ha-types", "ha-shell", "ha-proto", "ha-core", "ha-node", "ha-member"]),
     (
         "broker-plugin",
         &[
@@ -38,7 +39,7 @@ const ARROWS: &[(&str, &[&str])] = &[
 /// Crates that run or measure the product. Only other observers may depend on [`JUDGE`], and nothing
 /// on the rest.
 const OBSERVERS: &[&str] =
-    &["bench-core", "bench-load", "bench-wire", "e2e", "history", "sim", "tidy"];
+    &["bench-core", "bench-load", "bench-wire", "chaos", "e2e", "history", "sim", "tidy"];
 
 /// What observers hand their observations to.
 const JUDGE: &str = "history";

@@ -104,7 +104,7 @@ pub enum Output {
 }
 
 /// A change to [`Routes`](crate::engine::Routes).
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum RouteChange {
     /// A subscription is live, or has other options.
     Add {

@@ -11,7 +11,7 @@ mod attach;
 mod lease;
 mod publish;
 mod random;
+mod relay;
 mod resend;
 mod retained;
 mod subscribe;
-mod upload;

@@ -187,7 +187,8 @@ fn delivery_says_how_much_life_is_left_and_none_comes_after_it() {
         let mut message = (*message("t", "x")).clone();
         message.expires_at = Some(ClusterMillis(expires_at));
         let retained = RetainedVersion(0);
-        let outputs = bench.receive(Downstream::Deliver { message: message.into(), retained });
+        let outputs =
+            bench.receive(Downstream::Deliver { origin: None, message: message.into(), retained });
         let found: Vec<_> = outputs.delivered().iter().map(|d| d.expires_in_s).collect();
         assert_eq!(found, left.map(Some).into_iter().collect::<Vec<_>>(), "{expires_at}");
     }

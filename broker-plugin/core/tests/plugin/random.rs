@@ -4,8 +4,8 @@ use std::collections::{BTreeMap, VecDeque};
 
 use broker_core::host::HostEvent;
 use broker_core::{Config, Input, Output, StreamId};
-use ha_types::link::{Downstream, GoodbyeReason, PublishOutcome, RetainedCopy, Upstream, Welcome};
-use ha_types::{ClusterMillis, PublishNumber, RetainedVersion, ServerIncarnation};
+use ha_types::link::{Downstream, GoodbyeReason, PublishOutcome, Upstream, Welcome};
+use ha_types::{BrokerEpoch, ClusterMillis, PublishNumber, RetainedVersion, ServerIncarnation};
 use ha_types::{SessionId, Ticket};
 use proptest::prelude::*;
 
@@ -36,7 +36,6 @@ enum Step {
     SessionEnded(u64),
     Pause(u64),
     ToDeadline,
-    Drained,
     Broken,
     Kept(u64),
     Fenced,
@@ -51,7 +50,7 @@ enum Item {
     Welcome {
         taken_upto: u64,
         window: u32,
-        wanted: bool,
+        epoch: u64,
         server: u64,
         time: u64,
         lease_ms: u64,
@@ -82,10 +81,10 @@ fn version() -> impl Strategy<Value = u64> {
 
 fn item() -> impl Strategy<Value = Item> {
     let absurd = || prop_oneof![4 => 900..1_100_u64, 1 => 0..3_u64, 1 => Just(u64::MAX)];
-    let welcome = (0..3_u64, 0..6_u32, any::<bool>(), 1..4_u64, absurd(), absurd());
+    let welcome = (0..3_u64, 0..6_u32, 1..3_u64, 1..4_u64, absurd(), absurd());
     prop_oneof![
-        6 => welcome.prop_map(|(taken_upto, window, wanted, server, time, lease_ms)| {
-            Item::Welcome { taken_upto, window, wanted, server, time, lease_ms }
+        6 => welcome.prop_map(|(taken_upto, window, epoch, server, time, lease_ms)| {
+            Item::Welcome { taken_upto, window, epoch, server, time, lease_ms }
         }),
         8 => version().prop_map(|version| Item::NextResult { version }),
         1 => (0..5_u64).prop_map(Item::Result),
@@ -112,7 +111,6 @@ fn step() -> impl Strategy<Value = Step> {
         1 => (0..3_u64).prop_map(Step::SessionEnded),
         2 => (0..2_000_u64).prop_map(Step::Pause),
         6 => Just(Step::ToDeadline),
-        2 => Just(Step::Drained),
         1 => Just(Step::Broken),
         4 => (0..20_u64).prop_map(Step::Kept),
         1 => Just(Step::Fenced),
@@ -155,7 +153,6 @@ impl Run {
                 Some(at) if at.0 < u64::MAX => self.bench.at(at.0.max(self.bench.now())),
                 _ => return,
             },
-            Step::Drained => self.bench.step(Input::Drained(stream)),
             Step::Broken => self.bench.break_stream(),
             Step::Kept(sequence) => self.bench.step(Input::HeartbeatKept(stream, sequence)),
             Step::Fenced => self.bench.step(Input::HeartbeatFenced(stream)),
@@ -186,13 +183,11 @@ impl Run {
     fn downstream(&self, item: &Item) -> Downstream {
         let (outcome, retained) = (PublishOutcome::Accepted, RetainedVersion(0));
         match *item {
-            Item::Welcome { taken_upto, window, wanted, server, time, lease_ms } => {
-                let retained_copy =
-                    if wanted { RetainedCopy::Wanted } else { RetainedCopy::NotWanted };
+            Item::Welcome { taken_upto, window, epoch, server, time, lease_ms } => {
                 Downstream::Welcome(Welcome {
                     taken_upto: PublishNumber(taken_upto),
                     publish_window: window,
-                    retained_copy,
+                    epoch: BrokerEpoch(epoch),
                     server: ServerIncarnation(server),
                     cluster_time: ClusterMillis(time),
                     lease_ms,

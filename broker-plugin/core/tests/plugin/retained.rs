@@ -153,6 +153,7 @@ fn transfer_removes_what_never_reached_ha_server() {
     let mut bench = Bench::attached();
     bench.publish(publish("sent", "lost with the stream").retained().qos_0());
     bench.break_stream();
+    bench.at(0);
     (0..8).for_each(|_| assert_eq!(bench.publish(publish("t", "x")).0, []));
     bench.publish(publish("dropped", "x").retained());
     assert_eq!(bench.retained("#").len(), 2, "seen while there is no ha-server");

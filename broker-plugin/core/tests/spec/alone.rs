@@ -1,7 +1,7 @@
 //! The plugin of a broker without a cluster: it keeps what is retained.
 
 use broker_core::host::{HostCommand, HostEvent, HostPublish, NewSubscription, RetainedWanted};
-use broker_core::{Config, Input, Mode, Output, Plugin};
+use broker_core::{Config, HeldBy, Input, Mode, Output, Plugin};
 use ha_types::{
     BrokerName, ClusterMillis, Incarnation, Message, Millis, SessionId, Subscription, Ticket,
 };
@@ -21,6 +21,7 @@ impl Alone {
     pub(crate) fn with_limits(filters_max: usize, retained_max: usize) -> Self {
         Self(Plugin::new(Config {
             mode: Mode::Alone,
+            sessions: HeldBy::Host,
             name: BrokerName::parse("a").unwrap(),
             incarnation: Incarnation(1),
             software: "test".into(),
@@ -59,6 +60,7 @@ impl Alone {
             retain: message.retain,
             expires_in_s,
             session: message.publisher.session,
+            exchange: None,
         };
         self.step(now, Input::Publish(publish));
     }

@@ -199,6 +199,7 @@ impl Connection {
             retain: publish.retain,
             expires_in_s: publish.expires_in_s,
             session: self.session,
+            exchange: None,
         }
     }
 

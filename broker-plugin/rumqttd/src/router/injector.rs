@@ -163,6 +163,8 @@ async fn inject(
                     let _ = waiter.answer.send(Answer::Refused);
                 }
             }
+            // Its sessions are the router's.
+            HostCommand::Tell(..) | HostCommand::Route(_) | HostCommand::ClusterTime(_) => (),
         }
     }
     injector.deliver(packets).await

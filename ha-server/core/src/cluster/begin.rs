@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use ha_types::session::{Offset, PacketId, Queued, SessionKey};
-use ha_types::{Qos, SessionId};
+use ha_types::{ClusterMillis, Qos, SessionId};
 
 use super::ClusterState;
 use super::outcome::Outcome;
@@ -30,6 +30,25 @@ impl Session {
             && !self.records.contains_key(&packet_id)
     }
 
+    /// Whether the packet identifier of this offset may be that of an earlier delivery from private offsets
+    /// that is not acknowledged. One that has expired is not sent any more; an engine that has sent it waits
+    /// for its acknowledgement by itself.
+    fn is_used_before(&self, offset: Offset, now: ClusterMillis) -> bool {
+        let packet_id = offset.packet_id();
+        let mut next = self.private.keys().next().copied();
+        while let Some(first) = next.filter(|first| *first < offset) {
+            let of_same = Offset::private_with(first.message, packet_id);
+            let same =
+                of_same.filter(|same| *same < offset).and_then(|same| self.private.get(&same));
+            if same.is_some_and(|kept| !kept.message.is_expired(now)) {
+                return true;
+            }
+            let group = Offset { message: first.message, private: u32::MAX };
+            next = self.private.range(group..).next().map(|(next, _)| *next);
+        }
+        false
+    }
+
     /// It belongs to its record from now on.
     pub(super) fn take(&mut self, offset: Offset) {
         if offset.private > 0 {
@@ -50,7 +69,7 @@ impl ClusterState {
         for &offset in offsets {
             let known = self.begun(key.id, offset);
             let session = self.sessions.get(&key.id).expect("owned above");
-            is_full = known.is_none() && !session.may_begin(offset.packet_id());
+            is_full = known.is_none() && !self.may_begin(session, offset);
             if is_full {
                 break;
             }
@@ -72,6 +91,24 @@ impl ClusterState {
         Outcome::Begun(begun)
     }
 
+    /// Whether the session's client takes one more exchange, under a packet identifier that no delivery
+    /// has which is not acknowledged.
+    fn may_begin(&self, session: &Session, offset: Offset) -> bool {
+        session.may_begin(offset.packet_id())
+            && !session.is_used_before(offset, self.now)
+            && !self.is_used_a_round_before(session, offset)
+    }
+
+    fn is_used_a_round_before(&self, session: &Session, offset: Offset) -> bool {
+        let earlier = |message: &u64| message.checked_sub(u64::from(Offset::ROUND));
+        let own = if offset.private > 0 { None } else { earlier(&offset.message) };
+        let same = std::iter::successors(own, earlier);
+        same.take_while(|message| *message >= session.acked.upto).any(|message| {
+            let kept = self.messages.get(message).filter(|kept| !kept.is_expired(self.now));
+            kept.is_some() && !session.acked.has(message) && self.indexes.has(session, message)
+        })
+    }
+
     fn begun(&self, id: SessionId, offset: Offset) -> Option<PacketId> {
         let packet_id = offset.packet_id();
         let exchange = self.sessions.get(&id)?.records.get(&packet_id)?;
@@ -80,11 +117,11 @@ impl ClusterState {
 
     /// `None`: it is acknowledged, is not of QoS 2, or has to wait.
     pub(super) fn begin_one(&mut self, id: SessionId, offset: Offset) -> Option<PacketId> {
-        let session = self.sessions.get_mut(&id)?;
         let packet_id = offset.packet_id();
-        if !session.may_begin(packet_id) {
+        if !self.may_begin(self.sessions.get(&id)?, offset) {
             return None;
         }
+        let session = self.sessions.get_mut(&id)?;
         let kept = if offset.private > 0 {
             session.private.get(&offset)?.clone()
         } else {

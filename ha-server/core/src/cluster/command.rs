@@ -6,7 +6,8 @@ use ha_types::session::{
     CloseCause, Lifetime, Offset, Open, PacketId, Progress, SessionKey, SubscribeOptions,
 };
 use ha_types::{
-    BrokerEpoch, BrokerName, ClusterMillis, Incarnation, Message, PublishNumber, Subscription,
+    AskNumber, BrokerEpoch, BrokerName, ClusterMillis, Incarnation, Message, PublishNumber,
+    Subscription,
 };
 
 use super::limits::StateLimits;
@@ -18,6 +19,16 @@ pub struct Batch {
     pub time: ClusterMillis,
     /// In order.
     pub commands: Vec<Command>,
+}
+
+/// What an engine asks, by the number that its broker gave it. Done once: a repeat is answered from
+/// what is, and changes nothing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Asked {
+    /// In which life of its broker.
+    pub broker: BrokerEpoch,
+    /// Which of its asks.
+    pub number: AskNumber,
 }
 
 /// One change. What is said for a stale session epoch or a broker that is lost changes nothing and is
@@ -38,13 +49,15 @@ pub enum Command {
     },
     /// A CONNECT. Takes the session from whoever has it.
     Open {
-        /// Of the new owner.
-        broker: BrokerEpoch,
+        /// By the new owner.
+        asked: Asked,
         /// What the engine asks.
         open: Open,
     },
     /// The connection is gone.
     Close {
+        /// Which ask.
+        asked: Asked,
         /// Whose.
         session: SessionKey,
         /// Why.
@@ -56,15 +69,24 @@ pub enum Command {
     },
     /// A SUBSCRIBE.
     Subscribe {
+        /// Which ask.
+        asked: Asked,
         /// Whose.
         session: SessionKey,
+        /// Up to here its queue was given to its engine, and no further until this is applied: deliveries
+        /// under options that change go on as they were given.
+        given_upto: Option<Offset>,
         /// In the order of the packet.
         subscriptions: Vec<SubscribeOptions>,
     },
     /// An UNSUBSCRIBE.
     Unsubscribe {
+        /// Which ask.
+        asked: Asked,
         /// Whose.
         session: SessionKey,
+        /// As for `Subscribe`.
+        given_upto: Option<Offset>,
         /// In the order of the packet.
         subscriptions: Vec<Subscription>,
     },
@@ -72,15 +94,18 @@ pub enum Command {
     Publish {
         /// Whose client published it.
         broker: BrokerEpoch,
-        /// Applied once for each number; numbers grow.
-        number: PublishNumber,
-        /// At QoS 2 from a durable session: what a repeat is known by until `Release`.
+        /// Applied once for each number; numbers grow. `None`: nobody waits, and it does not come again.
+        number: Option<PublishNumber>,
+        /// At QoS 1 and 2 from a session: under which ownership of it, without which the message is not
+        /// taken. At QoS 2 also what a repeat is known by until `Release`.
         exchange: Option<(SessionKey, PacketId)>,
         /// The message.
         message: Arc<Message>,
     },
     /// A PUBREL from a client.
     Release {
+        /// Which ask.
+        asked: Asked,
         /// Whose.
         session: SessionKey,
         /// Of the exchange.
@@ -88,10 +113,18 @@ pub enum Command {
     },
     /// What a client acknowledged.
     Progress {
+        /// Which ask.
+        asked: Asked,
         /// Whose.
         session: SessionKey,
         /// Since the last one.
         progress: Progress,
+    },
+    /// An ask that needs nothing of the state. It is remembered like the others, which would wait for
+    /// it otherwise.
+    Pass {
+        /// Which.
+        asked: Asked,
     },
     /// Deliveries of QoS 2 are about to be sent: each gets its record first.
     Begin {
@@ -106,7 +139,8 @@ pub enum Command {
         /// How many.
         at_most: u32,
     },
-    /// Looks at some sessions for what has expired or does not fit into their queues.
+    /// Looks at some sessions for what has expired or does not fit into their queues; after the last
+    /// one at what is retained and has expired.
     Sweep {
         /// How many.
         at_most: u32,

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use ha_types::Qos;
+use ha_types::session::Queued;
 
 use super::ClusterState;
 use super::session::{Durability, Session};
@@ -15,6 +16,7 @@ impl ClusterState {
     /// When something does not hold.
     pub fn check_invariants(&self) {
         self.check_owners();
+        self.check_lost();
         self.check_cursors();
         self.check_messages();
         self.check_exchanges();
@@ -114,7 +116,7 @@ impl ClusterState {
 
     /// A message is queued, or in an exchange, or done.
     fn check_exchanges(&self) {
-        use super::session::Exchange::Sent;
+        use super::session::Exchange::{self, Sent};
         for session in self.sessions.values() {
             for (packet_id, exchange) in &session.records {
                 let Sent(offset, kept) = exchange else { continue };
@@ -126,6 +128,14 @@ impl ClusterState {
                 };
                 assert!(!is_queued, "an exchange has it for itself");
             }
+            let waits = |queued: &Queued| queued.qos == Qos::ExactlyOnce;
+            let first = self.queued(session, None).find(waits).map(|first| first.offset);
+            let sent = session.records.values().filter_map(|exchange| match exchange {
+                Sent(offset, _) => Some(*offset),
+                Exchange::Received(_) => None,
+            });
+            let last = sent.max();
+            assert!(first.is_none() || last < first, "exchanges begin in order");
             for offset in session.private.keys() {
                 assert!(offset.private > 0 && *offset <= session.reserved, "places are reserved");
                 assert_eq!(session.durability, Durability::Durable);

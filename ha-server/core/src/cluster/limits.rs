@@ -61,11 +61,21 @@ impl ClusterState {
         for _ in 0..at_most {
             let found = self.sessions.range(next(self.swept)..).next().map(|(id, _)| *id);
             self.swept = found.unwrap_or_default();
-            let Some(id) = found else { break };
+            let Some(id) = found else {
+                let expired = self.retained.remove_expired(self.now);
+                self.changed.extend(expired.into_iter().map(Key::Retained));
+                break;
+            };
             self.advance(id);
             self.enforce_limits(id);
         }
         Outcome::Done
+    }
+
+    /// Whether a sweep would find something.
+    #[must_use]
+    pub fn needs_sweep(&self) -> bool {
+        !self.retained.is_empty() || self.messages.len() > 0
     }
 
     /// Drops the oldest messages that do not fit into a session's queue.

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use ha_types::{Message, RetainedStore, RetainedVersion, SessionId};
 
 use super::ClusterState;
-use super::broker::Broker;
+use super::broker::{AskedUpto, Broker};
 use super::codec::{Malformed, decode};
 use super::record::{BrokerRecord, Key, Meta, SessionRecord, SubscribedRecord};
 use super::session::{Acked, Durability, Place, Session, Subscribed};
@@ -25,6 +25,19 @@ impl std::fmt::Display for CorruptRecord {
 }
 
 impl std::error::Error for CorruptRecord {}
+
+impl From<BrokerRecord> for Broker {
+    fn from(record: BrokerRecord) -> Self {
+        let above = record.asked_above.into_iter().collect();
+        Self {
+            name: record.name,
+            incarnation: record.incarnation,
+            is_alive: record.is_alive,
+            numbers: record.numbers,
+            asked: AskedUpto { upto: record.asked_upto, above },
+        }
+    }
+}
 
 impl ClusterState {
     /// From all parts, in the order of their keys, as [`parts`](Self::parts) gives them or as a store
@@ -51,11 +64,8 @@ impl ClusterState {
         match key {
             Key::Meta => self.load_meta(&decode(value)?),
             Key::Broker(epoch) => {
-                let BrokerRecord { name, incarnation, is_alive, published, refused } =
-                    decode(value)?;
-                let refused = refused.into_iter().collect();
-                let broker = Broker { name, incarnation, is_alive, published, refused };
-                self.brokers.insert(epoch, broker);
+                let record: BrokerRecord = decode(value)?;
+                self.brokers.insert(epoch, record.into());
             }
             Key::Session(id) => self.load_session(id, decode(value)?),
             Key::Subscriptions(id) => self.load_subscriptions(id, decode(value)?)?,
@@ -69,6 +79,9 @@ impl ClusterState {
             Key::Retained(topic) => {
                 let (version, message): (RetainedVersion, Option<Arc<Message>>) = decode(value)?;
                 self.retained.apply(&topic, version, message).map_err(|_| Malformed)?;
+            }
+            Key::Lost(epoch) => {
+                self.lost.insert(epoch, decode(value)?);
             }
         }
         Ok(())
@@ -101,6 +114,7 @@ impl ClusterState {
                 true => Durability::Durable,
                 false => Durability::Ephemeral,
             },
+            is_present: record.is_present,
             lifetime: record.lifetime,
             receive_maximum: record.receive_maximum,
             subscriptions: Vec::new(),
@@ -132,14 +146,14 @@ impl ClusterState {
         records: Vec<SubscribedRecord>,
     ) -> Result<(), Malformed> {
         let session = self.sessions.get_mut(&id).ok_or(Malformed)?;
-        for SubscribedRecord { options, began } in records {
+        for SubscribedRecord { options, began, at_2_from } in records {
             let place = began.map(|began| {
                 let cursor = began.max(session.acked.upto);
                 let index = self.indexes.join(options.subscription.filter(), id, cursor);
                 if session.owner.is_some() {
                     self.indexes.get_mut(index).connected.insert(id, options.qos);
                 }
-                Place { index, began, cursor }
+                Place { index, began, at_2_from: at_2_from.unwrap_or(began), cursor }
             });
             session.subscriptions.push(Subscribed { options, place });
             self.counts.subscriptions += 1;

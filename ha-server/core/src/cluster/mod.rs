@@ -20,6 +20,7 @@ mod index;
 mod invariants;
 mod limits;
 mod load;
+mod lost;
 mod messages;
 mod open;
 mod outcome;
@@ -38,16 +39,20 @@ use std::sync::Arc;
 use ha_types::session::SessionKey;
 use ha_types::{BrokerEpoch, ClusterMillis, RetainedStore, RetainedVersion, SessionId};
 
+pub use self::broker::Refusal;
 pub use self::codec::Malformed;
-pub use self::command::{Batch, Command};
+pub use self::command::{Asked, Batch, Command};
 pub use self::limits::StateLimits;
 pub use self::load::CorruptRecord;
-pub use self::outcome::{Applied, Began, Fired, Opened, Outcome, Owner, Refused, Stored};
+pub use self::outcome::{Applied, Began, Fired, Opened, Outcome, Owner, Refused, Repeat, Stored};
 
-use self::broker::Broker;
+use self::broker::{Asking, Broker};
 use self::index::Indexes;
+use self::lost::Lost;
 use self::messages::Messages;
 use self::record::Key;
+pub(crate) use self::session::given_max;
+
 use self::session::Session;
 use self::timers::Timers;
 
@@ -68,6 +73,8 @@ pub struct ClusterState {
     by_client: BTreeMap<Arc<str>, SessionId>,
     by_broker: BTreeSet<(BrokerEpoch, SessionId)>,
     brokers: BTreeMap<BrokerEpoch, Broker>,
+    /// Runs that may come back, by their last lives.
+    lost: BTreeMap<BrokerEpoch, Lost>,
     timers: Timers,
     next_session: u64,
     next_epoch: u64,
@@ -120,6 +127,7 @@ impl ClusterState {
             by_client: BTreeMap::new(),
             by_broker: BTreeSet::new(),
             brokers: BTreeMap::new(),
+            lost: BTreeMap::new(),
             timers: Timers::default(),
             next_session: 1,
             next_epoch: 1,
@@ -150,19 +158,26 @@ impl ClusterState {
         match command {
             Command::Join { name, incarnation } => self.join(name, incarnation),
             Command::Leave { broker } => self.leave(broker),
-            Command::Open { broker, open } => self.open(broker, open),
-            Command::Close { session, cause, progress, lifetime } => {
-                self.close(session, cause, &progress, lifetime)
+            Command::Open { asked, open } => self.open(asked, open),
+            Command::Close { asked, session, cause, progress, lifetime } => {
+                self.close((asked, session), cause, &progress, lifetime)
             }
-            Command::Subscribe { session, subscriptions } => self.subscribe(session, subscriptions),
-            Command::Unsubscribe { session, subscriptions } => {
-                self.unsubscribe(session, &subscriptions)
+            Command::Subscribe { asked, session, given_upto, subscriptions } => {
+                self.subscribe((asked, session), given_upto, subscriptions)
+            }
+            Command::Unsubscribe { asked, session, given_upto, subscriptions } => {
+                self.unsubscribe((asked, session), given_upto, &subscriptions)
             }
             Command::Publish { broker, number, exchange, message } => {
                 self.publish((broker, number), exchange, &message)
             }
-            Command::Release { session, packet_id } => self.release(session, packet_id),
-            Command::Progress { session, progress } => self.progress(session, &progress),
+            Command::Release { asked, session, packet_id } => {
+                self.release(asked, session, packet_id)
+            }
+            Command::Progress { asked, session, progress } => {
+                self.progress(asked, session, &progress)
+            }
+            Command::Pass { asked } => self.pass(asked),
             Command::Begin { session, offsets } => self.begin(session, &offsets),
             Command::Expire { at_most } => self.expire(at_most),
             Command::Sweep { at_most } => self.sweep(at_most),
@@ -192,6 +207,25 @@ impl ClusterState {
             bytes: self.messages.bytes(),
             ..self.counts
         }
+    }
+
+    /// What is retained.
+    #[must_use]
+    pub fn retained(&self) -> &RetainedStore {
+        &self.retained
+    }
+
+    /// As the last [`Command::Configure`] set them.
+    #[must_use]
+    pub fn limits(&self) -> &StateLimits {
+        &self.limits
+    }
+
+    /// Remembers the ask of a session. `None`: the key is not that of its living owner.
+    fn asked(&mut self, asked: Asked, key: SessionKey) -> Option<Asking> {
+        let asking = self.ask(asked)?;
+        let owner = self.owned(key)?.owner?;
+        (owner.broker == asked.broker).then_some(asking)
     }
 
     /// The session, if the key is its living owner's. A stale one changes nothing.

@@ -4,24 +4,32 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use ha_types::session::{
-    CloseCause, Lifetime, Offset, Open, PageEnd, Progress, Queued, Record, RecordStage,
+    CloseCause, Lifetime, Offset, Open, PacketId, PageEnd, Progress, Queued, Record, RecordStage,
     RefuseReason, SessionEpoch, SessionKey, Start,
 };
-use ha_types::{BrokerEpoch, Qos, SessionId};
+use ha_types::{Qos, SessionId};
 
 use super::ClusterState;
+use super::broker::Asking;
+use super::command::Asked;
 use super::outcome::{Opened, Outcome, Owner};
 use super::record::Key;
-use super::session::{Acked, Durability, Exchange, Session};
+use super::session::{Acked, Durability, Exchange, Session, given_max};
+
+/// No offset is higher.
+const LAST: Offset = Offset { message: u64::MAX, private: u32::MAX };
 
 /// More cannot be in flight.
-const PACKET_IDS_MAX: usize = 65_535;
+pub(super) const PACKET_IDS_MAX: usize = 65_535;
 
 impl ClusterState {
     /// The newest connection of a client identifier gets it [MQTT-3.1.4-3], wherever the older is.
-    pub(super) fn open(&mut self, broker: BrokerEpoch, open: Open) -> Outcome {
-        if !self.is_alive(broker) {
-            return Outcome::Fenced;
+    pub(super) fn open(&mut self, asked: Asked, open: Open) -> Outcome {
+        let owner = Owner { broker: asked.broker, connection: open.connection };
+        match self.ask(asked) {
+            None => return Outcome::Fenced,
+            Some(Asking::Again) => return self.open_again(owner, &open.client_id),
+            Some(Asking::First) => (),
         }
         let fenced = self.take_from_owner(&open);
         let resumed = self.resumed(&open);
@@ -31,8 +39,21 @@ impl ClusterState {
         let id = resumed.unwrap_or_else(|| self.found(&open));
         self.advance(id);
         self.enforce_limits(id);
-        let opened = self.own(id, Owner { broker, connection: open.connection }, open);
-        Outcome::Opened(Box::new(Opened { is_present: resumed.is_some(), fenced, ..opened }))
+        let left_behind = self.own(id, owner, open);
+        let session = self.sessions.get_mut(&id).expect("found or resumed just before");
+        session.is_present = resumed.is_some();
+        Outcome::Opened(Box::new(Opened { fenced, ..opened(session, left_behind) }))
+    }
+
+    /// The answer was lost: what the connection has is what it was given, if no newer one has it.
+    fn open_again(&self, owner: Owner, client_id: &str) -> Outcome {
+        let id = self.by_client.get(client_id);
+        let session = id.and_then(|id| self.sessions.get(id));
+        let owned = session.filter(|session| session.owner == Some(owner));
+        match owned {
+            Some(session) => Outcome::Opened(Box::new(opened(session, self.left_behind(session)))),
+            None => Outcome::Refused(RefuseReason::Unavailable),
+        }
     }
 
     /// Ends the older connection of a client, if there is one.
@@ -42,7 +63,7 @@ impl ClusterState {
         let (owner, key) = (session.owner?, session.key());
         let is_alive = self.is_alive(owner.broker);
         let cause = if is_alive { CloseCause::Handover } else { CloseCause::Failure };
-        self.disown(id, cause, &Progress::default(), None);
+        self.disown(id, cause, None, None);
         is_alive.then_some((owner, key))
     }
 
@@ -75,6 +96,7 @@ impl ClusterState {
                 Lifetime::Connection => Durability::Ephemeral,
                 Lifetime::Seconds(_) | Lifetime::Unlimited => Durability::Durable,
             },
+            is_present: false,
             lifetime: open.lifetime,
             receive_maximum: 1,
             subscriptions: Vec::new(),
@@ -95,7 +117,8 @@ impl ClusterState {
         id
     }
 
-    fn own(&mut self, id: SessionId, owner: Owner, open: Open) -> Opened {
+    /// Gives a session to its new owner.
+    fn own(&mut self, id: SessionId, owner: Owner, open: Open) -> (Vec<Record>, PageEnd) {
         self.forget_timers(id);
         let session = self.sessions.get(&id).expect("found or resumed just before");
         let (records, backlog) = self.left_behind(session);
@@ -113,15 +136,7 @@ impl ClusterState {
         }
         self.by_broker.insert((owner.broker, id));
         self.changed.insert(Key::Session(id));
-        Opened {
-            session: session.key(),
-            is_present: false,
-            subscriptions: session.subscriptions.iter().map(|of| of.options.clone()).collect(),
-            inbound: session.inbound.iter().copied().collect(),
-            records,
-            backlog,
-            fenced: None,
-        }
+        (records, backlog)
     }
 
     /// What earlier owners may have sent, first exchanges at PUBREL in the order of their PUBRECs
@@ -154,9 +169,9 @@ impl ClusterState {
         (received.chain(sent).collect(), end)
     }
 
-    /// The first that an engine could send, up to this offset and so many: it sends in order, and none
-    /// of QoS 2 without its record.
-    fn sendable(&self, session: &Session, room: usize, upto: Offset) -> Vec<Queued> {
+    /// The first that an engine could send, up to this offset and so many: it sends in order, none of QoS 2
+    /// without its record, and none under a packet identifier that is in use.
+    pub(super) fn sendable(&self, session: &Session, room: usize, upto: Offset) -> Vec<Queued> {
         let is_in_reach = |queued: &Queued| queued.offset <= upto;
         let is_not_begun =
             |queued: &Queued| queued.qos == Qos::ExactlyOnce && queued.record.is_none();
@@ -164,45 +179,58 @@ impl ClusterState {
         next.retain(is_in_reach);
         next.extend(self.queued(session, None).take_while(is_in_reach).take(room));
         next.sort_by_key(|queued| queued.offset);
-        let end = next.iter().position(is_not_begun).unwrap_or(next.len());
+        let received = session.records.iter().filter(|(_, of)| matches!(of, Exchange::Received(_)));
+        let mut used: BTreeSet<PacketId> = received.map(|(packet_id, _)| *packet_id).collect();
+        let mut is_blocked =
+            |queued: &Queued| is_not_begun(queued) || !used.insert(queued.offset.packet_id());
+        let end = next.iter().position(&mut is_blocked).unwrap_or(next.len());
         next.truncate(end.min(room));
         next
     }
 
-    /// How far the owner may have come: never more at a time than its client takes.
-    fn sent_upto(&self, session: &Session) -> Offset {
+    /// How far the owner may have come: with so many exchanges at a time.
+    fn sent_upto(&self, session: &Session, exchanges: usize) -> Offset {
         let is_received = |exchange: &&Exchange| matches!(exchange, Exchange::Received(_));
         let received = session.records.values().filter(is_received).count();
-        let room = usize::from(session.receive_maximum).saturating_sub(received);
-        let end = Offset { message: u64::MAX, private: u32::MAX };
-        let last = self.sendable(session, room, end).last().map(|last| last.offset);
+        let room = exchanges.saturating_sub(received);
+        let last = self.sendable(session, room, LAST).last().map(|last| last.offset);
         last.unwrap_or_default().max(session.sent_upto)
     }
 
+    /// A repeat finds another owner, or none: then it is fenced, and nobody waits for more.
     pub(super) fn close(
         &mut self,
-        key: SessionKey,
+        (asked, key): (Asked, SessionKey),
         cause: CloseCause,
         progress: &Progress,
         lifetime: Option<Lifetime>,
     ) -> Outcome {
-        if self.owned(key).is_none() {
+        if self.asked(asked, key) != Some(Asking::First) {
             return Outcome::Fenced;
         }
-        self.disown(key.id, cause, progress, lifetime);
+        self.disown(key.id, cause, Some(progress), lifetime);
         Outcome::Done
     }
 
-    /// The owner is gone. Its last progress counts.
+    /// The owner is gone. Its last progress counts; and if it said all that its client acknowledged, it
+    /// has sent no more than its client takes at a time. One that said nothing may have gone on alone
+    /// with everything that it was given.
     pub(super) fn disown(
         &mut self,
         id: SessionId,
         cause: CloseCause,
-        progress: &Progress,
+        progress: Option<&Progress>,
         lifetime: Option<Lifetime>,
     ) {
-        self.take_progress(id, progress);
-        let sent_upto = self.sessions.get(&id).map(|session| self.sent_upto(session));
+        if let Some(progress) = progress {
+            self.take_progress(id, progress);
+        }
+        let exchanges = |of: &Session| match progress {
+            Some(_) => usize::from(of.receive_maximum),
+            None => given_max(of.receive_maximum),
+        };
+        let sent_upto = |session: &Session| self.sent_upto(session, exchanges(session));
+        let sent_upto = self.sessions.get(&id).map(|session| sent_upto(session));
         let Some(session) = self.sessions.get_mut(&id) else { return };
         let Some(owner) = session.owner.take() else { return };
         self.by_broker.remove(&(owner.broker, id));
@@ -239,5 +267,18 @@ impl ClusterState {
         self.changed.extend(records.chain(private));
         self.changed.insert(Key::Session(id));
         self.changed.insert(Key::Subscriptions(id));
+    }
+}
+
+/// What the owner of a session must know.
+fn opened(session: &Session, (records, backlog): (Vec<Record>, PageEnd)) -> Opened {
+    Opened {
+        session: session.key(),
+        is_present: session.is_present,
+        subscriptions: session.subscriptions.iter().map(|of| of.options.clone()).collect(),
+        inbound: session.inbound.iter().copied().collect(),
+        records,
+        backlog,
+        fenced: None,
     }
 }

@@ -77,8 +77,20 @@ pub struct Stored {
     pub retained: Option<RetainedVersion>,
     /// Connected sessions that get it at QoS 2, each with its record.
     pub began: Vec<Began>,
-    /// It was applied before: nothing was done now.
-    pub is_repeat: bool,
+    /// Whether it came before.
+    pub repeat: Repeat,
+}
+
+/// Whether a message came before: then nothing was done now.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Repeat {
+    /// It did not.
+    #[default]
+    No,
+    /// Under this number. Live subscribers may not have it yet.
+    OfNumber,
+    /// In this exchange of its client, perhaps under another number [MQTT-4.3.3-10]: all have it.
+    OfExchange,
 }
 
 /// A delivery of QoS 2 that may be sent.

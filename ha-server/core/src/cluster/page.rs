@@ -87,6 +87,43 @@ impl ClusterState {
         Some(sent)
     }
 
+    /// Exchanges of a session between PUBREC and PUBCOMP. `None`: the key is stale.
+    #[must_use]
+    pub fn received_by(&self, key: SessionKey) -> Option<Vec<PacketId>> {
+        let session = self.sessions.get(&key.id).filter(|session| session.epoch == key.epoch)?;
+        let is_received = |exchange: &Exchange| matches!(exchange, Exchange::Received(_));
+        let received = session.records.iter().filter(|(_, exchange)| is_received(exchange));
+        Some(received.map(|(packet_id, _)| *packet_id).collect())
+    }
+
+    /// A message that is stored under `number`, for a session that has not acknowledged it. `None`: it
+    /// is not for it, is in an exchange, or the key is stale.
+    #[must_use]
+    pub fn queued_at(&self, key: SessionKey, number: u64) -> Option<Queued> {
+        let session = self.sessions.get(&key.id).filter(|session| session.epoch == key.epoch)?;
+        let message = self.messages.get(number)?;
+        if message.is_expired(self.now)
+            || session.acked.has(number)
+            || !self.indexes.has(session, number)
+        {
+            return None;
+        }
+        Some(session.merged(number, message)?.queued(Offset::new(number), None))
+    }
+
+    /// Who has a session under this key. `None`: nobody who lives.
+    #[must_use]
+    pub fn owner_of(&self, key: SessionKey) -> Option<super::Owner> {
+        let session = self.sessions.get(&key.id).filter(|session| session.epoch == key.epoch)?;
+        session.owner.filter(|owner| self.is_alive(owner.broker))
+    }
+
+    /// Whether this broker has a session under this key. What is not so once, never is again.
+    #[must_use]
+    pub fn is_owned_by(&self, key: SessionKey, broker: BrokerEpoch) -> bool {
+        self.owner_of(key).is_some_and(|owner| owner.broker == broker)
+    }
+
     /// Connected sessions that a message of QoS 1 or 2 with this topic is kept for, in order.
     #[must_use]
     pub fn connected_to(&self, topic: &TopicName) -> Vec<SessionId> {

@@ -4,14 +4,23 @@ use ha_types::SessionId;
 use ha_types::session::{Offset, PacketId, Progress, Refused, SessionKey};
 
 use super::ClusterState;
+use super::broker::Asking;
+use super::command::Asked;
 use super::outcome::Outcome;
 use super::record::Key;
 use super::session::Exchange;
 
 impl ClusterState {
-    pub(super) fn progress(&mut self, key: SessionKey, progress: &Progress) -> Outcome {
-        if self.owned(key).is_none() {
-            return Outcome::Fenced;
+    pub(super) fn progress(
+        &mut self,
+        asked: Asked,
+        key: SessionKey,
+        progress: &Progress,
+    ) -> Outcome {
+        match self.asked(asked, key) {
+            None => return Outcome::Fenced,
+            Some(Asking::Again) => return Outcome::Done,
+            Some(Asking::First) => (),
         }
         self.take_progress(key.id, progress);
         self.enforce_limits(key.id);

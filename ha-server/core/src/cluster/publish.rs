@@ -7,51 +7,71 @@ use ha_types::session::{Offset, PacketId, SessionKey};
 use ha_types::{BrokerEpoch, Message, PublishNumber, Qos, RetainedVersion, SessionId};
 
 use super::ClusterState;
-use super::broker::Numbered;
+use super::broker::{Asking, Numbered, Refusal};
+use super::command::Asked;
 use super::index::IndexId;
-use super::outcome::{Began, Outcome, Refused, Stored};
+use super::outcome::{Began, Outcome, Refused, Repeat, Stored};
 use super::record::Key;
 
 impl ClusterState {
-    /// A repeat, known by its number or by its packet identifier [MQTT-4.3.3-10], is answered again
-    /// and not done again.
+    /// A repeat, known by its number or at QoS 2 by its packet identifier [MQTT-4.3.3-10], is answered
+    /// again and not done again. One of a session that has gone on, or is over, is refused.
     pub(super) fn publish(
         &mut self,
-        (epoch, number): (BrokerEpoch, PublishNumber),
+        (epoch, number): (BrokerEpoch, Option<PublishNumber>),
         exchange: Option<(SessionKey, PacketId)>,
         message: &Arc<Message>,
     ) -> Outcome {
-        let repeat = Outcome::Published(Ok(Stored { is_repeat: true, ..Stored::default() }));
         let Some(broker) = self.brokers.get_mut(&epoch).filter(|broker| broker.is_alive) else {
             return Outcome::Published(Err(Refused::Fenced));
         };
         self.changed.insert(Key::Broker(epoch));
-        match broker.number(number) {
+        let numbered = number.map_or(Numbered::New, |number| broker.numbers.take(number));
+        let refusal = exchange.and_then(|exchange| self.refuses(epoch, exchange, message.qos));
+        // It stays late: that needs no memory. One that was taken and comes again must not reach those
+        // that do not have it behind newer ones: its client sends it again. At QoS 2 that would reach
+        // nobody.
+        if message.qos < Qos::ExactlyOnce && refusal == Some(Refusal::Fenced) {
+            return refused(Refusal::Fenced);
+        }
+        match numbered {
             Numbered::New => (),
-            Numbered::Taken => return repeat,
-            Numbered::Refused => return Outcome::Published(Err(Refused::QuotaExceeded)),
+            Numbered::Taken => return repeat(Repeat::OfNumber),
+            Numbered::Refused(why) => return refused(why),
         }
-        if let Some((key, packet_id)) = exchange {
-            let Some(session) = self.owned(key) else {
-                return Outcome::Published(Err(Refused::Fenced));
-            };
-            if session.inbound.contains(&packet_id) {
-                return repeat;
+        let done = match refusal {
+            Some(why) => Err(why),
+            None => self.store(message).map_err(|_| Refusal::QuotaExceeded),
+        };
+        match (done, exchange) {
+            (Err(why), _) => {
+                let broker = self.brokers.get_mut(&epoch).expect("alive above");
+                number.into_iter().for_each(|number| broker.numbers.refuse(number, why));
+                refused(why)
             }
-        }
-        let stored = self.store(message);
-        match (&stored, exchange) {
-            (Ok(_), Some((key, packet_id))) => {
+            (Ok(stored), Some((key, packet_id))) if message.qos == Qos::ExactlyOnce => {
                 let session = self.sessions.get_mut(&key.id).expect("owned above");
                 session.inbound.insert(packet_id);
                 self.changed.insert(Key::Session(key.id));
+                Outcome::Published(Ok(stored))
             }
-            (Err(_), _) => {
-                self.brokers.get_mut(&epoch).expect("alive above").refuse(number);
-            }
-            (Ok(_), None) => (),
+            (Ok(stored), _) => Outcome::Published(Ok(stored)),
         }
-        Outcome::Published(stored)
+    }
+
+    /// Why an exchange does not take a message, if that is so.
+    fn refuses(
+        &self,
+        broker: BrokerEpoch,
+        (key, packet_id): (SessionKey, PacketId),
+        qos: Qos,
+    ) -> Option<Refusal> {
+        if !self.is_owned_by(key, broker) {
+            return Some(Refusal::Fenced);
+        }
+        let session = self.sessions.get(&key.id).expect("it is owned");
+        let has_begun = qos == Qos::ExactlyOnce && session.inbound.contains(&packet_id);
+        has_begun.then_some(Refusal::Repeat)
     }
 
     /// Retains it and stores it for durable sessions, or does neither.
@@ -121,10 +141,32 @@ impl ClusterState {
         sessions.into_iter().filter_map(begin).collect()
     }
 
-    pub(super) fn release(&mut self, key: SessionKey, packet_id: PacketId) -> Outcome {
-        let Some(session) = self.owned(key) else { return Outcome::Fenced };
+    pub(super) fn release(
+        &mut self,
+        asked: Asked,
+        key: SessionKey,
+        packet_id: PacketId,
+    ) -> Outcome {
+        match self.asked(asked, key) {
+            None => return Outcome::Fenced,
+            Some(Asking::Again) => return Outcome::Done,
+            Some(Asking::First) => (),
+        }
+        let session = self.sessions.get_mut(&key.id).expect("owned above");
         session.inbound.remove(&packet_id);
         self.changed.insert(Key::Session(key.id));
         Outcome::Done
+    }
+}
+
+fn repeat(repeat: Repeat) -> Outcome {
+    Outcome::Published(Ok(Stored { repeat, ..Stored::default() }))
+}
+
+fn refused(why: Refusal) -> Outcome {
+    match why {
+        Refusal::QuotaExceeded => Outcome::Published(Err(Refused::QuotaExceeded)),
+        Refusal::Fenced => Outcome::Published(Err(Refused::Fenced)),
+        Refusal::Repeat => repeat(Repeat::OfExchange),
     }
 }

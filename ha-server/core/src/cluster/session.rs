@@ -18,6 +18,8 @@ pub(super) struct Session {
     pub(super) epoch: SessionEpoch,
     pub(super) client_id: Arc<str>,
     pub(super) owner: Option<Owner>,
+    /// Whether the owner found it: Session Present of its CONNACK.
+    pub(super) is_present: bool,
     pub(super) durability: Durability,
     pub(super) lifetime: Lifetime,
     /// Of the owner, or of the last one.
@@ -67,6 +69,9 @@ pub(super) struct Place {
     pub(super) index: IndexId,
     /// Messages below are not for it.
     pub(super) began: u64,
+    /// Messages below come at QoS 1 at most: they were queued when the subscription had no more, and what
+    /// has been given to an engine at QoS 1 must not need a record afterwards.
+    pub(super) at_2_from: u64,
     /// As the index knows it.
     pub(super) cursor: u64,
 }
@@ -109,6 +114,15 @@ impl Acked {
     }
 }
 
+/// Messages that an engine is given at least, whatever its client takes at a time.
+const GIVEN_MIN: usize = 32;
+
+/// How many messages that are not acknowledged the engine of a client is given at most, so that it need
+/// not wait for the next. Part of how the state behaves: changes need a feature level.
+pub(crate) fn given_max(receive_maximum: u16) -> usize {
+    (usize::from(receive_maximum) * 2).max(GIVEN_MIN)
+}
+
 impl Session {
     pub(super) fn key(&self) -> SessionKey {
         SessionKey { id: self.id, epoch: self.epoch }
@@ -118,18 +132,22 @@ impl Session {
         self.subscriptions.binary_search_by(|known| known.options.subscription.cmp(subscription))
     }
 
-    /// Whether a subscription is for this message, which is stored under `number`.
+    /// The subscriptions that are for this message, which is stored under `number`, and at which QoS at
+    /// most.
     fn wants<'a>(
         &'a self,
         number: u64,
         message: &'a Message,
-    ) -> impl Iterator<Item = &'a SubscribeOptions> {
+    ) -> impl Iterator<Item = (&'a SubscribeOptions, Qos)> {
         self.subscriptions.iter().filter_map(move |of| {
             let began = of.place.map_or(0, |place| place.began);
             let options = &of.options;
             let is_own = options.no_local && message.publisher.session == self.id;
             let is_for_it = number >= began && !is_own;
-            (is_for_it && options.subscription.filter().matches(&message.topic)).then_some(options)
+            let is_lower = of.place.is_some_and(|place| number < place.at_2_from);
+            let qos = if is_lower { options.qos.min(Qos::AtLeastOnce) } else { options.qos };
+            let matches = is_for_it && options.subscription.filter().matches(&message.topic);
+            matches.then_some((options, qos))
         })
     }
 
@@ -137,8 +155,8 @@ impl Session {
     pub(super) fn merged(&self, number: u64, message: &Arc<Message>) -> Option<Kept> {
         let mut qos = Qos::AtMostOnce;
         let (mut retain, mut subscription_ids) = (false, Vec::new());
-        for options in self.wants(number, message) {
-            qos = qos.max(options.qos);
+        for (options, at_most) in self.wants(number, message) {
+            qos = qos.max(at_most);
             retain |= options.retain_as_published;
             subscription_ids.extend(options.subscription_id);
         }

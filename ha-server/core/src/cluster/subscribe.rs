@@ -8,6 +8,9 @@ use ha_types::session::{
 use ha_types::{Message, Qos, SessionId, Subscription};
 
 use super::ClusterState;
+use super::broker::Asking;
+use super::command::Asked;
+use super::open::PACKET_IDS_MAX;
 use super::outcome::Outcome;
 use super::record::Key;
 use super::session::{Durability, Exchange, Kept, Place, Session, Subscribed};
@@ -15,19 +18,63 @@ use super::session::{Durability, Exchange, Kept, Place, Session, Subscribed};
 impl ClusterState {
     pub(super) fn subscribe(
         &mut self,
-        key: SessionKey,
+        (asked, key): (Asked, SessionKey),
+        given_upto: Option<Offset>,
         subscriptions: Vec<SubscribeOptions>,
     ) -> Outcome {
-        if self.owned(key).is_none() {
-            return Outcome::Fenced;
+        match self.asked(asked, key) {
+            None => return Outcome::Fenced,
+            Some(Asking::Again) => return self.subscribe_again(key.id, &subscriptions),
+            Some(Asking::First) => (),
         }
         // One after the other: the second of two equal ones is not new [MQTT-3.8.4-5].
-        let granted = subscriptions.into_iter().map(|options| self.take(key.id, options)).collect();
+        let granted = subscriptions.into_iter();
+        let granted = granted.map(|options| self.take((key.id, given_upto), options)).collect();
         self.changed.insert(Key::Subscriptions(key.id));
         Outcome::Subscribed(granted)
     }
 
-    fn take(&mut self, id: SessionId, options: SubscribeOptions) -> Result<Granted, RefuseReason> {
+    /// What is there, and the retained messages that no queue has. One that was refused has no other
+    /// answer than before.
+    fn subscribe_again(&self, id: SessionId, subscriptions: &[SubscribeOptions]) -> Outcome {
+        let Some(session) = self.sessions.get(&id) else { return Outcome::Fenced };
+        let again = |options: &SubscribeOptions| {
+            if matches!(options.subscription, Subscription::Shared(_)) {
+                return Err(RefuseReason::SharedNotSupported);
+            }
+            if session.find(&options.subscription).is_err() {
+                return Err(RefuseReason::QuotaExceeded);
+            }
+            // Whether it was new then is not known; too many come rather than too few.
+            let wants_retained = options.retain_handling != RetainHandling::Never;
+            let found = wants_retained.then(|| self.retained_for(session, options));
+            let unqueued = found.into_iter().flatten().filter_map(|(message, qos)| {
+                let subscription_id = options.subscription_id;
+                (!session.queues(qos)).then_some(Unqueued { message, qos, subscription_id })
+            });
+            Ok(Granted { qos: options.qos, retained: Vec::new(), unqueued: unqueued.collect() })
+        };
+        Outcome::Subscribed(subscriptions.iter().map(again).collect())
+    }
+
+    /// What is retained for a subscription, and at which QoS.
+    fn retained_for(
+        &self,
+        session: &Session,
+        options: &SubscribeOptions,
+    ) -> Vec<(Arc<Message>, Qos)> {
+        let is_own =
+            |message: &Message| options.no_local && message.publisher.session == session.id;
+        let found = self.retained.matching(options.subscription.filter(), self.now);
+        let found = found.filter(|message| !is_own(message));
+        found.map(|message| (Arc::clone(message), message.qos.min(options.qos))).collect()
+    }
+
+    fn take(
+        &mut self,
+        (id, given_upto): (SessionId, Option<Offset>),
+        options: SubscribeOptions,
+    ) -> Result<Granted, RefuseReason> {
         if matches!(options.subscription, Subscription::Shared(_)) {
             return Err(RefuseReason::SharedNotSupported);
         }
@@ -40,7 +87,7 @@ impl ClusterState {
         if found.is_ok_and(|at| session.subscriptions[at].options.no_local && !options.no_local) {
             self.forget_own(id);
         }
-        self.place(id, found, &options);
+        self.place((id, given_upto), found, &options);
         let wants_retained = match options.retain_handling {
             RetainHandling::AtSubscribe => true,
             RetainHandling::IfNew => is_new,
@@ -54,22 +101,32 @@ impl ClusterState {
     }
 
     /// Subscribing again keeps where the subscription began [MQTT-3.8.4-3].
-    fn place(&mut self, id: SessionId, found: Result<usize, usize>, options: &SubscribeOptions) {
+    fn place(
+        &mut self,
+        (id, given_upto): (SessionId, Option<Offset>),
+        found: Result<usize, usize>,
+        options: &SubscribeOptions,
+    ) {
         let session = self.sessions.get(&id).expect("looked at by the caller");
         let known = found.ok().and_then(|at| session.subscriptions[at].place);
         let is_stored = session.durability == Durability::Durable && options.qos > Qos::AtMostOnce;
-        let is_changed = found.is_ok_and(|at| session.subscriptions[at].options != *options);
+        let before = found.ok().map(|at| &session.subscriptions[at].options);
+        let is_changed = before.is_some_and(|before| before != options);
+        let is_raised = before.is_some_and(|before| before.qos < options.qos);
         if is_changed {
-            self.keep_in_flight(id, known);
+            self.keep_in_flight((id, given_upto), known);
         }
         let place = match (known, is_stored) {
             (None, true) => {
                 let began = self.messages.next();
                 let filter = options.subscription.filter();
                 let index = self.indexes.join(filter, id, began);
-                Some(Place { index, began, cursor: began })
+                Some(Place { index, began, at_2_from: began, cursor: began })
             }
-            (Some(place), true) => Some(place),
+            (Some(place), true) => {
+                let at_2_from = if is_raised { self.messages.next() } else { place.at_2_from };
+                Some(Place { at_2_from, ..place })
+            }
             (known, false) => {
                 self.unplace(id, known);
                 None
@@ -113,17 +170,13 @@ impl ClusterState {
         options: &SubscribeOptions,
         granted: &mut Granted,
     ) {
-        let filter = options.subscription.filter();
-        let found: Vec<_> = self.retained.matching(filter, self.now).cloned().collect();
+        let Some(session) = self.sessions.get(&id) else { return };
+        let found = self.retained_for(session, options);
         let after = self.messages.next() - 1;
         let (room, mut dropped) = (self.limits.queue_messages_max, 0);
         let Some(session) = self.sessions.get_mut(&id) else { return };
-        for message in found {
-            if options.no_local && message.publisher.session == id {
-                continue;
-            }
-            let qos = message.qos.min(options.qos);
-            if qos == Qos::AtMostOnce || session.durability == Durability::Ephemeral {
+        for (message, qos) in found {
+            if !session.queues(qos) {
                 let subscription_id = options.subscription_id;
                 granted.unqueued.push(Unqueued { message, qos, subscription_id });
             } else if session.private.len() >= room {
@@ -138,15 +191,20 @@ impl ClusterState {
         self.counts.dropped += dropped;
     }
 
+    /// A repeat had what it does not have any more.
     pub(super) fn unsubscribe(
         &mut self,
-        key: SessionKey,
+        (asked, key): (Asked, SessionKey),
+        given_upto: Option<Offset>,
         subscriptions: &[Subscription],
     ) -> Outcome {
-        if self.owned(key).is_none() {
-            return Outcome::Fenced;
+        match self.asked(asked, key) {
+            None => return Outcome::Fenced,
+            Some(Asking::Again) => return Outcome::Unsubscribed(vec![true; subscriptions.len()]),
+            Some(Asking::First) => (),
         }
-        let existed = subscriptions.iter().map(|subscription| self.drop_one(key.id, subscription));
+        let of = (key.id, given_upto);
+        let existed = subscriptions.iter().map(|subscription| self.drop_one(of, subscription));
         let existed = existed.collect();
         self.advance(key.id);
         self.changed.insert(Key::Subscriptions(key.id));
@@ -154,11 +212,15 @@ impl ClusterState {
     }
 
     /// False when the session did not have it.
-    fn drop_one(&mut self, id: SessionId, subscription: &Subscription) -> bool {
+    fn drop_one(
+        &mut self,
+        (id, given_upto): (SessionId, Option<Offset>),
+        subscription: &Subscription,
+    ) -> bool {
         let Some(session) = self.sessions.get(&id) else { return false };
         let Ok(at) = session.find(subscription) else { return false };
         let place = session.subscriptions[at].place;
-        self.keep_in_flight(id, place);
+        self.keep_in_flight((id, given_upto), place);
         let session = self.sessions.get_mut(&id).expect("found above");
         session.subscriptions.remove(at);
         self.counts.subscriptions -= 1;
@@ -166,26 +228,27 @@ impl ClusterState {
         true
     }
 
-    /// Deliveries of QoS 1 that may be in flight go on as records, as they were sent
+    /// Deliveries of QoS 1 that the engine was given go on as records, as they were given
     /// [MQTT-3.10.4-3].
-    fn keep_in_flight(&mut self, id: SessionId, place: Option<Place>) {
-        let Some(place) = place else { return };
+    fn keep_in_flight(
+        &mut self,
+        (id, given_upto): (SessionId, Option<Offset>),
+        place: Option<Place>,
+    ) {
+        let (Some(place), Some(given_upto)) = (place, given_upto) else { return };
         let Some(session) = self.sessions.get(&id) else { return };
-        let room = usize::from(session.receive_maximum).saturating_sub(session.records.len());
-        let perhaps = self.queued(session, None).take(room).filter(|queued| {
-            queued.offset.private == 0
-                && queued.qos == Qos::AtLeastOnce
+        let given = self.sendable(session, PACKET_IDS_MAX, given_upto);
+        let given = given.into_iter().filter(|queued| {
+            queued.record.is_none()
+                && queued.offset.private == 0
                 && self.indexes.get(place.index).has(queued.offset.message)
         });
-        let perhaps: Vec<Queued> = perhaps.collect();
+        let given: Vec<Queued> = given.collect();
         let session = self.sessions.get_mut(&id).expect("found above");
-        for queued in perhaps {
+        for queued in given {
             let Queued { offset, message, qos, retain, subscription_ids, .. } = queued;
-            let packet_id = offset.packet_id();
-            if session.records.contains_key(&packet_id) {
-                continue;
-            }
             session.take(offset);
+            let packet_id = offset.packet_id();
             let kept = Kept { message, qos, retain, subscription_ids };
             session.records.insert(packet_id, Exchange::Sent(offset, kept));
             self.changed.insert(Key::Record(id, packet_id));
@@ -203,6 +266,11 @@ impl ClusterState {
 }
 
 impl Session {
+    /// Whether a retained message of this QoS is kept until it is acknowledged.
+    fn queues(&self, qos: Qos) -> bool {
+        qos > Qos::AtMostOnce && self.durability == Durability::Durable
+    }
+
     /// A place behind the message `after` for a message of this session alone.
     fn reserve(
         &mut self,

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use ha_types::session::{CloseCause, Progress};
+use ha_types::session::CloseCause;
 use ha_types::{BrokerEpoch, ClusterMillis, Message, Publisher, SessionId};
 
 use super::ClusterState;
@@ -67,7 +67,7 @@ impl ClusterState {
         let Some(broker) = lost.map(|(epoch, _)| *epoch) else { return false };
         let mut its = self.by_broker.range((broker, SessionId(0))..=(broker, SessionId(u64::MAX)));
         match its.next().map(|(_, id)| *id) {
-            Some(id) => self.disown(id, CloseCause::Failure, &Progress::default(), None),
+            Some(id) => self.disown(id, CloseCause::Failure, None, None),
             None => self.forget_broker(broker),
         }
         true

@@ -3,13 +3,10 @@
 use std::collections::BTreeMap;
 
 use ha_types::session::{
-    Offset, Opened, PacketId, PageEnd, Progress, RecordStage, Refused, SessionKey,
+    Offset, Opened, PacketId, PageEnd, Progress, Queued, RecordStage, Refused, SessionKey,
 };
 
-use crate::cluster::Owner;
-
-/// Messages that an engine is given at least, whatever its client takes at a time.
-const WINDOW_MIN: usize = 32;
+use crate::cluster::{Owner, given_max};
 
 /// See the module.
 #[derive(Debug)]
@@ -17,13 +14,19 @@ pub(super) struct Attached {
     pub(super) key: SessionKey,
     pub(super) owner: Owner,
     /// Exchanges that the client takes at a time.
-    pub(super) receive_maximum: usize,
+    receive_maximum: u16,
     /// Everything up to here was given, or is not for this session.
     pub(super) given_upto: Option<Offset>,
     /// What was given and is not done, by packet identifier.
     given: BTreeMap<PacketId, Given>,
     /// Records that were asked for: nothing is given before they are there.
     pub(super) is_beginning: bool,
+    /// The first of the records that were asked for last.
+    pub(super) asked_at: Option<Offset>,
+    /// The same, if none of them could begin and nothing was acknowledged since.
+    pub(super) refused_at: Option<Offset>,
+    /// It was given all that was queued when it was last looked at, and every message stored since.
+    pub(super) is_caught_up: bool,
 }
 
 /// A delivery that is not done.
@@ -43,38 +46,56 @@ impl Given {
 }
 
 impl Attached {
-    pub(super) fn new(owner: Owner, receive_maximum: u16, opened: &Opened) -> Self {
-        let mut attached = Self {
-            key: opened.session,
+    /// Nothing is known to be given.
+    pub(super) fn new(
+        (owner, receive_maximum): (Owner, u16),
+        key: SessionKey,
+        given_upto: Option<Offset>,
+    ) -> Self {
+        Self {
+            key,
             owner,
-            receive_maximum: usize::from(receive_maximum),
-            given_upto: match opened.backlog {
-                PageEnd::Live(upto) | PageEnd::More(upto) => Some(upto),
-            },
+            receive_maximum,
+            given_upto,
             given: BTreeMap::new(),
             is_beginning: false,
-        };
+            asked_at: None,
+            refused_at: None,
+            is_caught_up: false,
+        }
+    }
+
+    /// The records were given with the answer.
+    pub(super) fn opened(owner: (Owner, u16), opened: &Opened) -> Self {
+        let (PageEnd::Live(upto) | PageEnd::More(upto)) = opened.backlog;
+        let mut attached = Self::new(owner, opened.session, Some(upto));
         for record in &opened.records {
-            let given = match &record.stage {
-                RecordStage::Received => Given::new(None, true),
-                RecordStage::Sent(queued) => {
-                    Given::new(Some(queued.offset), queued.record.is_some())
-                }
-            };
-            attached.given.insert(record.packet_id, given);
+            match &record.stage {
+                RecordStage::Received => attached.note_received(record.packet_id),
+                RecordStage::Sent(queued) => attached.note_given(queued),
+            }
         }
         attached
     }
 
+    pub(super) fn note_given(&mut self, queued: &Queued) {
+        let given = Given::new(Some(queued.offset), queued.record.is_some());
+        self.given.insert(queued.offset.packet_id(), given);
+    }
+
+    pub(super) fn note_received(&mut self, packet_id: PacketId) {
+        self.given.insert(packet_id, Given::new(None, true));
+    }
+
     /// How many more it may be given.
     pub(super) fn room(&self) -> usize {
-        (self.receive_maximum * 2).max(WINDOW_MIN).saturating_sub(self.given.len())
+        given_max(self.receive_maximum).saturating_sub(self.given.len())
     }
 
     /// How many more exchanges may begin.
     pub(super) fn room_for_records(&self) -> usize {
         let records = self.given.values().filter(|given| given.is_record).count();
-        self.receive_maximum.saturating_sub(records)
+        usize::from(self.receive_maximum).saturating_sub(records)
     }
 
     /// Whether the packet identifier of this offset is free, or its own.
@@ -101,10 +122,12 @@ impl Attached {
             given.is_lost = given.offset.is_some() && given.offset > after;
         }
         self.given_upto = after;
+        self.is_caught_up = false;
     }
 
     /// The log has what the client acknowledged.
     pub(super) fn done(&mut self, progress: &Progress) {
+        self.refused_at = None;
         for offset in &progress.acknowledged {
             self.acknowledge(*offset);
         }

@@ -2,169 +2,155 @@
 //! was applied becomes answers and deliveries.
 //!
 //! [`Sessions`] is stepped with the state beside it: it reads the state, changes it only by proposing,
-//! and keeps nothing that a new leader could not do without. Commands are applied in the order in which
-//! they were proposed; their outcomes come back in that order.
+//! and keeps nothing that a new leader could not do without. The state may be further than the outcomes
+//! that have come: what is told follows from the outcomes, what is given from offsets that only grow.
 //!
-//! Flow: a session's messages wait in its queue. While it is connected, its engine is given as many as
+//! Flow: a session's messages wait in its queue. While it is attached, its engine is given as many as
 //! the client can take twice over; acknowledgements make room for the next. A delivery of QoS 2 is
-//! given after its record was applied.
+//! given after its record was applied. A session is attached when it was opened or resumed on the
+//! present stream of its broker.
 //!
-//! What is *not* here: live messages that nobody must keep, interest of brokers, leases.
+//! What is *not* here: publishes, live messages that nobody must keep, interest of brokers, leases.
 
 mod ask;
 mod attached;
 mod outcome;
 mod pump;
+mod resume;
 mod takeover;
 
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use ha_types::session::{Ask, ConnectionId, PacketId, Progress, SessionKey, Tell};
-use ha_types::{BrokerEpoch, ClusterMillis, Message, Millis, PublishNumber, SessionId, Ticket};
+use ha_types::session::{Offset, PacketId, Progress, SessionKey, Tell};
+use ha_types::{BrokerEpoch, Millis, SessionId, Ticket};
 
 use self::attached::Attached;
 use self::takeover::Waiting;
-use crate::cluster::{Applied, ClusterState, Command, Owner};
+use crate::cluster::{Asked, Command, Owner};
 
-/// Wills, sessions and connections of lost brokers that are done with one command.
-const EXPIRE_AT_MOST: u32 = 1_000;
-
-/// The time, on both clocks.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Moment {
-    /// For what happens in this process.
-    pub now: Millis,
-    /// What a batch would be stamped with.
-    pub cluster: ClusterMillis,
-}
-
-/// Something that happened.
+/// Something that must be done, in the order given.
 #[derive(Debug)]
-pub enum Input {
-    /// An engine asks. Not for [`Ask::Publish`], whose number is needed.
-    Ask(BrokerEpoch, Ask),
-    /// An engine's publish of QoS 1 or 2, or a retained one of QoS 0.
-    Publish {
-        /// Of which broker.
-        broker: BrokerEpoch,
-        /// Position among those of the broker's life: the same when it comes again.
-        number: PublishNumber,
-        /// Whose, and under which packet identifier; `None`: nobody waits for an answer.
-        exchange: Option<(SessionKey, PacketId)>,
-        /// The message.
-        message: Arc<Message>,
-    },
-    /// A broker's lease has ended, or it said goodbye.
-    Lost(BrokerEpoch),
-    /// A batch of proposed commands was applied: the oldest that were not.
-    Applied(Applied),
-    /// The deadline has come.
-    Tick,
-}
-
-/// Something that the shell must do, in the order given.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Output {
-    /// To be replicated, and applied in this order.
-    Propose(Command),
-    /// For the engine of a connection.
+pub(crate) enum Effect {
+    /// To be replicated; the outcome comes back with the note.
+    Propose(Proposed, Command),
+    /// For the engine of a connection, if its broker is there.
     Tell(Owner, Tell),
-    /// For live subscribers on all brokers: a will that was published.
-    Live(Arc<Message>),
+    /// An ask is done; what it is answered with was told before.
+    Done(Asked),
 }
 
 /// What to do with the outcome of a command.
 #[derive(Debug)]
-enum Proposed {
+pub(crate) enum Proposed {
     /// With the Receive Maximum.
-    Open(Owner, u16),
-    Subscribe(SessionKey, Ticket),
-    Unsubscribe(SessionKey, Ticket),
-    Publish {
-        broker: BrokerEpoch,
-        exchange: Option<(SessionKey, PacketId)>,
-        message: Arc<Message>,
-    },
-    Release(SessionKey, PacketId),
-    Progress(SessionKey, Progress),
+    Open(Asked, Owner, u16),
+    Subscribe(Asked, SessionKey, Ticket),
+    Unsubscribe(Asked, SessionKey, Ticket),
+    Release(Asked, SessionKey, PacketId),
+    Progress(Asked, SessionKey, Progress),
+    Close(Asked, SessionKey),
+    /// After this offset everything shall come again.
+    Fetch(Asked, SessionKey, Option<Offset>),
+    /// It was refused already.
+    Pass(Asked),
     Begin(SessionKey),
-    Close(SessionKey),
-    /// Wills and sessions that are due.
-    Expire,
-    Nothing,
 }
 
 /// See the module.
 #[derive(Debug, Default)]
-pub struct Sessions {
-    /// Commands whose outcomes have not come.
-    proposed: VecDeque<Proposed>,
-    /// Connected sessions.
+pub(crate) struct Sessions {
+    /// Brokers with an open stream.
+    linked: BTreeSet<BrokerEpoch>,
+    /// Sessions that are connected through one, bounded by those of the state.
     attached: BTreeMap<SessionId, Attached>,
-    /// CONNECTs that wait for the end of an older connection.
+    /// CONNECTs that wait for the end of an older connection: one for each client identifier.
     waiting: BTreeMap<Arc<str>, Waiting>,
-    /// Publishes of each broker that the log does not have: what comes after them must not pass them.
-    unanswered: BTreeMap<BrokerEpoch, usize>,
-    /// Sessions that may be given more.
+    /// Attached sessions that may be given more.
     due: BTreeSet<SessionId>,
-    is_expiring: bool,
+    /// Sessions that are given nothing while SUBSCRIBEs and UNSUBSCRIBEs of theirs are proposed, and how
+    /// many: these say what was given. Bounded by the asks of the brokers.
+    held: BTreeMap<SessionId, u32>,
+    /// Brokers whose queues are full, and which of their sessions may be given more then.
+    held_back: BTreeMap<BrokerEpoch, BTreeSet<SessionId>>,
+    numbers: Numbers,
+}
+
+/// How the numbers of stored messages come in one batch.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+enum Numbers {
+    /// In their order.
+    #[default]
+    Growing,
+    /// Wills come after the others.
+    Mixed,
 }
 
 impl Sessions {
-    /// Of a leader that has just begun: no session is attached.
-    #[must_use]
-    pub fn new() -> Self {
-        Self::default()
+    /// Outcomes of a batch follow, and wills if any fired.
+    pub(crate) fn begin_batch(&mut self, nothing_fired: bool) {
+        self.numbers = if nothing_fired { Numbers::Growing } else { Numbers::Mixed };
     }
 
-    /// Advances with one input and appends what must be done.
-    pub fn step(&mut self, at: Moment, state: &ClusterState, input: Input, out: &mut Vec<Output>) {
-        match input {
-            Input::Ask(broker, ask) => self.ask(at, state, broker, ask, out),
-            Input::Publish { broker, number, exchange, message } => {
-                self.publish(state, (broker, number), exchange, message, out);
-            }
-            Input::Lost(broker) => self.lost(broker, out),
-            Input::Applied(applied) => self.applied(state, applied, out),
-            Input::Tick => (),
-        }
-        self.open_overdue(at, out);
-        self.expire_due(at, state, out);
-        self.pump_due(state, out);
+    /// A broker has a new stream. Its sessions are attached when it resumes them.
+    pub(crate) fn link(&mut self, broker: BrokerEpoch) {
+        self.linked.insert(broker);
     }
 
-    /// When [`Input::Tick`] is due on the cluster's clock, and on the process's own.
-    #[must_use]
-    pub fn deadline(&self, state: &ClusterState) -> (Option<ClusterMillis>, Option<Millis>) {
-        let cluster = if self.is_expiring { None } else { state.deadline() };
-        (cluster, self.waiting.values().map(|waiting| waiting.until).min())
-    }
-
-    /// Commands that were proposed and have not been applied.
-    #[must_use]
-    pub fn proposed(&self) -> usize {
-        self.proposed.len()
-    }
-
-    fn propose(&mut self, proposed: Proposed, command: Command, out: &mut Vec<Output>) {
-        self.proposed.push_back(proposed);
-        out.push(Output::Propose(command));
-    }
-
-    fn expire_due(&mut self, at: Moment, state: &ClusterState, out: &mut Vec<Output>) {
-        if !self.is_expiring && state.deadline().is_some_and(|due| due <= at.cluster) {
-            self.is_expiring = true;
-            let command = Command::Expire { at_most: EXPIRE_AT_MOST };
-            self.propose(Proposed::Expire, command, out);
-        }
-    }
-
-    fn lost(&mut self, broker: BrokerEpoch, out: &mut Vec<Output>) {
+    /// Its stream is gone. What waits there is asked again on the next.
+    pub(crate) fn unlink(&mut self, broker: BrokerEpoch) {
+        self.linked.remove(&broker);
+        self.held_back.remove(&broker);
         self.attached.retain(|_, attached| attached.owner.broker != broker);
         self.waiting.retain(|_, waiting| waiting.owner.broker != broker);
-        self.unanswered.remove(&broker);
-        self.propose(Proposed::Nothing, Command::Leave { broker }, out);
+        self.due.retain(|id| self.attached.contains_key(id));
+    }
+
+    /// A broker's life has ended.
+    pub(crate) fn lost(&mut self, broker: BrokerEpoch) {
+        self.unlink(broker);
+    }
+
+    /// Its queue is full: its sessions are given nothing more.
+    pub(crate) fn hold_back(&mut self, broker: BrokerEpoch) {
+        self.held_back.entry(broker).or_default();
+    }
+
+    /// Its queue has room again.
+    pub(crate) fn go_on(&mut self, broker: BrokerEpoch) {
+        for id in self.held_back.remove(&broker).into_iter().flatten() {
+            self.make_due(id);
+        }
+    }
+
+    /// When [`finish`](Self::finish) is due.
+    pub(crate) fn deadline(&self) -> Option<Millis> {
+        self.waiting.values().map(|waiting| waiting.until).min()
+    }
+
+    /// Gives a session nothing more until [`release`](Self::release). Up to where it was given its queue.
+    fn hold(&mut self, key: SessionKey) -> Option<Offset> {
+        *self.held.entry(key.id).or_default() += 1;
+        let attached = self.attached.get(&key.id).filter(|attached| attached.key == key);
+        attached.and_then(|attached| attached.given_upto)
+    }
+
+    /// What was proposed has its outcome.
+    fn release(&mut self, key: SessionKey) {
+        if let Some(held) = self.held.get_mut(&key.id) {
+            *held -= 1;
+            if *held == 0 {
+                self.held.remove(&key.id);
+            }
+        }
+        self.make_due(key.id);
+    }
+
+    fn make_due(&mut self, id: SessionId) {
+        if let Some(attached) = self.attached.get_mut(&id) {
+            attached.is_caught_up = false;
+            self.due.insert(id);
+        }
     }
 
     /// The connection that has a session under this key.
@@ -173,19 +159,20 @@ impl Sessions {
         Some(attached.owner)
     }
 
-    fn tell(&self, key: SessionKey, tell: Tell, out: &mut Vec<Output>) {
+    fn tell(&self, key: SessionKey, tell: Tell, out: &mut Vec<Effect>) {
         // One that is gone was told when it was replaced.
-        out.extend(self.owner(key).map(|owner| Output::Tell(owner, tell)));
+        out.extend(self.owner(key).map(|owner| Effect::Tell(owner, tell)));
     }
 
-    fn fence(&mut self, key: SessionKey, out: &mut Vec<Output>) {
+    fn fence(&mut self, key: SessionKey, out: &mut Vec<Effect>) {
         self.tell(key, Tell::Fenced { session: key }, out);
+        self.forget(key);
+    }
+
+    fn forget(&mut self, key: SessionKey) {
         if self.owner(key).is_some() {
             self.attached.remove(&key.id);
+            self.due.remove(&key.id);
         }
     }
-}
-
-fn owner(broker: BrokerEpoch, connection: ConnectionId) -> Owner {
-    Owner { broker, connection }
 }

@@ -1,114 +1,106 @@
 //! What was applied becomes answers.
 
-use std::sync::Arc;
-
+use ha_types::TopicName;
 use ha_types::session::{
-    Granted, Opened, PacketId, PageEnd, Progress, RefuseReason, SessionKey, Tell,
+    Granted, Offset, Opened, Page, PageEnd, Progress, RefuseReason, SessionKey, Tell,
 };
-use ha_types::{BrokerEpoch, Message, SessionId};
 
 use super::attached::Attached;
-use super::{Output, Proposed, Sessions};
-use crate::cluster::{self, Applied, ClusterState, Outcome, Owner, Refused, Stored};
+use super::{Effect, Numbers, Proposed, Sessions};
+use crate::cluster::{self, Asked, ClusterState, Outcome, Owner};
 
 impl Sessions {
-    pub(super) fn applied(
-        &mut self,
-        state: &ClusterState,
-        applied: Applied,
-        out: &mut Vec<Output>,
-    ) {
-        for outcome in applied.outcomes {
-            let Some(proposed) = self.proposed.pop_front() else {
-                debug_assert!(false, "an outcome belongs to a proposal");
-                return;
-            };
-            self.outcome(state, proposed, outcome, out);
-        }
-        for fired in applied.fired {
-            self.wake(state, &fired.message);
-            out.push(Output::Live(fired.message));
-        }
+    pub(crate) fn outcome(&mut self, proposed: Proposed, outcome: Outcome, out: &mut Vec<Effect>) {
+        let asked = self.answer(proposed, outcome, out);
+        out.extend(asked.map(Effect::Done));
     }
 
-    fn outcome(
+    /// Returns which ask is done.
+    fn answer(
         &mut self,
-        state: &ClusterState,
         proposed: Proposed,
         outcome: Outcome,
-        out: &mut Vec<Output>,
-    ) {
-        match (proposed, outcome) {
-            (Proposed::Open(owner, receive_maximum), outcome) => {
+        out: &mut Vec<Effect>,
+    ) -> Option<Asked> {
+        let is_fenced = outcome == Outcome::Fenced;
+        match proposed {
+            Proposed::Open(asked, owner, receive_maximum) => {
                 self.opened((owner, receive_maximum), outcome, out);
+                Some(asked)
             }
-            (Proposed::Publish { broker, exchange, message }, Outcome::Published(stored)) => {
-                self.published(state, (broker, &message), exchange, &stored, out);
-            }
-            (Proposed::Expire, _) => self.is_expiring = false,
-            (
-                Proposed::Subscribe(key, _)
-                | Proposed::Unsubscribe(key, _)
-                | Proposed::Release(key, _)
-                | Proposed::Progress(key, _)
-                | Proposed::Begin(key)
-                | Proposed::Close(key),
-                Outcome::Fenced,
-            ) => self.fence(key, out),
-            (Proposed::Subscribe(session, ticket), Outcome::Subscribed(granted)) => {
-                // What is queued comes as everything that is queued.
-                let unqueued = |granted: Granted| Granted { retained: Vec::new(), ..granted };
-                let granted = granted.into_iter().map(|answer| answer.map(unqueued)).collect();
-                self.tell(session, Tell::Subscribed { session, ticket, granted }, out);
-                self.due.insert(session.id);
-            }
-            (Proposed::Unsubscribe(session, ticket), Outcome::Unsubscribed(existed)) => {
-                self.tell(session, Tell::Unsubscribed { session, ticket, existed }, out);
-            }
-            (Proposed::Release(session, packet_id), _) => {
-                self.tell(session, Tell::Released { session, packet_id }, out);
-            }
-            (Proposed::Progress(session, progress), _) => self.recorded(session, progress, out),
-            (Proposed::Begin(session), Outcome::Begun(_)) => self.begun(session),
-            (Proposed::Close(session), _) => {
-                if self.owner(session).is_some() {
-                    self.attached.remove(&session.id);
+            Proposed::Subscribe(asked, key, ticket) => {
+                self.release(key);
+                match outcome {
+                    Outcome::Subscribed(granted) => self.subscribed(key, ticket, granted, out),
+                    _ => self.fence(key, out),
                 }
+                Some(asked)
             }
-            (proposed, outcome) => debug_assert!(
-                matches!(proposed, Proposed::Nothing),
-                "{outcome:?} is no answer to {proposed:?}"
-            ),
+            Proposed::Unsubscribe(asked, session, ticket) => {
+                self.release(session);
+                match outcome {
+                    Outcome::Unsubscribed(existed) => {
+                        self.tell(session, Tell::Unsubscribed { session, ticket, existed }, out);
+                    }
+                    _ => self.fence(session, out),
+                }
+                Some(asked)
+            }
+            Proposed::Release(asked, session, packet_id) => {
+                match is_fenced {
+                    true => self.fence(session, out),
+                    false => self.tell(session, Tell::Released { session, packet_id }, out),
+                }
+                Some(asked)
+            }
+            Proposed::Progress(asked, session, progress) => {
+                match is_fenced {
+                    true => self.fence(session, out),
+                    false => self.recorded(session, progress, out),
+                }
+                Some(asked)
+            }
+            Proposed::Close(asked, session) => {
+                self.forget(session);
+                Some(asked)
+            }
+            Proposed::Fetch(asked, session, after) => {
+                self.give_again(session, after, out);
+                Some(asked)
+            }
+            Proposed::Pass(asked) => Some(asked),
+            Proposed::Begin(session) => {
+                match outcome {
+                    Outcome::Begun(begun) => self.begun(session, begun.len()),
+                    _ => self.fence(session, out),
+                }
+                None
+            }
         }
     }
 
-    fn opened(
-        &mut self,
-        (owner, receive_maximum): (Owner, u16),
-        outcome: Outcome,
-        out: &mut Vec<Output>,
-    ) {
-        let connection = owner.connection;
+    fn opened(&mut self, owner: (Owner, u16), outcome: Outcome, out: &mut Vec<Effect>) {
+        let connection = owner.0.connection;
         let reason = match outcome {
-            Outcome::Opened(opened) => return self.attach((owner, receive_maximum), *opened, out),
+            Outcome::Opened(opened) => return self.attach(owner, *opened, out),
             Outcome::Refused(reason) => reason,
             _ => RefuseReason::Unavailable,
         };
-        out.push(Output::Tell(owner, Tell::OpenRefused { connection, reason }));
+        out.push(Effect::Tell(owner.0, Tell::OpenRefused { connection, reason }));
     }
 
-    fn attach(
-        &mut self,
-        (owner, receive_maximum): (Owner, u16),
-        opened: cluster::Opened,
-        out: &mut Vec<Output>,
-    ) {
+    fn attach(&mut self, owner: (Owner, u16), opened: cluster::Opened, out: &mut Vec<Effect>) {
         if let Some((older, session)) = opened.fenced {
-            out.push(Output::Tell(older, Tell::Fenced { session }));
+            out.push(Effect::Tell(older, Tell::Fenced { session }));
+            self.forget(session);
+        }
+        // Without a stream it is asked again; attached, it was answered before.
+        if !self.linked.contains(&owner.0.broker) || self.owner(opened.session).is_some() {
+            return;
         }
         let (PageEnd::Live(upto) | PageEnd::More(upto)) = opened.backlog;
         let opened = Opened {
-            connection: owner.connection,
+            connection: owner.0.connection,
             session: opened.session,
             is_present: opened.is_present,
             subscriptions: opened.subscriptions,
@@ -118,50 +110,62 @@ impl Sessions {
             backlog: PageEnd::Live(upto),
         };
         let id = opened.session.id;
-        self.attached.insert(id, Attached::new(owner, receive_maximum, &opened));
-        out.push(Output::Tell(owner, Tell::Opened(opened)));
-        self.due.insert(id);
+        self.attached.insert(id, Attached::opened(owner, &opened));
+        out.push(Effect::Tell(owner.0, Tell::Opened(opened)));
+        self.make_due(id);
     }
 
-    fn published(
+    fn subscribed(
+        &mut self,
+        session: SessionKey,
+        ticket: ha_types::Ticket,
+        granted: Vec<Result<Granted, RefuseReason>>,
+        out: &mut Vec<Effect>,
+    ) {
+        // What is queued comes as everything that is queued.
+        let unqueued = |granted: Granted| Granted { retained: Vec::new(), ..granted };
+        let granted = granted.into_iter().map(|answer| answer.map(unqueued)).collect();
+        self.tell(session, Tell::Subscribed { session, ticket, granted }, out);
+    }
+
+    /// A message was stored under this number: attached sessions of its topic may be given it. One
+    /// that has everything before it is given it as it is.
+    pub(crate) fn stored(
         &mut self,
         state: &ClusterState,
-        (broker, message): (BrokerEpoch, &Arc<Message>),
-        exchange: Option<(SessionKey, PacketId)>,
-        stored: &Result<Stored, Refused>,
-        out: &mut Vec<Output>,
+        topic: &TopicName,
+        number: u64,
+        out: &mut Vec<Effect>,
     ) {
-        if let Some(unanswered) = self.unanswered.get_mut(&broker) {
-            *unanswered -= 1;
-            if *unanswered == 0 {
-                self.unanswered.remove(&broker);
+        for id in state.connected_to(topic) {
+            let Some(attached) = self.attached.get_mut(&id) else { continue };
+            let is_next = attached.is_caught_up
+                && !self.held.contains_key(&id)
+                && self.numbers == Numbers::Growing
+                && !self.held_back.contains_key(&attached.owner.broker);
+            let offset = Offset::new(number);
+            if is_next && attached.given_upto >= Some(offset) {
+                continue;
+            }
+            let queued = is_next.then(|| state.queued_at(attached.key, number)).flatten();
+            match queued.filter(|queued| attached.takes(queued)) {
+                Some(queued) => {
+                    attached.give(queued.offset, queued.record.is_some());
+                    let session = attached.key;
+                    out.push(Effect::Tell(attached.owner, Tell::Deliver { session, queued }));
+                }
+                None => self.make_due(id),
             }
         }
-        if stored.as_ref().is_ok_and(|stored| stored.number.is_some()) {
-            self.wake(state, message);
-        }
-        let Some((session, packet_id)) = exchange else { return };
-        let outcome = match stored {
-            Ok(_) => Ok(()),
-            Err(Refused::QuotaExceeded) => Err(RefuseReason::QuotaExceeded),
-            Err(Refused::Fenced) => return self.fence(session, out),
-        };
-        self.tell(session, Tell::Published { session, packet_id, outcome }, out);
     }
 
-    /// Connected sessions of this topic may be given it.
-    fn wake(&mut self, state: &ClusterState, message: &Message) {
-        let is_attached = |id: &SessionId| self.attached.contains_key(id);
-        let connected = state.connected_to(&message.topic);
-        self.due.extend(connected.into_iter().filter(is_attached));
-    }
-
-    fn recorded(&mut self, session: SessionKey, progress: Progress, out: &mut Vec<Output>) {
-        if self.owner(session).is_none() {
+    fn recorded(&mut self, session: SessionKey, progress: Progress, out: &mut Vec<Effect>) {
+        let Some(attached) = self.attached.get_mut(&session.id).filter(|of| of.key == session)
+        else {
             return;
-        }
-        if let Some(attached) = self.attached.get_mut(&session.id) {
-            attached.done(&progress);
+        };
+        attached.done(&progress);
+        if !attached.is_caught_up {
             self.due.insert(session.id);
         }
         let Progress { received, completed, .. } = progress;
@@ -170,11 +174,26 @@ impl Sessions {
         }
     }
 
-    /// The records are in the state, and with them what is given next.
-    fn begun(&mut self, session: SessionKey) {
-        if let Some(attached) = self.attached.get_mut(&session.id).filter(|of| of.key == session) {
-            attached.is_beginning = false;
-            self.due.insert(session.id);
+    /// The records are in the state, and with them what is given next. If there are none, others are
+    /// in their way, or they are gone.
+    fn begun(&mut self, session: SessionKey, begun: usize) {
+        let Some(attached) = self.attached.get_mut(&session.id).filter(|of| of.key == session)
+        else {
+            return;
+        };
+        attached.is_beginning = false;
+        attached.refused_at = attached.asked_at.filter(|_| begun == 0);
+        self.make_due(session.id);
+    }
+
+    /// An engine had no room for what came after `after`. It all comes again, unasked.
+    fn give_again(&mut self, session: SessionKey, after: Option<Offset>, out: &mut Vec<Effect>) {
+        let page = Page { messages: Vec::new(), end: PageEnd::Live(after.unwrap_or_default()) };
+        self.tell(session, Tell::Page { session, page }, out);
+        let known = self.attached.get_mut(&session.id).filter(|attached| attached.key == session);
+        if let Some(attached) = known {
+            attached.take_back(after);
+            self.make_due(session.id);
         }
     }
 }

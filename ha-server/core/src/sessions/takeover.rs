@@ -2,11 +2,11 @@
 
 use std::sync::Arc;
 
+use ha_types::Millis;
 use ha_types::session::{Open, RefuseReason, SessionKey, Tell};
-use ha_types::{BrokerEpoch, Millis};
 
-use super::{Moment, Output, Sessions, owner};
-use crate::cluster::{ClusterState, Owner};
+use super::{Effect, Proposed, Sessions};
+use crate::cluster::{Asked, ClusterState, Command, Owner};
 
 /// How long an older connection has for its last acknowledgements.
 const TAKEOVER_MS: u64 = 100;
@@ -14,6 +14,7 @@ const TAKEOVER_MS: u64 = 100;
 /// A CONNECT that waits.
 #[derive(Debug)]
 pub(super) struct Waiting {
+    asked: Asked,
     open: Open,
     pub(super) owner: Owner,
     pub(super) until: Millis,
@@ -22,29 +23,36 @@ pub(super) struct Waiting {
 impl Sessions {
     /// [MQTT-3.1.4-3]: the newest connection of a client identifier gets it. One that is newer than
     /// the owner and older than another that waits is refused.
+    ///
+    /// Only an owner that is attached is asked: one whose stream is broken cannot answer, and one that
+    /// the log has and that was not told yet is told of both when their outcomes come.
     pub(super) fn open(
         &mut self,
-        at: Moment,
+        now: Millis,
         state: &ClusterState,
-        broker: BrokerEpoch,
+        asked: Asked,
         open: Open,
-        out: &mut Vec<Output>,
+        out: &mut Vec<Effect>,
     ) {
         let client = Arc::clone(&open.client_id);
-        let new = owner(broker, open.connection);
+        let owner = Owner { broker: asked.broker, connection: open.connection };
         if let Some(between) = self.waiting.get_mut(&client) {
             let connection = between.owner.connection;
             let reason = RefuseReason::Unavailable;
-            out.push(Output::Tell(between.owner, Tell::OpenRefused { connection, reason }));
-            (between.open, between.owner) = (open, new);
+            out.push(Effect::Tell(between.owner, Tell::OpenRefused { connection, reason }));
+            let asked = std::mem::replace(&mut between.asked, asked);
+            out.push(Effect::Propose(Proposed::Pass(asked), Command::Pass { asked }));
+            (between.open, between.owner) = (open, owner);
             return;
         }
-        let Some((session, Some(older))) = state.session_of(&client) else {
-            return self.propose_open(broker, open, out);
+        let known = state.session_of(&client).map(|(session, _)| session);
+        let older = known.and_then(|session| Some((session, self.owner(session)?)));
+        let Some((session, older)) = older.filter(|(_, older)| *older != owner) else {
+            return propose_open(asked, open, out);
         };
-        out.push(Output::Tell(older, Tell::Evict { session }));
-        let until = at.now.plus(TAKEOVER_MS);
-        self.waiting.insert(client, Waiting { open, owner: new, until });
+        out.push(Effect::Tell(older, Tell::Evict { session }));
+        let until = now.plus(TAKEOVER_MS);
+        self.waiting.insert(client, Waiting { asked, open, owner, until });
     }
 
     /// The older connection has closed.
@@ -52,22 +60,24 @@ impl Sessions {
         &mut self,
         closed: SessionKey,
         state: &ClusterState,
-        out: &mut Vec<Output>,
+        out: &mut Vec<Effect>,
     ) {
         let Some(client) = state.client_of(closed.id) else { return };
-        if let Some(Waiting { open, owner, .. }) = self.waiting.remove(client) {
-            self.propose_open(owner.broker, open, out);
+        if let Some(Waiting { asked, open, .. }) = self.waiting.remove(client) {
+            propose_open(asked, open, out);
         }
     }
 
     /// The older connection has not closed in time: its epoch ends all the same.
-    pub(super) fn open_overdue(&mut self, at: Moment, out: &mut Vec<Output>) {
-        let overdue = self.waiting.iter().filter(|(_, waiting)| waiting.until <= at.now);
-        let overdue: Vec<Arc<str>> = overdue.map(|(client, _)| Arc::clone(client)).collect();
-        for client in overdue {
-            if let Some(Waiting { open, owner, .. }) = self.waiting.remove(&client) {
-                self.propose_open(owner.broker, open, out);
-            }
+    pub(super) fn open_overdue(&mut self, now: Millis, out: &mut Vec<Effect>) {
+        for (_, waiting) in self.waiting.extract_if(.., |_, waiting| waiting.until <= now) {
+            propose_open(waiting.asked, waiting.open, out);
         }
     }
+}
+
+fn propose_open(asked: Asked, open: Open, out: &mut Vec<Effect>) {
+    let owner = Owner { broker: asked.broker, connection: open.connection };
+    let proposed = Proposed::Open(asked, owner, open.receive_maximum);
+    out.push(Effect::Propose(proposed, Command::Open { asked, open }));
 }

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use ha_core::cluster::{Command, Outcome, Refused};
+use ha_core::cluster::{Command, Outcome, Refused, Repeat};
 use ha_types::PublishNumber;
 use ha_types::Qos::{AtLeastOnce, ExactlyOnce};
 use ha_types::session::{CloseCause, Open, Progress, SessionKey};
@@ -103,7 +103,7 @@ fn exchange(bench: &mut Bench, number: u64, of: (SessionKey, u16)) -> Outcome {
     let message = Arc::new(message("t", &number.to_string(), ExactlyOnce));
     let exchange = Some((of.0, packet_id(of.1)));
     let (broker, number) = (bench.broker, PublishNumber(number));
-    bench.one(Command::Publish { broker, number, exchange, message })
+    bench.one(Command::Publish { broker, number: Some(number), exchange, message })
 }
 
 #[test]
@@ -112,22 +112,32 @@ fn publish_is_taken_once_until_its_packet_identifier_is_released() {
     let subscriber = bench.open(durable("sub")).session;
     bench.subscribe(subscriber, at("t", AtLeastOnce));
     let publisher = bench.open(durable("pub")).session;
-    let is_repeat = |outcome: Outcome| match outcome {
-        Outcome::Published(Ok(stored)) => stored.is_repeat,
+    let repeat = |outcome: Outcome| match outcome {
+        Outcome::Published(Ok(stored)) => stored.repeat,
         other => panic!("{other:?}"),
     };
-    assert!(!is_repeat(exchange(&mut bench, 1, (publisher, 7))));
+    assert_eq!(repeat(exchange(&mut bench, 1, (publisher, 7))), Repeat::No);
     bench.close(publisher, CloseCause::Failure);
     bench.restart();
     let again = bench.open(durable("pub"));
     assert_eq!(again.inbound, [packet_id(7)]);
-    assert!(is_repeat(exchange(&mut bench, 2, (again.session, 7))), "by its packet identifier");
-    assert!(!is_repeat(exchange(&mut bench, 3, (again.session, 8))));
-    assert!(is_repeat(exchange(&mut bench, 3, (again.session, 9))), "by its number");
-    let release = Command::Release { session: again.session, packet_id: packet_id(7) };
-    assert_eq!(bench.one(release), Outcome::Done);
-    assert!(!is_repeat(exchange(&mut bench, 4, (again.session, 7))));
-    assert_eq!(bench.queued(subscriber), ["1", "3", "4"]);
-    let stale = exchange(&mut bench, 5, (publisher, 1));
+    assert_eq!(repeat(exchange(&mut bench, 2, (again.session, 7))), Repeat::OfExchange);
+    assert_eq!(repeat(exchange(&mut bench, 3, (again.session, 8))), Repeat::No);
+    assert_eq!(repeat(exchange(&mut bench, 3, (again.session, 9))), Repeat::OfNumber);
+    let asked = bench.asked(again.session);
+    let release = Command::Release { asked, session: again.session, packet_id: packet_id(7) };
+    assert_eq!(bench.one(release.clone()), Outcome::Done);
+    assert_eq!(repeat(exchange(&mut bench, 4, (again.session, 7))), Repeat::No);
+    assert_eq!(bench.one(release), Outcome::Done, "a repeat");
+    assert_eq!(repeat(exchange(&mut bench, 5, (again.session, 7))), Repeat::OfExchange);
+    assert_eq!(
+        repeat(exchange(&mut bench, 2, (again.session, 7))),
+        Repeat::OfExchange,
+        "as before"
+    );
+    let stale = exchange(&mut bench, 6, (publisher, 1));
     assert_eq!(stale, Outcome::Published(Err(Refused::Fenced)));
+    assert_eq!(exchange(&mut bench, 6, (again.session, 1)), stale, "as before");
+    bench.reloaded();
+    assert_eq!(bench.queued(subscriber), ["1", "3", "4"]);
 }

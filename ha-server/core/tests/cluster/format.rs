@@ -2,15 +2,15 @@
 
 use std::sync::Arc;
 
-use ha_core::cluster::{Batch, Command, StateLimits};
+use ha_core::cluster::{Asked, Batch, ClusterState, Command, StateLimits};
 use ha_types::Qos::{AtLeastOnce, ExactlyOnce};
 use ha_types::session::{
     CloseCause, Lifetime, Offset, Open, Progress, Refused, RetainHandling, SessionEpoch,
     SessionKey, Start, SubscribeOptions, SubscriptionId,
 };
 use ha_types::{
-    BrokerEpoch, BrokerName, ClusterMillis, Incarnation, Message, PublishNumber, Publisher,
-    SessionId,
+    AskNumber, BrokerEpoch, BrokerName, ClusterMillis, Incarnation, Message, PublishNumber,
+    Publisher, SessionId,
 };
 use proptest::prelude::*;
 
@@ -40,11 +40,11 @@ fn of_brokers() -> Vec<(Command, &'static str)> {
         (
             Command::Publish {
                 broker,
-                number: PublishNumber(128),
+                number: Some(PublishNumber(128)),
                 exchange: Some((SESSION, packet_id(3))),
                 message: Arc::new(published),
             },
-            "07 05 8001 01 ac02 02 03 03742f61 027879 0170 02 01 01 01 07 05",
+            "07 05 01 8001 01 ac02 02 03 03742f61 027879 0170 02 01 01 01 07 05",
         ),
         (Command::Expire { at_most: 100 }, "0b 64"),
         (Command::Sweep { at_most: 200 }, "0c c801"),
@@ -65,7 +65,7 @@ fn of_brokers() -> Vec<(Command, &'static str)> {
 }
 
 fn of_sessions() -> Vec<(Command, &'static str)> {
-    let broker = BrokerEpoch(5);
+    let asked = Asked { broker: BrokerEpoch(5), number: AskNumber(129) };
     let progress = Progress {
         acknowledged: vec![Offset::new(200), Offset { message: 3, private: 1 }],
         received: vec![packet_id(1)],
@@ -83,33 +83,48 @@ fn of_sessions() -> Vec<(Command, &'static str)> {
     let clean = Open { start: Start::Clean, lifetime: Lifetime::Connection, ..durable("c") };
     vec![
         (
-            Command::Open { broker, open },
-            "030501016301 3c01 0477696c6c 0177 00 01 00 00 00 00 00 03 0a",
+            Command::Open { asked, open },
+            "03 058101 01016301 3c01 0477696c6c 0177 00 01 00 00 00 00 00 03 0a",
         ),
-        (Command::Open { broker, open: clean }, "0305010163000000 0a"),
+        (Command::Open { asked, open: clean }, "03 058101 010163000000 0a"),
         (
             Command::Close {
+                asked,
                 session: SESSION,
                 cause: CloseCause::Handover,
                 progress: Progress::default(),
                 lifetime: Some(Lifetime::Unlimited),
             },
-            "04 ac02 02 02 00 00 00 00 01 ffffffff0f",
+            "04 058101 ac02 02 02 00 00 00 00 01 ffffffff0f",
         ),
         (
-            Command::Subscribe { session: SESSION, subscriptions: vec![options] },
-            "05 ac02 02 01 0c 2473686172652f672f612f2b 01 01 01 01 01 ffffff7f",
+            Command::Subscribe {
+                asked,
+                session: SESSION,
+                given_upto: None,
+                subscriptions: vec![options],
+            },
+            "05 058101 ac02 02 00 01 0c 2473686172652f672f612f2b 01 01 01 01 01 ffffff7f",
         ),
         (
-            Command::Unsubscribe { session: SESSION, subscriptions: vec![subscription("a")] },
-            "06 ac02 02 01 01 61",
+            Command::Unsubscribe {
+                asked,
+                session: SESSION,
+                given_upto: Some(Offset { message: 200, private: 3 }),
+                subscriptions: vec![subscription("a")],
+            },
+            "06 058101 ac02 02 01 c801 03 01 01 61",
         ),
-        (Command::Release { session: SESSION, packet_id: packet_id(300) }, "08 ac02 02 ac02"),
         (
-            Command::Progress { session: SESSION, progress },
-            "09 ac02 02 02 c801 00 03 01 01 01 01 ffff03 02 00 09 00 01 04",
+            Command::Release { asked, session: SESSION, packet_id: packet_id(300) },
+            "08 058101 ac02 02 ac02",
+        ),
+        (
+            Command::Progress { asked, session: SESSION, progress },
+            "09 058101 ac02 02 02 c801 00 03 01 01 01 01 ffff03 02 00 09 00 01 04",
         ),
         (Command::Begin { session: SESSION, offsets: vec![Offset::new(6)] }, "0a ac02 02 01 06 00"),
+        (Command::Pass { asked }, "0d 058101"),
     ]
 }
 
@@ -123,10 +138,38 @@ fn commands_have_their_golden_bytes() {
     for (command, golden) in commands() {
         let batch = Batch { time, commands: vec![command] };
         let bytes = batch.encode();
-        let golden = format!("01ac0201{}", golden.replace(' ', ""));
+        let golden = format!("02ac0201{}", golden.replace(' ', ""));
         assert_eq!(hex(&bytes), golden, "{batch:?}");
         assert_eq!(Batch::decode(&bytes), Ok(batch));
     }
+}
+
+/// A broker that lives, and one that was lost, each with a publish that was refused.
+#[test]
+fn brokers_have_their_golden_bytes() {
+    let join = |name: &str| {
+        let name = BrokerName::parse(name).unwrap();
+        Command::Join { name, incarnation: Incarnation(9) }
+    };
+    let refused = Message { retain: true, ..message("t", "x", AtLeastOnce) };
+    let publish = |broker| {
+        let (number, message) = (Some(PublishNumber(129)), Arc::new(refused.clone()));
+        Command::Publish { broker: BrokerEpoch(broker), number, exchange: None, message }
+    };
+    let full = Command::Configure(StateLimits { retained_max: 0, ..StateLimits::default() });
+    let leave = Command::Leave { broker: BrokerEpoch(2) };
+    let expire = Command::Expire { at_most: 1 };
+    let commands = vec![full, join("b-1"), join("b-2"), publish(1), publish(2), leave, expire];
+    let mut state = ClusterState::new();
+    state.apply(1, &Batch { time: ClusterMillis(300), commands }.encode());
+    let parts = state.parts().filter(|(key, _)| [1, 8].contains(&key[0]));
+    let parts: Vec<_> = parts.map(|(key, value)| (hex(&key), hex(&value))).collect();
+    let golden = [
+        ("010000000000000001", "02 03622d31 09 01 01 8101 01 8101 00 00 00"),
+        ("080000000000000002", "02 03622d32 09 ac02 02 8101 01 8101 00"),
+    ];
+    let golden = golden.map(|(key, value)| (key.to_owned(), value.replace(' ', "")));
+    assert_eq!(parts, golden);
 }
 
 #[test]
@@ -143,11 +186,11 @@ fn bytes_that_are_cut_or_too_many_are_malformed() {
 fn numbers_beyond_their_type_are_malformed() {
     // Eleven bytes, a bit too many, and a count of commands beyond what is there.
     for bytes in [
-        &[1, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0][..],
-        &[1, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0x02, 0],
-        &[1, 0, 0xFF, 0xFF, 0xFF, 0xFF, 0x0F],
+        &[2, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0][..],
+        &[2, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0x02, 0],
+        &[2, 0, 0xFF, 0xFF, 0xFF, 0xFF, 0x0F],
         // Expire at most 2^32.
-        &[1, 0, 1, 11, 0x80, 0x80, 0x80, 0x80, 0x10],
+        &[2, 0, 1, 11, 0x80, 0x80, 0x80, 0x80, 0x10],
     ] {
         assert!(Batch::decode(bytes).is_err(), "{bytes:x?}");
     }
@@ -158,7 +201,7 @@ proptest! {
     /// included; LEB128 with superfluous zero bytes is the exception, and is not written by anybody.
     #[test]
     fn any_bytes_are_a_batch_or_malformed(bytes in prop::collection::vec(any::<u8>(), 0..200)) {
-        let bytes = [&[1][..], &bytes].concat();
+        let bytes = [&[2][..], &bytes].concat();
         if let Ok(batch) = Batch::decode(&bytes) {
             prop_assert_eq!(Batch::decode(&batch.encode()), Ok(batch));
         }

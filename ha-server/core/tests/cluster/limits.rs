@@ -1,6 +1,7 @@
 //! What happens when something is full.
 
 use ha_core::cluster::{Command, Outcome, Refused, StateLimits};
+use ha_types::Message;
 use ha_types::Qos::AtLeastOnce;
 use ha_types::session::{CloseCause, RefuseReason};
 
@@ -17,7 +18,7 @@ fn session_that_is_too_many_is_refused() {
     let mut bench = with(StateLimits { sessions_max: 1, ..StateLimits::default() });
     bench.open(durable("a"));
     let (broker, open) = (bench.broker, durable("b"));
-    let outcome = bench.one(Command::Open { broker, open });
+    let outcome = bench.one(Command::Open { asked: bench.asked_by(broker), open });
     assert_eq!(outcome, Outcome::Refused(RefuseReason::QuotaExceeded));
     assert!(bench.open(durable("a")).is_present);
 }
@@ -27,7 +28,7 @@ fn subscription_that_is_too_many_is_refused_and_the_others_are_taken() {
     let mut bench = with(StateLimits { subscriptions_max: 1, ..StateLimits::default() });
     let session = bench.open(durable("a")).session;
     let subscriptions = vec![at("a", AtLeastOnce), at("b", AtLeastOnce), at("a", AtLeastOnce)];
-    let Outcome::Subscribed(granted) = bench.one(Command::Subscribe { session, subscriptions })
+    let Outcome::Subscribed(granted) = bench.one(bench.subscribe_command(session, subscriptions))
     else {
         panic!("not fenced");
     };
@@ -40,7 +41,7 @@ fn shared_subscription_is_refused_until_groups_are_replicated() {
     let mut bench = Bench::new();
     let session = bench.open(durable("a")).session;
     let subscriptions = vec![at("$share/g/t", AtLeastOnce)];
-    let outcome = bench.one(Command::Subscribe { session, subscriptions });
+    let outcome = bench.one(bench.subscribe_command(session, subscriptions));
     assert_eq!(outcome, Outcome::Subscribed(vec![Err(RefuseReason::SharedNotSupported)]));
 }
 
@@ -134,4 +135,19 @@ fn nothing_is_left_of_a_session_that_has_ended() {
     let session = bench.open(open).session;
     bench.close(session, CloseCause::Failure);
     assert_eq!(bench.state.parts().count(), before);
+}
+
+#[test]
+fn retained_message_that_has_expired_is_removed_when_a_sweep_has_seen_all_sessions() {
+    let mut bench = Bench::new();
+    bench.open(durable("a"));
+    let expires_at = Some(ha_types::ClusterMillis(bench.now + 10));
+    bench.publish(Message { retain: true, expires_at, ..message("gone", "m", AtLeastOnce) });
+    bench.publish(Message { retain: true, ..message("kept", "m", AtLeastOnce) });
+    bench.now += 10;
+    bench.one(Command::Sweep { at_most: 1 });
+    assert_eq!(bench.state.retained().len(), 2);
+    bench.one(Command::Sweep { at_most: 1 });
+    assert_eq!(bench.state.retained().len(), 1);
+    bench.reloaded();
 }

@@ -4,9 +4,11 @@
 
 mod common;
 
+mod asks;
 mod brokers;
 mod exchanges;
 mod format;
+mod late;
 mod limits;
 mod ownership;
 mod queues;

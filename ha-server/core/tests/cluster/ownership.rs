@@ -20,14 +20,26 @@ fn newer_connection_takes_the_session_and_the_older_changes_nothing() {
     let session = older;
     for stale in [
         Command::Progress {
+            asked: bench.asked(session),
             session,
             progress: Progress { acknowledged: vec![offset(1)], ..Progress::default() },
         },
-        Command::Subscribe { session, subscriptions: vec![at("other", AtLeastOnce)] },
-        Command::Unsubscribe { session, subscriptions: vec![subscription("t")] },
+        Command::Subscribe {
+            asked: bench.asked(session),
+            session,
+            given_upto: None,
+            subscriptions: vec![at("other", AtLeastOnce)],
+        },
+        Command::Unsubscribe {
+            asked: bench.asked(session),
+            session,
+            given_upto: None,
+            subscriptions: vec![subscription("t")],
+        },
         Command::Begin { session, offsets: vec![offset(1)] },
-        Command::Release { session, packet_id: packet_id(1) },
+        Command::Release { asked: bench.asked(session), session, packet_id: packet_id(1) },
         Command::Close {
+            asked: bench.asked(session),
             session,
             cause: CloseCause::Failure,
             progress: Progress::default(),
@@ -38,7 +50,7 @@ fn newer_connection_takes_the_session_and_the_older_changes_nothing() {
     }
     let changed: Vec<_> =
         bench.store.iter().filter(|part| before.get(part.0) != Some(part.1)).collect();
-    assert_eq!(changed.len(), 1, "the time, and the place in the log");
+    assert_eq!(changed.len(), 2, "the time and the place in the log, and which asks were answered");
     assert_eq!(bench.queued(opened.session), ["x"]);
 }
 
@@ -98,6 +110,7 @@ fn disconnect_may_change_how_long_a_durable_session_lasts() {
         let mut bench = Bench::new();
         let session = bench.open(open).session;
         let close = Command::Close {
+            asked: bench.asked(session),
             session,
             cause: CloseCause::Disconnect,
             progress: Progress::default(),
@@ -119,7 +132,13 @@ fn last_progress_comes_with_the_close() {
     bench.publish(message("t", "2", AtLeastOnce));
     let progress = Progress { acknowledged: vec![offset(1)], ..Progress::default() };
     let cause = CloseCause::Handover;
-    bench.one(Command::Close { session, cause, progress, lifetime: None });
+    bench.one(Command::Close {
+        asked: bench.asked(session),
+        session,
+        cause,
+        progress,
+        lifetime: None,
+    });
     let opened = bench.open(durable("a"));
     assert_eq!(bench.queued(opened.session), ["2"]);
 }

@@ -171,16 +171,23 @@ impl World {
             subscription_id: None,
         };
         self.models[client].filters.insert(filter, (qos, no_local));
-        self.bench.subscribe(session, options);
+        let given_upto = self.given_upto(session, filter);
+        self.bench.subscribe_given(session, given_upto, options);
         self.forget(client);
     }
 
     fn unsubscribe(&mut self, client: usize, filter: usize) {
         let Some(session) = self.models[client].key else { return };
         let existed = self.models[client].filters.remove(&filter).is_some();
-        let outcome = self.bench.unsubscribe(session, FILTERS[filter]);
+        let given_upto = self.given_upto(session, filter);
+        let outcome = self.bench.unsubscribe_given(session, given_upto, FILTERS[filter]);
         assert_eq!(outcome, Outcome::Unsubscribed(vec![existed]));
         self.forget(client);
+    }
+
+    /// An engine was given so many of what is queued.
+    fn given_upto(&self, session: SessionKey, given: usize) -> Option<Offset> {
+        self.bench.page(session).messages.get(given).map(|queued| queued.offset)
     }
 
     /// What the filters that are left do not bring may go on as an exchange, or is dropped; and its
@@ -300,7 +307,7 @@ fn actual(bench: &Bench, client: &str) -> (Queue, BTreeMap<u16, (String, bool)>)
     assert!(matches!(page.end, PageEnd::Live(_)));
     let queued = page.messages.iter().map(|of| (payload(&of.message), of.qos)).collect();
     let mut copy = ClusterState::load(&bench.store).unwrap();
-    let open = Command::Open { broker: bench.broker, open: durable(client) };
+    let open = Command::Open { asked: bench.asked_by(bench.broker), open: durable(client) };
     let time = copy.now();
     let batch = ha_core::cluster::Batch { time, commands: vec![open] };
     let applied = copy.apply(u64::MAX, &batch.encode());

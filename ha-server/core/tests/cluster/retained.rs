@@ -44,7 +44,8 @@ fn nobody_keeps_what_is_of_qos_0_or_for_an_ephemeral_session() {
     for (open, kept) in [(durable("a"), 1), (ephemeral("b"), 0)] {
         let session = bench.open(open).session;
         let subscriptions = vec![at("t/+", ExactlyOnce)];
-        let Outcome::Subscribed(granted) = bench.one(Command::Subscribe { session, subscriptions })
+        let Outcome::Subscribed(granted) =
+            bench.one(bench.subscribe_command(session, subscriptions))
         else {
             panic!("not fenced");
         };

@@ -14,8 +14,9 @@ fn message_that_is_acknowledged_soon_never_reaches_the_store() {
     let number = ha_types::PublishNumber(1);
     let acknowledged = vec![offset(1)];
     let progress = ha_types::session::Progress { acknowledged, ..Default::default() };
-    let publish = Command::Publish { broker, number, exchange: None, message };
-    state.batch(vec![publish, Command::Progress { session, progress }]);
+    let publish = Command::Publish { broker, number: Some(number), exchange: None, message };
+    let asked = state.asked(session);
+    state.batch(vec![publish, Command::Progress { asked, session, progress }]);
     let kinds: Vec<u8> = state.store.keys().map(|key| key[0]).collect();
     assert!(!kinds.contains(&6), "{kinds:?}");
 }

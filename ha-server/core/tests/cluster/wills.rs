@@ -45,7 +45,7 @@ fn delayed_will_that_was_due_is_published_by_an_open_that_comes_first() {
     bench.close(session, CloseCause::Failure);
     bench.now += 5_000;
     let (broker, open) = (bench.broker, durable("a"));
-    let applied = bench.batch(vec![Command::Open { broker, open }]);
+    let applied = bench.batch(vec![Command::Open { asked: bench.asked_by(broker), open }]);
     assert_eq!(payloads(&applied.fired), ["gone"]);
 }
 
@@ -59,7 +59,7 @@ fn end_of_the_session_publishes_a_will_that_waits() {
     let session = bench.open(open).session;
     bench.close(session, CloseCause::Failure);
     let (broker, open) = (bench.broker, Open { start: Start::Clean, ..durable("a") });
-    let applied = bench.batch(vec![Command::Open { broker, open }]);
+    let applied = bench.batch(vec![Command::Open { asked: bench.asked_by(broker), open }]);
     assert_eq!(payloads(&applied.fired), ["gone"]);
 }
 
@@ -69,7 +69,7 @@ fn takeover_publishes_a_will_without_delay_and_drops_one_with_delay() {
         let mut bench = Bench::new();
         bench.open(Open { will: will("gone", delay_s), ..durable("a") });
         let (broker, open) = (bench.broker, durable("a"));
-        let applied = bench.batch(vec![Command::Open { broker, open }]);
+        let applied = bench.batch(vec![Command::Open { asked: bench.asked_by(broker), open }]);
         assert_eq!(payloads(&applied.fired), expected, "{delay_s}");
         assert!(bench.pass(100_000).is_empty());
     }

@@ -2,11 +2,9 @@
 
 use ha_core::{BrokerState, Config, Event, HeartbeatAnswer, Input, LostBy, StreamId};
 use ha_types::link::{GoodbyeReason, Hello, Upstream, VersionRange};
-use ha_types::{BrokerEpoch, Millis, ServerIncarnation};
+use ha_types::{BrokerEpoch, Millis};
 
-use crate::common::{
-    Cluster, LEASE_MS, STALL_MS, announce, config, hello, large, message, numbered, publish,
-};
+use crate::common::{Cluster, LEASE_MS, Log, announce, config, hello};
 
 fn hello_with_versions(min: u32, max: u32) -> Hello {
     Hello { versions: VersionRange { min, max }, ..hello("a", 1) }
@@ -70,20 +68,61 @@ fn name_of_an_attached_broker_is_refused_to_another_incarnation() {
 }
 
 #[test]
-fn same_incarnation_replaces_its_older_stream_and_announces_anew() {
+fn same_incarnation_replaces_its_older_stream_and_keeps_its_epoch() {
     let mut cluster = Cluster::new(config());
-    let (older, publisher) = (cluster.subscriber("a", &["#"]), cluster.attach("p"));
-    let newer = cluster.hello(hello("a", 1));
+    let older = cluster.subscriber("a", &["#"]);
+    let newer = cluster.attach("a");
     assert_eq!(cluster.goodbye(older), Some(GoodbyeReason::Replaced));
     assert!(cluster.is_attached(newer) && cluster.is_ended(older));
-    cluster.say(publisher, [publish(message("t", "m"))]);
-    assert!(cluster.payloads(newer).is_empty());
+    assert_eq!(cluster.welcome(newer).epoch, cluster.welcome(older).epoch);
+    assert_eq!(cluster.view("a").filters, 0);
     // What is late of the older stream changes nothing.
     cluster.say(older, [announce(1, &["#"])]);
     cluster.step(Input::Written(older, 1));
     cluster.say(older, [Upstream::Leave]);
     cluster.step(Input::Broken(older));
     assert!(cluster.is_attached(newer) && cluster.view("a").filters == 0);
+}
+
+#[test]
+fn item_before_welcome_ends_the_stream() {
+    let mut cluster = Cluster::new(config());
+    cluster.log = Log::Manual;
+    for item in [announce(1, &["#"]), Upstream::Hello(hello("a", 1)), Upstream::Leave] {
+        let stream = cluster.hello(hello("a", 1));
+        cluster.say(stream, [item]);
+        assert_eq!(cluster.goodbye(stream), Some(GoodbyeReason::ProtocolError));
+    }
+    cluster.settle();
+    assert_eq!(cluster.view("a").state, BrokerState::Detached, "it joined all the same");
+}
+
+#[test]
+fn broker_whose_stream_breaks_while_it_joins_is_lost_after_a_lease() {
+    let mut cluster = Cluster::new(config());
+    cluster.log = Log::Manual;
+    let stream = cluster.hello(hello("a", 1));
+    cluster.step(Input::Broken(stream));
+    cluster.settle();
+    cluster.log = Log::Prompt;
+    cluster.wait(LEASE_MS, &[]);
+    assert_eq!(cluster.view("a").state, BrokerState::Lost);
+    assert_eq!(cluster.state.alive().count(), 0);
+}
+
+#[test]
+fn broker_whose_lease_ends_while_it_joins_again_must_attach_once_more() {
+    let mut cluster = Cluster::new(config());
+    let stream = cluster.attach("a");
+    cluster.step(Input::Broken(stream));
+    cluster.log = Log::Manual;
+    let again = cluster.hello(hello("a", 1));
+    cluster.wait(LEASE_MS, &[]);
+    cluster.settle();
+    assert_eq!(cluster.goodbye(again), Some(GoodbyeReason::LeaseExpired));
+    cluster.log = Log::Prompt;
+    let last = cluster.attach("a");
+    assert!(cluster.welcome(last).epoch > cluster.welcome(stream).epoch);
 }
 
 #[test]
@@ -128,17 +167,31 @@ fn oldest_lost_broker_makes_place_for_a_new_one() {
 }
 
 #[test]
-fn epochs_grow_with_every_attach_and_with_every_run_of_the_server() {
+fn epochs_grow_with_every_life_of_a_broker_and_outlive_leaders() {
     let mut cluster = Cluster::new(config());
     let mut epochs = Vec::new();
-    for name in ["a", "b", "a"] {
-        let stream = cluster.hello(hello(name, 1));
-        epochs.push(cluster.welcome(stream).epoch);
+    for (name, incarnation) in [("a", 1), ("b", 1), ("a", 1), ("a", 2), ("b", 1)] {
+        if epochs.len() == 4 {
+            cluster.change_leader();
+        } else {
+            cluster.wait(1, &[]);
+        }
+        let detached = cluster.core.brokers(cluster.now).into_iter().map(|view| view.address);
+        let detached: Vec<_> = detached.filter_map(|at| at.parse().ok().map(StreamId)).collect();
+        detached.into_iter().for_each(|stream| cluster.step(Input::Broken(stream)));
+        let stream = cluster.hello(hello(name, incarnation));
+        epochs.push(cluster.welcome(stream).epoch.0);
     }
-    let mut next = Cluster::new(Config { server: ServerIncarnation(8), ..config() });
-    let stream = next.attach("a");
-    epochs.push(next.welcome(stream).epoch);
-    assert!(epochs.is_sorted_by(|a, b| a < b), "{epochs:?}");
+    assert_eq!(epochs, [1, 2, 1, 3, 2]);
+}
+
+#[test]
+fn older_run_of_a_known_broker_is_refused() {
+    let mut cluster = Cluster::new(config());
+    let newer = cluster.attach_as(hello("a", 2), &[]);
+    cluster.step(Input::Broken(newer));
+    let older = cluster.hello(hello("a", 1));
+    assert_eq!(cluster.goodbye(older), Some(GoodbyeReason::NameInUse));
 }
 
 #[test]
@@ -170,7 +223,7 @@ fn broken_stream_frees_nothing_until_the_lease_ends_exactly_at_its_deadline() {
     let mut cluster = Cluster::new(config());
     let stream = cluster.subscriber("a", &["#"]);
     cluster.step(Input::Broken(stream));
-    assert_eq!(cluster.core.deadline(), Some(Millis(LEASE_MS)));
+    assert_eq!(cluster.deadline(), Some(Millis(LEASE_MS)));
     cluster.wait(LEASE_MS - 1, &[]);
     let view = cluster.view("a");
     assert_eq!((view.state, view.filters), (BrokerState::Detached, 1));
@@ -178,7 +231,7 @@ fn broken_stream_frees_nothing_until_the_lease_ends_exactly_at_its_deadline() {
     let view = cluster.view("a");
     assert_eq!((view.state, view.filters), (BrokerState::Lost, 0));
     assert_eq!(cluster.events.last(), Some(&lost("a", LostBy::Lease)));
-    assert_eq!(cluster.core.deadline(), None);
+    assert_eq!(cluster.deadline(), None);
 }
 
 #[test]
@@ -201,7 +254,7 @@ fn heartbeat_extends_the_lease_by_a_whole_one_also_without_a_stream() {
     cluster.step(Input::Broken(stream));
     cluster.now = Millis(LEASE_MS - 1);
     assert_eq!(cluster.heartbeat(epoch), HeartbeatAnswer::Kept);
-    assert_eq!(cluster.core.deadline(), Some(Millis(2 * LEASE_MS - 1)));
+    assert_eq!(cluster.deadline(), Some(Millis(2 * LEASE_MS - 1)));
     cluster.wait(LEASE_MS - 1, &[]);
     assert_eq!(cluster.view("a").state, BrokerState::Detached);
     cluster.wait(1, &[]);
@@ -209,15 +262,16 @@ fn heartbeat_extends_the_lease_by_a_whole_one_also_without_a_stream() {
 }
 
 #[test]
-fn heartbeat_of_an_unknown_or_replaced_epoch_is_fenced_and_extends_nothing() {
+fn heartbeat_of_an_unknown_or_ended_epoch_is_fenced_and_extends_nothing() {
     let mut cluster = Cluster::new(config());
     let older = cluster.attach("a");
+    cluster.step(Input::Broken(older));
     let older = cluster.welcome(older).epoch;
-    cluster.attach("a");
+    cluster.attach_as(hello("a", 2), &[]);
     cluster.now = Millis(LEASE_MS / 2);
     assert_eq!(cluster.heartbeat(older), HeartbeatAnswer::Fenced);
     assert_eq!(cluster.heartbeat(BrokerEpoch(u64::MAX)), HeartbeatAnswer::Fenced);
-    assert_eq!(cluster.core.deadline(), Some(Millis(LEASE_MS)));
+    assert_eq!(cluster.deadline(), Some(Millis(LEASE_MS)));
 }
 
 #[test]
@@ -238,7 +292,7 @@ fn after_a_pause_of_our_own_everybody_gets_a_whole_lease() {
     cluster.now = Millis(LEASE_MS + patience_ms + 1);
     cluster.step(Input::Tick);
     assert!(cluster.is_attached(stream), "its heartbeats may wait unread");
-    assert_eq!(cluster.core.deadline(), Some(cluster.now.plus(LEASE_MS)));
+    assert_eq!(cluster.deadline(), Some(cluster.now.plus(LEASE_MS)));
     cluster.now = cluster.now.plus(LEASE_MS + patience_ms);
     cluster.step(Input::Tick);
     assert_eq!(cluster.goodbye(stream), Some(GoodbyeReason::LeaseExpired), "late, not paused");
@@ -252,110 +306,5 @@ fn time_that_runs_backwards_does_not_shorten_a_lease() {
     cluster.now = Millis(0);
     let epoch = cluster.welcome(stream).epoch;
     assert_eq!(cluster.heartbeat(epoch), HeartbeatAnswer::Kept);
-    assert_eq!(cluster.core.deadline(), Some(Millis(LEASE_MS / 2 + LEASE_MS)));
-}
-
-#[test]
-fn shutdown_says_goodbye_on_every_stream() {
-    let mut cluster = Cluster::new(config());
-    let streams: [StreamId; 3] = [cluster.attach("a"), cluster.attach("b"), cluster.open()];
-    cluster.step(Input::ShutDown);
-    for stream in streams {
-        assert_eq!(cluster.goodbye(stream), Some(GoodbyeReason::ShuttingDown));
-        assert!(cluster.is_ended(stream));
-    }
-}
-
-#[test]
-fn shutdown_releases_no_result_after_a_goodbye() {
-    let mut cluster = Cluster::new(config());
-    let (publisher, slow) = (cluster.attach("p"), cluster.subscriber("s", &["#"]));
-    cluster.say(publisher, [numbered(1, message("t", &large(&config())))]);
-    cluster.step(Input::ShutDown);
-    for stream in [publisher, slow] {
-        assert_eq!(cluster.goodbye(stream), Some(GoodbyeReason::ShuttingDown));
-    }
-}
-
-#[test]
-fn stream_without_hello_is_ended_after_a_lease() {
-    let mut cluster = Cluster::new(config());
-    let silent = cluster.open();
-    assert_eq!(cluster.core.deadline(), Some(Millis(LEASE_MS)));
-    cluster.wait(LEASE_MS - 1, &[]);
-    assert!(!cluster.is_ended(silent));
-    cluster.wait(1, &[]);
-    assert_eq!(cluster.goodbye(silent), Some(GoodbyeReason::ProtocolError));
-    assert_eq!(cluster.core.deadline(), None);
-}
-
-#[test]
-fn streams_without_hello_are_bounded_and_the_oldest_goes_first() {
-    let mut cluster = Cluster::new(config());
-    let attached = cluster.attach("a");
-    let silent: Vec<_> = (0..256).map(|_| cluster.open()).collect();
-    assert!(!cluster.is_ended(silent[0]));
-    let newest = cluster.open();
-    assert!(cluster.is_ended(silent[0]));
-    assert!(!cluster.is_ended(silent[1]) && !cluster.is_ended(newest));
-    assert!(cluster.is_attached(attached));
-}
-
-#[test]
-fn stalled_broker_is_ended_exactly_at_its_deadline_and_others_go_on() {
-    let mut cluster = Cluster::new(config());
-    let (publisher, good) = (cluster.attach("p"), cluster.subscriber("g", &["#"]));
-    let slow = cluster.subscriber("s", &["#"]);
-    cluster.say(publisher, [numbered(1, message("t", &large(&config())))]);
-    cluster.write_all(good);
-    assert_eq!(cluster.core.deadline(), Some(Millis(STALL_MS)));
-    cluster.wait(STALL_MS - 1, &[]);
-    assert!(cluster.is_attached(slow));
-    cluster.wait(1, &[]);
-    assert_eq!(cluster.goodbye(slow), Some(GoodbyeReason::TooSlow));
-    assert_eq!(cluster.view("s").state, BrokerState::Detached);
-    assert_eq!(cluster.results(publisher), [1]);
-    cluster.read(good);
-    cluster.say(publisher, [publish(message("t", "next"))]);
-    assert_eq!(cluster.payloads(good), ["next"]);
-}
-
-#[test]
-fn broker_that_writes_a_little_is_slow_but_not_stalled() {
-    let mut cluster = Cluster::new(config());
-    let (publisher, slow) = (cluster.attach("p"), cluster.subscriber("s", &["#"]));
-    cluster.say(publisher, [publish(message("t", &large(&config())))]);
-    for _ in 0..5 {
-        cluster.wait(STALL_MS - 1, &[publisher, slow]);
-        cluster.write(slow, 1);
-    }
-    assert!(cluster.is_attached(slow));
-}
-
-#[test]
-fn broker_that_talks_and_never_reads_is_ended_when_its_answers_fill_a_second_queue() {
-    let mut cluster = Cluster::new(config());
-    let (other, deaf) = (cluster.attach("o"), cluster.attach("d"));
-    let limit = config().queue_bytes;
-    while cluster.unwritten(deaf) <= 2 * limit {
-        assert!(cluster.is_attached(deaf));
-        cluster.say(deaf, [announce(1, &[])]);
-    }
-    cluster.say(deaf, [announce(1, &[])]);
-    cluster.say(deaf, [announce(1, &[])]);
-    assert_eq!(cluster.goodbye(deaf), Some(GoodbyeReason::TooSlow));
-    assert!(cluster.is_attached(other));
-}
-
-#[test]
-fn broker_that_talks_and_reads_is_never_ended_for_it() {
-    let mut cluster = Cluster::new(config());
-    let eager = cluster.attach("e");
-    for _ in 0..10 {
-        while cluster.unwritten(eager) <= 2 * config().queue_bytes - 128 {
-            cluster.say(eager, [announce(1, &[])]);
-        }
-        cluster.write_all(eager);
-    }
-    assert!(cluster.is_attached(eager));
+    assert_eq!(cluster.deadline(), Some(Millis(LEASE_MS / 2 + LEASE_MS)));
 }

@@ -1,10 +1,13 @@
 //! Who gets a message.
 
 use ha_core::{Config, FanOut, Input};
-use ha_types::link::{Downstream, GoodbyeReason};
-use ha_types::{ClusterMillis, Message, Ticket};
+use ha_types::link::{Downstream, GoodbyeReason, Upstream};
+use ha_types::{ClusterMillis, Message, Qos, Ticket};
 
-use crate::common::{Cluster, announce, config, large, message, numbered, publish, withdraw};
+use crate::common::{
+    Cluster, announce, announce_qos_0, config, hello, large, message, numbered, publish, with_qos,
+    withdraw,
+};
 
 #[test]
 fn only_brokers_with_a_matching_filter_get_a_message() {
@@ -155,12 +158,42 @@ fn as_many_filters_as_configured_are_taken_and_one_more_ends_the_stream() {
 }
 
 #[test]
-fn detached_broker_is_given_and_owed_nothing() {
+fn broker_without_a_stream_misses_what_has_no_number() {
     let mut cluster = Cluster::new(config());
     let (publisher, a) = (cluster.attach("p"), cluster.subscriber("a", &["#"]));
     cluster.step(Input::Broken(a));
     cluster.say(publisher, [publish(message("t", "m")), numbered(1, message("t", "n"))]);
-    assert_eq!(cluster.results(publisher), [1]);
+    assert!(cluster.results(publisher).is_empty());
     let view = cluster.view("a");
     assert_eq!((view.delivered, view.dropped, view.queued_bytes), (0, 0, 0));
+    let a = cluster.hello(hello("a", 1));
+    cluster.say(a, [announce(1, &["#"]), Upstream::Resumed]);
+    assert_eq!(cluster.payloads(a), ["n"]);
+}
+
+#[test]
+fn broker_that_needs_qos_0_of_a_filter_gets_nothing_else_of_it() {
+    for fan_out in [FanOut::Interest, FanOut::All] {
+        let mut cluster = Cluster::new(Config { fan_out, ..config() });
+        let (publisher, a) = (cluster.attach("p"), cluster.subscriber("a", &["x/all"]));
+        cluster.say(a, [announce_qos_0(&["x/+"])]);
+        let qos_0 = |at, payload| with_qos(Qos::AtMostOnce, message(at, payload));
+        cluster.say(publisher, [publish(qos_0("x/1", "0")), publish(qos_0("x/all", "0 too"))]);
+        cluster
+            .say(publisher, [numbered(1, message("x/1", "1")), numbered(2, message("x/all", "2"))]);
+        assert_eq!(cluster.payloads(a), ["0", "0 too", "2"], "{fan_out:?}");
+    }
+}
+
+#[test]
+fn filter_announced_in_another_way_is_meant_so_from_then_on() {
+    let mut cluster = Cluster::new(config());
+    let (publisher, a) = (cluster.attach("p"), cluster.subscriber("a", &["x"]));
+    cluster.say(a, [announce_qos_0(&["x"])]);
+    cluster.say(publisher, [numbered(1, message("x", "1"))]);
+    assert!(cluster.payloads(a).is_empty());
+    cluster.say(a, [announce(1, &["x"])]);
+    cluster.say(publisher, [numbered(2, message("x", "2"))]);
+    assert_eq!(cluster.payloads(a), ["2"]);
+    assert_eq!(cluster.view("a").filters, 1);
 }

@@ -8,7 +8,14 @@ mod common;
 
 mod attach;
 mod fan_out;
+
+mod flow;
+mod late;
+mod leaders;
+mod leave;
 mod random;
 mod results;
 mod retained;
+mod sessions;
 mod transfer;
+mod unsubscribing;

@@ -2,20 +2,23 @@
 
 use std::io;
 use std::mem;
+use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, Weak};
 use std::thread;
 
 use raft_log::Callback;
 use raft_log::api::raft_log_writer::RaftLogWriter;
 
-use super::{Done, Inner};
+use super::{Done, Inner, Synced};
 use crate::config::Durability;
 
 impl Inner {
     /// Flushes for all that wait. To be called only when no flush is under way.
     pub(super) fn start_flush(&mut self, log: Weak<Mutex<Self>>) -> io::Result<()> {
         let sync = mem::take(&mut self.sync) || self.durability == Durability::Fsync;
-        let flushed = Flushed { waiting: mem::take(&mut self.waiting), log };
+        let upto = if sync { self.state().last.map(|at| at.index) } else { None };
+        let (waiting, synced) = (mem::take(&mut self.waiting), self.synced.clone());
+        let flushed = Flushed { waiting, upto, synced, log };
         self.flushing = true;
         self.wal.flush(sync, Some(flushed))
     }
@@ -24,6 +27,9 @@ impl Inner {
 /// Runs on the thread of the log library when a flush has ended.
 pub(crate) struct Flushed {
     waiting: Vec<Done>,
+    /// What is on disk when this flush has succeeded.
+    upto: Option<u64>,
+    synced: Synced,
     log: Weak<Mutex<Inner>>,
 }
 
@@ -47,6 +53,9 @@ impl Drop for Flushed {
 
 impl Callback for Flushed {
     fn send(mut self, result: io::Result<()>) {
+        if let (Ok(()), Some(upto)) = (&result, self.upto) {
+            self.synced.0.fetch_max(upto + 1, Ordering::Release);
+        }
         self.tell(&result);
         let Some(log) = self.log.upgrade() else { return };
         {

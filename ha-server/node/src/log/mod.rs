@@ -12,6 +12,7 @@ mod scan;
 use std::io;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::thread;
 use std::time::Duration;
@@ -36,8 +37,8 @@ const RELEASE_TRIES_MAX: u32 = 10_000;
 /// Why a log cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum LogError {
-    /// A record that may have been acknowledged cannot be read. The node must not take part in
-    /// votes with this log; give it an empty directory and let it join again.
+    /// A record that may have been acknowledged cannot be read. A node never votes with such a
+    /// log; a member of a larger group moves it aside and recovers from the others.
     #[error("{}: damaged at byte {offset}: {reason}", file.display())]
     Damaged {
         /// The file with the damage.
@@ -94,6 +95,18 @@ struct Inner {
     /// Whether the next flush must reach the disk whatever the durability.
     sync: bool,
     flushing: bool,
+    synced: Synced,
+}
+
+/// How many entries are known to be on disk, counted from the first one of the log.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Synced(Arc<AtomicU64>);
+
+impl Synced {
+    /// The last entry that a sync since the start has covered. Truncated entries may be counted.
+    pub(crate) fn last(&self) -> Option<u64> {
+        self.0.load(Ordering::Acquire).checked_sub(1)
+    }
 }
 
 /// Where the log stands.
@@ -134,7 +147,8 @@ impl Log {
         let io = |source| LogError::Io { path: dir.to_owned(), source };
         let wal = RaftLog::open(Arc::new(config)).map_err(io)?;
         let (waiting, sync, flushing) = (Vec::new(), false, false);
-        let inner = Inner { wal, durability, marks, waiting, sync, flushing };
+        let synced = Synced::default();
+        let inner = Inner { wal, durability, marks, waiting, sync, flushing, synced };
         inner.check_start(dir)?;
         Ok(Self { inner: Arc::new(Mutex::new(inner)) })
     }
@@ -172,6 +186,19 @@ impl Log {
         self.flush(&mut inner)
     }
 
+    /// Syncs whatever the durability. `done` hears when everything appended so far is on disk.
+    pub(crate) fn sync(&self, done: Done) -> io::Result<()> {
+        let mut inner = self.lock();
+        inner.waiting.push(done);
+        inner.sync = true;
+        self.flush(&mut inner)
+    }
+
+    /// How far the log is on disk, from now on.
+    pub(crate) fn synced(&self) -> Synced {
+        self.lock().synced.clone()
+    }
+
     /// Notes how far entries are committed; written with whatever is written next. Only a hint for
     /// the next start, so it is dropped where the log does not reach.
     pub(crate) fn save_committed(&self, at: Position) -> io::Result<()> {
@@ -190,6 +217,7 @@ impl Log {
             return Ok(());
         }
         inner.marks.truncated_after(at.map(|at| at.index));
+        inner.synced.0.fetch_min(at.map_or(0, |at| at.index + 1), Ordering::AcqRel);
         inner.wal.truncate(at.map_or(0, |at| at.index + 1)).map(drop)
     }
 

@@ -62,6 +62,7 @@ fn applied(meta: &SnapshotMeta) -> proto::Applied {
         last: meta.last_log_id.as_ref().map(wire::put_log_id),
         membership: Some(wire::put_stored_membership(&meta.last_membership)),
         generation: 0,
+        logged: None,
     }
 }
 

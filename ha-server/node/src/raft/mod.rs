@@ -8,7 +8,7 @@ pub(crate) mod log_store;
 pub(crate) mod network;
 pub(crate) mod serve;
 pub(crate) mod types;
-mod wire;
+pub(crate) mod wire;
 
 #[cfg(test)]
 mod suite;

@@ -16,7 +16,7 @@ use openraft::raft::{
 };
 use openraft::{BasicNode, OptionalSend, RaftNetworkFactory, RaftNetworkV2};
 use prost::Message;
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, watch};
 use tokio::task::{self, JoinHandle};
 use tokio::time;
 
@@ -25,6 +25,7 @@ use super::types::{Types, Vote, member};
 use super::wire::{self, Malformed};
 use crate::error::StoreError;
 use crate::peers::{Member, Peers};
+use crate::status::Status;
 use crate::store::{Digest, stream_records};
 
 /// Until a node has written a part of a snapshot.
@@ -48,13 +49,17 @@ pub(crate) struct Sender {
 pub(crate) struct Network<P> {
     pub(crate) peers: Arc<P>,
     pub(crate) sender: Arc<Sender>,
+    pub(crate) status: watch::Receiver<Status>,
 }
 
 /// Requests to one node.
 pub(crate) struct Client<P> {
     peers: Arc<P>,
     sender: Arc<Sender>,
+    /// As it was known when Raft made this client.
     to: Member,
+    /// Knows where it is now.
+    status: watch::Receiver<Status>,
 }
 
 type Failed = RPCError<Types>;
@@ -68,11 +73,43 @@ impl<P: Peers> RaftNetworkFactory<Types> for Network<P> {
 
     async fn new_client(&mut self, target: u64, node: &BasicNode) -> Client<P> {
         let (peers, sender) = (Arc::clone(&self.peers), Arc::clone(&self.sender));
-        Client { peers, sender, to: member(target, node) }
+        Client { peers, sender, to: member(target, node), status: self.status.clone() }
+    }
+}
+
+impl<P> Clone for Network<P> {
+    fn clone(&self) -> Self {
+        let (peers, sender) = (Arc::clone(&self.peers), Arc::clone(&self.sender));
+        Self { peers, sender, status: self.status.clone() }
+    }
+}
+
+impl<P: Peers> Network<P> {
+    /// Asks a node how far it is.
+    pub(crate) async fn inquire(&self, to: Member) -> Result<proto::Standing, Failed> {
+        let (peers, sender) = (Arc::clone(&self.peers), Arc::clone(&self.sender));
+        let timeout = sender.append_timeout;
+        let client = Client { peers, sender, to, status: self.status.clone() };
+        match client.ask(Body::Inquiry(proto::Inquiry {}), timeout).await? {
+            response::Body::Standing(standing) => {
+                wire::take_log_id(standing.last).map_err(unreachable)?;
+                if standing.term > wire::NUMBER_MAX {
+                    return Err(unreachable("a term that no election reaches"));
+                }
+                wire::take_stored_membership(standing.membership.clone()).map_err(unreachable)?;
+                Ok(standing)
+            }
+            _ => Err(unreachable("not the response to an inquiry")),
+        }
     }
 }
 
 impl<P: Peers> Client<P> {
+    fn to(&self) -> Member {
+        let known = self.status.borrow().member(self.to.id).cloned();
+        known.unwrap_or_else(|| self.to.clone())
+    }
+
     async fn ask(&self, body: Body, timeout: Duration) -> Result<response::Body, Failed> {
         let Sender { cluster, group, node, .. } = &*self.sender;
         let request = proto::Request {
@@ -82,7 +119,8 @@ impl<P: Peers> Client<P> {
             to: self.to.id.0,
             body: Some(body),
         };
-        let sent = self.peers.send(&self.to, request.encode_to_vec().into());
+        let to = self.to();
+        let sent = self.peers.send(&to, request.encode_to_vec().into());
         let bytes = time::timeout(timeout, sent).await.map_err(|_| unreachable("no answer"))?;
         let response = proto::Response::decode(bytes.map_err(|error| unreachable(error.0))?);
         match response.map_err(unreachable)?.body {

@@ -12,15 +12,18 @@ use openraft::raft::{
     AppendEntriesRequest, AppendEntriesResponse, TransferLeaderError, TransferLeaderRequest,
     VoteRequest, VoteResponse,
 };
-use openraft::{Raft, Snapshot};
+use openraft::{Raft, RaftState, Snapshot};
 use prost::Message;
-use tokio::sync::Mutex;
+use tokio::sync::{Mutex, watch};
 
 use super::applier::{Applier, Received, SnapshotData};
 use super::network::Sender;
 use super::types::{SnapshotMeta, Types};
 use super::wire::{self, Malformed};
+use crate::log::Log;
 use crate::machine::Machine;
+use crate::recovery::Standing;
+use crate::status::Heard;
 use crate::store::Digest;
 
 /// Answers for one node.
@@ -29,8 +32,12 @@ pub(crate) struct Server<M: Machine> {
     pub(crate) us: Arc<Sender>,
     /// Where snapshots are gathered.
     pub(crate) incoming: PathBuf,
+    /// When a leader last appended here.
+    pub(crate) heard: Arc<Heard>,
     /// At most one at a time; a new one ends the one before.
     pub(crate) transfer: Mutex<Option<Incoming>>,
+    pub(crate) log: Log,
+    pub(crate) standing: watch::Receiver<Standing>,
 }
 
 /// A snapshot that is being received.
@@ -64,7 +71,13 @@ impl<M: Machine> Server<M> {
     async fn answer(&self, request: Bytes) -> Result<response::Body, Refused> {
         let request = proto::Request::decode(request)?;
         self.check(&request)?;
-        match request.body.ok_or(Malformed("a request of a kind that is not known here"))? {
+        let body = request.body.ok_or(Malformed("a request of a kind that is not known here"))?;
+        let standing = *self.standing.borrow();
+        if let Some(withheld) = self.withheld(standing, &body) {
+            return withheld;
+        }
+        match body {
+            Body::Inquiry(_) => self.inquired(standing).await,
             Body::Append(append) => self.append(append).await,
             Body::Vote(ballot) => Ok(put_ballot(&self.raft.vote(take_ballot(ballot)?).await?)),
             Body::PreVote(ballot) => {
@@ -72,6 +85,23 @@ impl<M: Machine> Server<M> {
             }
             Body::Snapshot(part) => self.snapshot(request.from, part).await,
             Body::Transfer(transfer) => self.take_over(transfer).await,
+        }
+    }
+
+    /// What is answered instead of asking Raft, while this node does not take part in everything.
+    fn withheld(&self, standing: Standing, body: &Body) -> Option<Result<response::Body, Refused>> {
+        let refused = |reason: &str| Some(Err(Refused(reason.to_owned())));
+        match body {
+            Body::Inquiry(_) => None,
+            Body::Transfer(transfer) if standing.is_recovering() && transfer.to == self.us.node => {
+                let behind = proto::TransferResult { behind: true, ..Default::default() };
+                Some(Ok(response::Body::Transfer(behind)))
+            }
+            _ if !standing.follows() => refused("this node does not know yet what it promised"),
+            Body::Vote(_) | Body::PreVote(_) if standing.is_recovering() => {
+                refused("this node lost records and does not vote")
+            }
+            _ => None,
         }
     }
 
@@ -97,7 +127,33 @@ impl<M: Machine> Server<M> {
         if !is_consecutive(&rpc) {
             return Err(Refused("the entries of an append are not consecutive".to_owned()));
         }
-        Ok(response::Body::Append(put_append(&self.raft.append_entries(rpc).await?)))
+        let appended = self.raft.append_entries(rpc).await?;
+        if !matches!(appended, AppendEntriesResponse::HigherVote(_)) {
+            self.heard.now();
+        }
+        Ok(response::Body::Append(put_append(&appended)))
+    }
+
+    /// How far this node is. Nothing that Raft does later can have happened before.
+    async fn inquired(&self, standing: Standing) -> Result<response::Body, Refused> {
+        let mut answer = proto::Standing::default();
+        match standing {
+            Standing::Founding => (),
+            Standing::Asking => answer.lost = true,
+            Standing::Member | Standing::CatchingUp => {
+                let effective = |state: &RaftState<Types>| {
+                    wire::put_stored_membership(state.membership_state.effective())
+                };
+                let membership = self.raft.with_raft_state(effective).await?;
+                let state = self.log.state();
+                answer.term = state.vote.map_or(0, |vote| vote.term);
+                answer.last = state.last.map(|at| wire::put_log_id(&wire::log_id(at)));
+                let members = membership.membership.as_ref();
+                let begun = members.is_some_and(|members| !members.configs.is_empty());
+                answer.membership = begun.then_some(membership);
+            }
+        }
+        Ok(response::Body::Standing(answer))
     }
 
     async fn take_over(&self, transfer: proto::Transfer) -> Result<response::Body, Refused> {

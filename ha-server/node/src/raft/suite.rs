@@ -13,7 +13,7 @@ use super::types::Types;
 use crate::config::Durability;
 use crate::log::Log;
 use crate::machine::{Change, CorruptRecord, Machine};
-use crate::replica::Replica;
+use crate::replica::{self, Replica};
 use crate::store::Store;
 
 /// Remembers nothing.
@@ -45,7 +45,8 @@ impl StoreBuilder<Types, LogStore, Applier<Blank>, TempDir> for OnDisk {
         std::fs::create_dir(&logs).unwrap();
         let log = Log::open(&logs, Durability::Fsync).unwrap();
         let store = Store::open(&dir.path().join("store")).unwrap();
-        let (replica, _) = Replica::open(store, Blank, u64::MAX).unwrap();
+        let applied = replica::load(&mut Blank, &store).unwrap();
+        let (replica, _) = Replica::new(store, (Blank, &applied), log.synced(), u64::MAX);
         let log_store = LogStore { log, append_bytes_max: usize::MAX };
         Ok((dir, log_store, Applier { replica: Arc::new(replica) }))
     }

@@ -26,7 +26,7 @@ pub(crate) fn put_log_id(id: &LogId) -> proto::LogId {
 }
 
 /// No log and no election gets so far; what is beyond could overflow.
-const NUMBER_MAX: u64 = 1 << 62;
+pub(crate) const NUMBER_MAX: u64 = 1 << 62;
 
 pub(crate) fn take_log_id(id: Option<proto::LogId>) -> Result<Option<LogId>, Malformed> {
     match id {

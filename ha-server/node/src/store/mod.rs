@@ -7,6 +7,7 @@
 
 mod image;
 
+use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard};
 
@@ -51,7 +52,34 @@ pub(crate) struct Image {
 }
 
 fn refused(path: &Path) -> impl Fn(fjall::Error) -> StoreError + '_ {
-    |error| StoreError::Database { path: path.to_owned(), reason: error.to_string() }
+    |error| {
+        let (path, reason) = (path.to_owned(), error.to_string());
+        if is_damage(&error) {
+            return StoreError::Damaged { path, reason };
+        }
+        StoreError::Database { path, reason }
+    }
+}
+
+/// Whether it is what the files hold that is wrong, and not the disk or a second user.
+fn is_damage(error: &fjall::Error) -> bool {
+    if matches!(error, fjall::Error::Locked | fjall::Error::Poisoned) {
+        return false;
+    }
+    let mut cause: Option<&(dyn std::error::Error + 'static)> = Some(error);
+    while let Some(error) = cause {
+        if let Some(error) = error.downcast_ref::<io::Error>() {
+            return is_content(error);
+        }
+        cause = error.source();
+    }
+    true
+}
+
+/// Errors that come from reading what should not be there, or not finding what should.
+pub(crate) fn is_content(error: &io::Error) -> bool {
+    use io::ErrorKind::{InvalidData, NotFound, UnexpectedEof};
+    matches!(error.kind(), InvalidData | NotFound | UnexpectedEof)
 }
 
 fn name(generation: u64) -> String {
@@ -156,7 +184,7 @@ impl Image {
 }
 
 fn decode(path: &Path, bytes: &[u8]) -> Result<Applied, StoreError> {
-    Applied::decode(Bytes::copy_from_slice(bytes)).map_err(|error| StoreError::Database {
+    Applied::decode(Bytes::copy_from_slice(bytes)).map_err(|error| StoreError::Damaged {
         path: path.to_owned(),
         reason: format!("the record {APPLIED} cannot be read: {error}"),
     })

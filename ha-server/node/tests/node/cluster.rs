@@ -28,6 +28,8 @@ pub(crate) struct Network {
     cut: Mutex<BTreeSet<NodeId>>,
     /// Whoever tried to send since it was cut off.
     tried: watch::Sender<Vec<NodeId>>,
+    /// How many requests of each node were carried.
+    sent: watch::Sender<BTreeMap<NodeId, usize>>,
     /// What happens to a large request, after so many got through.
     disturbance: Mutex<Option<(usize, Disturbance)>>,
     disturbed: Notify,
@@ -116,6 +118,15 @@ impl Network {
         bounded("requests of the node that was cut off", enough).await.unwrap();
     }
 
+    /// Waits until so many more requests of a node have been answered or lost on the way.
+    pub(crate) async fn until_sent(&self, node: NodeId, more: usize) {
+        let mut sent = self.sent.subscribe();
+        let count = |sent: &BTreeMap<NodeId, usize>| sent.get(&node).copied().unwrap_or_default();
+        let enough = count(&sent.borrow_and_update()) + more;
+        let enough = sent.wait_for(|sent| count(sent) >= enough);
+        bounded("requests of a node", enough).await.unwrap();
+    }
+
     pub(crate) fn heal(&self) {
         self.cut.lock().unwrap().clear();
         self.tried.send_modify(Vec::clear);
@@ -134,6 +145,7 @@ impl Peers for Port {
         let (answer, response) = oneshot::channel();
         inbox.send((request, answer)).await.map_err(|_| gone())?;
         let response = response.await.map_err(|_| gone())?;
+        self.network.sent.send_modify(|sent| *sent.entry(self.from).or_default() += 1);
         self.network.check([self.from, to.id])?;
         Ok(response)
     }
@@ -245,6 +257,11 @@ impl Cluster {
         let serving = tokio::spawn(serve(Arc::clone(&node), requests));
         self.running.insert(id, Running { node, serving });
         Ok(())
+    }
+
+    /// Where a node has its files.
+    pub(crate) fn dir(&self, id: NodeId) -> std::path::PathBuf {
+        self.dirs.path().join(id.to_string())
     }
 
     /// Starts a node, for the first time or again.

@@ -3,8 +3,10 @@
 #![expect(clippy::unwrap_used, reason = "a panic is how a test fails")]
 
 mod cluster;
+mod damage;
 mod key_values;
 mod members;
+mod recovery;
 mod single;
 mod snapshot;
 mod three;

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use ha_node::{MembershipError, NodeId};
+use ha_node::{Member, MembershipError, NodeId};
 
 use crate::cluster::{Cluster, bounded, member};
 use crate::key_values::put;
@@ -86,4 +86,17 @@ async fn follower_refuses_to_change_members() {
     follower.until("the leader is known", |status| status.leader == Some(leader)).await;
     let refused = follower.node.remove(leader).await;
     assert_eq!(refused, Err(MembershipError::NotLeader { leader: Some(leader) }));
+}
+
+#[tokio::test]
+async fn member_gets_a_new_address_and_keeps_its_vote() {
+    let cluster = Cluster::of(3).start().await;
+    let leader = cluster.leader().await;
+    let moved = Member { id: NodeId(2), address: "elsewhere".to_owned() };
+    leader.node.readdress(&moved).await.unwrap();
+    for node in cluster.running.values() {
+        node.until("it is known", |status| status.voters.contains(&moved)).await;
+        assert_eq!(node.node.watch().borrow().voters.len(), 3);
+    }
+    cluster.propose(put("a", b"1")).await;
 }

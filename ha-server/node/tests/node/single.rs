@@ -126,6 +126,8 @@ async fn directory_of_another_node_or_cluster_is_refused() {
     other.cluster = "other".to_owned();
     let error = cluster.try_run(other).await.unwrap_err();
     assert!(matches!(error, StartError::Foreign { .. }), "{error}");
+    let told = "it has cluster = \"test\", we have cluster = \"other\"";
+    assert!(error.to_string().ends_with(told), "{error}");
     let mut other = ours.clone();
     (other.node, other.members[0].id) = (NodeId(2), NodeId(2));
     let error = cluster.try_run(other).await.unwrap_err();
@@ -146,12 +148,12 @@ async fn directory_with_a_log_and_no_identity_is_refused() {
 async fn two_nodes_cannot_share_a_directory() {
     let mut cluster = Cluster::of(1).start().await;
     let error = cluster.try_run(cluster.config(ONE)).await.unwrap_err();
-    assert!(matches!(error, StartError::Log(LogError::Io { .. })), "{error}");
+    assert!(matches!(error, StartError::Io { .. }), "{error}");
     cluster.propose(put("a", b"1")).await;
 }
 
 #[tokio::test]
-async fn node_with_a_damaged_log_does_not_start_and_says_where() {
+async fn lone_node_with_a_damaged_log_does_not_start_and_says_where() {
     let mut cluster = Cluster::of(1).start().await;
     for _ in 0..10 {
         cluster.propose(put("needle", b"value")).await;
@@ -165,21 +167,23 @@ async fn node_with_a_damaged_log_does_not_start_and_says_where() {
     bytes[at] ^= 1;
     fs::write(&file, bytes).unwrap();
     let error = cluster.try_run(cluster.config(ONE)).await.unwrap_err();
-    let StartError::Log(LogError::Damaged { file: named, offset, .. }) = error else {
-        panic!("{error}")
+    let StartError::Lost { source, .. } = error else { panic!("{error}") };
+    let StartError::Log(LogError::Damaged { file: named, offset, .. }) = *source else {
+        panic!("{source}")
     };
     // Kind, position, the payload's header and the length of the key come before.
     assert_eq!((named, offset), (file, at as u64 - 31));
 }
 
 #[tokio::test]
-async fn node_with_a_record_that_cannot_be_read_does_not_start_and_names_it() {
+async fn lone_node_with_a_record_that_cannot_be_read_does_not_start_and_names_it() {
     let mut cluster = Cluster::of(1).start().await;
     cluster.propose(put("corrupt", b"1")).await;
     cluster.running.remove(&ONE).unwrap().shutdown().await;
     let error = cluster.try_run(cluster.config(ONE)).await.unwrap_err();
-    assert!(matches!(error, StartError::Store(_)), "{error}");
-    let cause = std::error::Error::source(&error).unwrap().to_string();
+    let StartError::Lost { source, .. } = error else { panic!("{error}") };
+    assert!(matches!(*source, StartError::Store(_)), "{source}");
+    let cause = std::error::Error::source(&*source).unwrap().to_string();
     assert!(cause.contains("corrupt") && cause.contains("as asked"), "{cause}");
 }
 

@@ -155,3 +155,28 @@ async fn request_of_another_cluster_is_refused() {
     cluster.run(NodeId(2)).await;
     cluster.propose(put("a", b"1")).await;
 }
+
+#[tokio::test]
+async fn leader_that_is_cut_off_stops_leading_and_its_followers_forget_it() {
+    let cluster = three().await;
+    let old = cluster.leader_id().await;
+    cluster.network.cut(old);
+    let cut_off = cluster.node(old);
+    cut_off.until("it leads no more", |status| !status.is_leader).await;
+    cut_off.until("it knows nobody", |status| status.leader.is_none()).await;
+    cluster.leader_among(|id| id != old).await;
+    cluster.network.heal();
+    cut_off.until("it follows", |status| status.leader.is_some_and(|leader| leader != old)).await;
+}
+
+#[tokio::test]
+async fn follower_without_a_majority_forgets_a_leader_that_died() {
+    let mut cluster = three().await;
+    let leader = cluster.leader_id().await;
+    let mut others = (1..=3).map(NodeId).filter(|&id| id != leader);
+    let (left, other) = (others.next().unwrap(), others.next().unwrap());
+    cluster.node(left).until("it follows", |status| status.leader == Some(leader)).await;
+    cluster.kill(other).await;
+    cluster.kill(leader).await;
+    cluster.node(left).until("it knows nobody", |status| status.leader.is_none()).await;
+}

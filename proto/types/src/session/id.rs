@@ -85,13 +85,27 @@ impl Offset {
         Self { message, private: 0 }
     }
 
+    /// Offsets of messages that are stored for all have the same packet id again after so many.
+    pub const ROUND: u16 = 65_535;
+
+    /// The private offset after this message whose delivery has this packet id, if there is one below
+    /// [`Offset::ROUND`].
+    #[must_use]
+    pub fn private_with(message: u64, packet_id: PacketId) -> Option<Self> {
+        let round = u64::from(Self::ROUND);
+        let private = (u64::from(packet_id.get() - 1) + round - message % round) % round;
+        let private = u32::try_from(private).expect("below the round");
+        (private > 0).then_some(Self { message, private })
+    }
+
     /// The packet id of a delivery at this offset: any broker that takes a session over computes the
     /// one that the client knows, without stored state.
     ///
     /// Several offsets have the same: the later waits until the earlier is acknowledged.
     #[must_use]
     pub fn packet_id(self) -> PacketId {
-        let round = (self.message % 65_535 + u64::from(self.private)) % 65_535;
+        let round = u64::from(Self::ROUND);
+        let round = (self.message % round + u64::from(self.private)) % round;
         let number = u16::try_from(round).expect("below 65,535") + 1;
         PacketId::new(number).expect("at least 1")
     }
@@ -116,6 +130,18 @@ mod tests {
         assert!(private(u32::MAX) < Offset::new(8));
         assert_eq!(private(1).packet_id(), Offset::new(8).packet_id());
         assert!(Offset { message: u64::MAX, private: u32::MAX }.packet_id().get() > 0);
+    }
+
+    #[test]
+    fn private_offset_is_found_by_its_packet_id() {
+        for message in [0, 7, 65_534, 65_535, u64::MAX] {
+            for private in [1, 2, 65_533, 65_534] {
+                let offset = Offset { message, private };
+                let found = Offset::private_with(message, offset.packet_id());
+                assert_eq!(found, Some(offset));
+            }
+            assert_eq!(Offset::private_with(message, Offset::new(message).packet_id()), None);
+        }
     }
 
     /// [MQTT-2.2.1-3]

@@ -1,34 +1,66 @@
-//! The replicated state and its leader where a broker's holder of sessions would be, with a log that
-//! commits at once. The state is loaded from its store now and then: nothing lives elsewhere.
+//! The replicated state and its leader where a broker's holder of sessions would be. The log commits
+//! at once, command by command, but the leader learns of it one after the other, when all are applied:
+//! the state is ahead of what it knows. It is loaded from its store now and then: nothing lives
+//! elsewhere.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 
 use broker_core::engine::{self, Route, Wants};
 use broker_core::holder::{HolderConfig, HolderCounts, Input, Output, RouteChange};
-use ha_core::cluster::{Batch, ClusterState, Command, Outcome, StateLimits};
-use ha_core::sessions::{self, Moment, Sessions};
+use ha_core::cluster::{Applied, Batch, ClusterState, Command, StateLimits};
+use ha_core::{Config, Distributor, FanOut, StreamId};
+use ha_types::link::{Downstream, Hello, PROTOCOL_VERSIONS, PublishOutcome, RetainedUse, Upstream};
 use ha_types::session::{
-    Ask, ConnectionId, Lifetime, Opened, PacketId, SessionKey, SubscribeOptions, Tell,
+    Ask, ConnectionId, Lifetime, Opened, PacketId, RefuseReason, SessionKey, SubscribeOptions, Tell,
 };
 use ha_types::{
-    BrokerEpoch, BrokerName, ClusterMillis, Incarnation, Message, Millis, PublishNumber, Qos,
-    Subscription, Ticket,
+    AskNumber, BrokerEpoch, BrokerName, ClusterMillis, Incarnation, Message, Millis, PublishNumber,
+    Qos, ServerIncarnation, Subscription, Ticket,
 };
+
+/// Of the one broker.
+const STREAM: StreamId = StreamId(0);
 
 /// Batches from one load, and check of everything, to the next.
 const RELOADS: u64 = 29;
+
+/// Cluster time when the tests begin.
+const BEGINNING: ClusterMillis = ClusterMillis(1_000_000);
+
+/// Longer than any test.
+const LEASE_MS: u64 = 1 << 50;
+
+/// One broker that never dies, is never behind, and gets every will.
+fn leader_config() -> Config {
+    Config {
+        server: ServerIncarnation(1),
+        software: String::new(),
+        wall_time: BEGINNING,
+        lease_ms: LEASE_MS,
+        heartbeat_ms: 1_000,
+        fan_out: FanOut::All,
+        brokers_max: 1,
+        filters_max: 1,
+        queue_bytes: usize::MAX,
+        stall_ms: LEASE_MS,
+        publish_window: u32::MAX,
+    }
+}
 
 /// See the module.
 #[derive(Debug)]
 pub(crate) struct Keeper {
     pub(crate) state: ClusterState,
     store: BTreeMap<Vec<u8>, Vec<u8>>,
-    sessions: Sessions,
+    leader: Distributor,
     broker: BrokerEpoch,
     at: engine::Moment,
     index: u64,
     published: u64,
+    asked: u64,
+    /// Whose publishes are not answered.
+    exchanges: BTreeMap<PublishNumber, (SessionKey, PacketId)>,
     /// What the broker knows of its connections.
     wants: BTreeMap<ConnectionId, Wants>,
     clients: BTreeSet<Arc<str>>,
@@ -39,21 +71,8 @@ pub(crate) struct Keeper {
 
 impl Keeper {
     pub(crate) fn new(config: HolderConfig) -> Self {
-        let at = engine::Moment { now: Millis(0), cluster: ClusterMillis(1) };
-        let mut keeper = Self {
-            state: ClusterState::new(),
-            store: BTreeMap::new(),
-            sessions: Sessions::new(),
-            broker: BrokerEpoch(0),
-            at,
-            index: 0,
-            published: 0,
-            wants: BTreeMap::new(),
-            clients: BTreeSet::new(),
-            owners: BTreeMap::new(),
-            subscribing: BTreeMap::new(),
-            unsubscribing: BTreeMap::new(),
-        };
+        let at = engine::Moment { now: Millis(0), cluster: BEGINNING };
+        let mut state = ClusterState::new();
         let limits = StateLimits {
             sessions_max: config.sessions_max,
             subscriptions_max: config.subscriptions_max,
@@ -61,23 +80,47 @@ impl Keeper {
             queue_bytes_max: config.queue_bytes_max,
             ..StateLimits::default()
         };
-        let name = BrokerName::parse("a").unwrap();
-        let join = Command::Join { name, incarnation: Incarnation(1) };
-        let applied = keeper.apply(vec![join, Command::Configure(limits)]);
-        match applied.outcomes[0] {
-            Outcome::Joined(epoch) => keeper.broker = epoch,
-            ref other => panic!("{other:?}"),
-        }
+        let commands = vec![Command::Configure(limits)];
+        let configure = Batch { time: ClusterMillis(0), commands };
+        state.apply(1, &configure.encode());
+        let mut keeper = Self {
+            leader: Distributor::new(leader_config(), &state),
+            state,
+            store: BTreeMap::new(),
+            broker: BrokerEpoch(0),
+            at,
+            index: 1,
+            published: 0,
+            asked: 0,
+            exchanges: BTreeMap::new(),
+            wants: BTreeMap::new(),
+            clients: BTreeSet::new(),
+            owners: BTreeMap::new(),
+            subscribing: BTreeMap::new(),
+            unsubscribing: BTreeMap::new(),
+        };
+        let hello = Hello {
+            versions: PROTOCOL_VERSIONS,
+            name: BrokerName::parse("a").unwrap(),
+            incarnation: Incarnation(1),
+            software: String::new(),
+            retained: RetainedUse::None,
+        };
+        let mut out = Vec::new();
+        keeper.lead(ha_core::Input::Opened(STREAM, String::new()), &mut out);
+        keeper.say(Upstream::Hello(hello), &mut out);
+        keeper.say(Upstream::Resumed, &mut out);
         keeper
     }
 
     /// One batch is committed, applied and stored.
-    fn apply(&mut self, commands: Vec<Command>) -> ha_core::cluster::Applied {
+    fn apply(&mut self, command: Command) -> Applied {
         self.index += 1;
-        let batch = Batch { time: self.at.cluster, commands };
+        let batch = Batch { time: self.leader.cluster_time(), commands: vec![command] };
         let applied = self.state.apply(self.index, &batch.encode());
         if self.index.is_multiple_of(RELOADS) {
             self.state.check_invariants();
+            self.leader.check_invariants();
         }
         for (key, value) in self.state.take_changes() {
             match value {
@@ -88,53 +131,96 @@ impl Keeper {
         applied
     }
 
+    fn say(&mut self, item: Upstream, out: &mut Vec<Output>) {
+        self.lead(ha_core::Input::Received(STREAM, vec![item]), out);
+    }
+
+    /// The leader takes an input, and learns of all that follows.
+    fn lead(&mut self, input: ha_core::Input, out: &mut Vec<Output>) {
+        let mut inputs = VecDeque::from([input]);
+        while let Some(input) = inputs.pop_front() {
+            let mut outputs = Vec::new();
+            self.leader.step(self.at.now, &self.state, input, &mut outputs);
+            for output in outputs {
+                match output {
+                    ha_core::Output::Propose(command) => {
+                        inputs.push_back(ha_core::Input::Applied(self.apply(command)));
+                    }
+                    ha_core::Output::Confirm(number) => {
+                        inputs.push_back(ha_core::Input::Confirmed(number));
+                    }
+                    ha_core::Output::Send(_, item, bytes) => {
+                        inputs.push_back(ha_core::Input::Written(STREAM, bytes));
+                        self.take(item, out);
+                    }
+                    ha_core::Output::End(_) => panic!("the leader ended the stream"),
+                    ha_core::Output::Note(_) => (),
+                }
+            }
+        }
+    }
+
+    fn take(&mut self, item: Downstream, out: &mut Vec<Output>) {
+        match item {
+            Downstream::Welcome(welcome) => self.broker = welcome.epoch,
+            Downstream::Tell { connection, tell } => {
+                self.local(connection, &tell, out);
+                out.push(Output::Tell(connection, tell));
+            }
+            Downstream::PublishResult { number, outcome, .. } => self.answer(number, outcome, out),
+            // Its own come back to no broker: this is a will.
+            Downstream::Deliver { message, .. } => out.push(Output::Publish(message)),
+            _ => (),
+        }
+    }
+
+    fn answer(&mut self, number: PublishNumber, outcome: PublishOutcome, out: &mut Vec<Output>) {
+        let Some((session, packet_id)) = self.exchanges.remove(&number) else { return };
+        let Some(&connection) = self.owners.get(&session) else { return };
+        let outcome = match outcome {
+            PublishOutcome::Accepted | PublishOutcome::Repeat | PublishOutcome::RetainedFull => {
+                Ok(())
+            }
+            PublishOutcome::QuotaExceeded => Err(RefuseReason::QuotaExceeded),
+            PublishOutcome::Fenced => {
+                let tell = Tell::Fenced { session };
+                self.local(connection, &tell, out);
+                return out.push(Output::Tell(connection, tell));
+            }
+        };
+        let tell = Tell::Published { session, packet_id, outcome };
+        out.push(Output::Tell(connection, tell));
+    }
+
     pub(crate) fn step(&mut self, at: engine::Moment, input: Input, out: &mut Vec<Output>) {
         self.at = at;
         if self.index.is_multiple_of(RELOADS) {
             self.state = ClusterState::load(&self.store).expect("the store has what was written");
         }
         let Some(input) = self.input(input, out) else { return };
-        let mut inputs = VecDeque::from([input]);
-        while let Some(input) = inputs.pop_front() {
-            let mut outputs = Vec::new();
-            let at = Moment { now: at.now, cluster: at.cluster };
-            self.sessions.step(at, &self.state, input, &mut outputs);
-            let mut commands = Vec::new();
-            for output in outputs {
-                match output {
-                    sessions::Output::Propose(command) => commands.push(command),
-                    sessions::Output::Tell(owner, tell) => {
-                        self.local(owner.connection, &tell, out);
-                        out.push(Output::Tell(owner.connection, tell));
-                    }
-                    sessions::Output::Live(will) => out.push(Output::Publish(will)),
-                }
-            }
-            if !commands.is_empty() {
-                let applied = self.apply(commands);
-                inputs.push_back(sessions::Input::Applied(applied));
-            }
-        }
+        self.lead(input, out);
         // A will is last in its step.
         out.sort_by_key(|output| matches!(output, Output::Publish(_)));
     }
 
     /// `None`: nothing that the cluster needs.
-    fn input(&mut self, input: Input, out: &mut Vec<Output>) -> Option<sessions::Input> {
+    fn input(&mut self, input: Input, out: &mut Vec<Output>) -> Option<ha_core::Input> {
         match input {
             Input::Ask(Ask::Publish { session, packet_id, message }) => {
                 Some(self.publish(Some((session, packet_id)), message))
             }
             Input::Ask(ask) => {
                 self.note(&ask, out);
-                Some(sessions::Input::Ask(self.broker, ask))
+                self.asked += 1;
+                let number = AskNumber(self.asked);
+                Some(ha_core::Input::Received(STREAM, vec![Upstream::Ask { number, ask }]))
             }
             // A will comes back, and is in the state already.
             Input::Message(message) if message.retain && message.qos == Qos::AtMostOnce => {
                 Some(self.publish(None, message))
             }
             Input::Message(_) => None,
-            Input::Tick => Some(sessions::Input::Tick),
+            Input::Tick => Some(ha_core::Input::Tick),
             Input::Retained { .. } | Input::SubscribeRefused { .. } => {
                 panic!("the plugin was not asked")
             }
@@ -145,10 +231,15 @@ impl Keeper {
         &mut self,
         exchange: Option<(SessionKey, PacketId)>,
         message: Arc<Message>,
-    ) -> sessions::Input {
-        self.published += 1;
-        let (broker, number) = (self.broker, PublishNumber(self.published));
-        sessions::Input::Publish { broker, number, exchange, message }
+    ) -> ha_core::Input {
+        let number = exchange.map(|exchange| {
+            self.published += 1;
+            let number = PublishNumber(self.published);
+            self.exchanges.insert(number, exchange);
+            number
+        });
+        let publish = Upstream::Publish { number, exchange, message };
+        ha_core::Input::Received(STREAM, vec![publish])
     }
 
     /// What the broker remembers of what it asks.
@@ -227,9 +318,7 @@ impl Keeper {
     }
 
     pub(crate) fn deadline(&self) -> Option<Millis> {
-        let (cluster, now) = self.sessions.deadline(&self.state);
-        let ahead = cluster.map(|due| self.at.now.plus(due.0.saturating_sub(self.at.cluster.0)));
-        ahead.into_iter().chain(now).min()
+        self.leader.deadline(&self.state).filter(|at| at.0 < LEASE_MS)
     }
 
     pub(crate) fn check_invariants(&self) {

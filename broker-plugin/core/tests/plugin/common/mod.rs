@@ -4,7 +4,7 @@ mod outputs;
 mod values;
 
 use broker_core::host::HostEvent;
-use broker_core::{Config, Input, LinkState, Mode, Output, Plugin, StreamId};
+use broker_core::{Config, HeldBy, Input, LinkState, Mode, Output, Plugin, StreamId};
 use ha_types::link::{Downstream, PublishOutcome, Welcome};
 use ha_types::{
     BrokerName, ClusterMillis, Incarnation, Millis, PublishNumber, RetainedVersion, SessionId,
@@ -21,6 +21,7 @@ pub(crate) const OWN_TIME: u64 = 1_000_000;
 pub(crate) fn config() -> Config {
     Config {
         mode: Mode::Clustered(2),
+        sessions: HeldBy::Host,
         name: BrokerName::parse("a").unwrap(),
         incarnation: Incarnation(1),
         software: "test".into(),
@@ -53,9 +54,11 @@ impl Bench {
         Self::new(config())
     }
 
-    /// Dialled once, in vain.
+    /// Dialled twice, in vain: the second time at once.
     pub(crate) fn detached() -> Self {
         let mut bench = Self::fresh();
+        bench.at(0);
+        bench.break_stream();
         bench.at(0);
         bench.break_stream();
         bench
@@ -89,11 +92,11 @@ impl Bench {
         let mut out = Vec::new();
         self.plugin.step(Millis(self.now), input, &mut out);
         self.plugin.check_invariants();
-        let dialled = out.iter().filter_map(|output| match output {
+        let mut dialled = out.iter().filter_map(|output| match output {
             Output::Dial(stream, _) => Some(*stream),
             _ => None,
         });
-        self.stream = dialled.last().unwrap_or(self.stream);
+        self.stream = dialled.next_back().unwrap_or(self.stream);
         Outputs(out)
     }
 
@@ -134,7 +137,9 @@ impl Bench {
 
     /// Dials when it is time to, and is welcomed.
     pub(crate) fn attach_again(&mut self, welcome: Welcome) -> Outputs {
-        self.at_deadline();
+        while self.plugin.link_state() != LinkState::Attaching {
+            self.at_deadline();
+        }
         self.receive(Downstream::Welcome(welcome))
     }
 

@@ -1,9 +1,9 @@
 //! What a step caused, by kind.
 
 use broker_core::host::{Delivery, HostCommand};
-use broker_core::{Close, Event, Output, StreamId};
+use broker_core::{Close, Event, Output, StreamId, Target};
 use ha_types::Message;
-use ha_types::link::Upstream;
+use ha_types::link::{Needs, Upstream};
 
 /// `topic=payload`
 pub(crate) fn shown(message: &Message) -> String {
@@ -31,7 +31,7 @@ impl Outputs {
     /// The publishes for ha-server: number (zero: none) and payload.
     pub(crate) fn publishes(&self) -> Vec<(u64, String)> {
         self.pick(|output| match output {
-            Output::Send(_, Upstream::Publish { number, message }) => {
+            Output::Send(_, Upstream::Publish { number, exchange: None, message }) => {
                 Some((number.map_or(0, |n| n.0), String::from_utf8_lossy(&message.payload).into()))
             }
             _ => None,
@@ -41,7 +41,7 @@ impl Outputs {
     /// The announcements: ticket and filters.
     pub(crate) fn announced(&self) -> Vec<(u64, Vec<&str>)> {
         self.pick(|output| match output {
-            Output::Send(_, Upstream::Announce { ticket, filters }) => {
+            Output::Send(_, Upstream::Announce { ticket, needs: Needs::All, filters }) => {
                 Some((ticket.0, filters.iter().map(|filter| filter.as_str()).collect()))
             }
             _ => None,
@@ -103,10 +103,10 @@ impl Outputs {
         })
     }
 
-    /// The places of the addresses that were dialled.
+    /// The places of the configured addresses that were dialled.
     pub(crate) fn dialled(&self) -> Vec<usize> {
         self.pick(|output| match output {
-            Output::Dial(_, address) => Some(address.0),
+            Output::Dial(_, Target::Configured(address)) => Some(address.0),
             _ => None,
         })
     }

@@ -4,9 +4,9 @@ use std::sync::Arc;
 
 use broker_core::host::{HostPublish, NewSubscription, RetainedWanted};
 use bytes::Bytes;
-use ha_types::link::{Downstream, Goodbye, GoodbyeReason, RetainedChange, RetainedCopy, Welcome};
+use ha_types::link::{Downstream, Goodbye, GoodbyeReason, RetainedChange, Welcome};
 use ha_types::{
-    BrokerEpoch, ClusterMillis, Message, PublishNumber, Publisher, Qos, RetainedVersion,
+    AskNumber, BrokerEpoch, ClusterMillis, Message, PublishNumber, Publisher, Qos, RetainedVersion,
     ServerIncarnation, SessionId, Subscription, TopicFilter, TopicName,
 };
 
@@ -19,10 +19,9 @@ pub(crate) fn welcome() -> Welcome {
         lease_ms: 1_000,
         heartbeat_ms: 250,
         taken_upto: PublishNumber(0),
+        asked_upto: AskNumber(0),
         publish_window: 4,
         cluster_time: ClusterMillis(5_000_000),
-        retained_copy: RetainedCopy::NotWanted,
-        leader_hint: None,
         software: "ha-server test".into(),
     }
 }
@@ -39,6 +38,7 @@ pub(crate) fn publish(topic: &str, payload: &str) -> Publish {
         retain: false,
         expires_in_s: None,
         session: SessionId(1),
+        exchange: None,
     })
 }
 
@@ -73,7 +73,11 @@ pub(crate) fn message(topic: &str, payload: &str) -> Arc<Message> {
 }
 
 pub(crate) fn deliver(topic: &str, payload: &str, version: u64) -> Downstream {
-    Downstream::Deliver { message: message(topic, payload), retained: RetainedVersion(version) }
+    Downstream::Deliver {
+        origin: None,
+        message: message(topic, payload),
+        retained: RetainedVersion(version),
+    }
 }
 
 pub(crate) fn change(topic: &str, payload: &str, version: u64) -> RetainedChange {
@@ -87,7 +91,7 @@ pub(crate) fn update(topic: &str, payload: &str, version: u64) -> Downstream {
 }
 
 pub(crate) fn goodbye(reason: GoodbyeReason, detail: &str) -> Downstream {
-    Downstream::Goodbye(Goodbye { reason, detail: detail.into() })
+    Downstream::Goodbye(Goodbye { reason, detail: detail.into(), leader: None })
 }
 
 pub(crate) fn topic_name(text: &str) -> TopicName {

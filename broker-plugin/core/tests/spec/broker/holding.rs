@@ -49,6 +49,9 @@ impl Broker {
                     self.hold(holder::Input::SubscribeRefused { ticket });
                 }
                 HostCommand::Deliver(delivery) => panic!("from another broker: {delivery:?}"),
+                HostCommand::Tell(..) | HostCommand::Route(_) | HostCommand::ClusterTime(_) => {
+                    panic!("of a cluster: {command:?}")
+                }
             }
         }
     }

@@ -3,10 +3,11 @@
 use bytes::{Bytes, BytesMut};
 
 use super::{Malformed, Wire, decode, encode, fields};
-use crate::cluster::command::{Batch, Command};
+use crate::cluster::command::{Asked, Batch, Command};
 use crate::cluster::limits::StateLimits;
 
 fields!(Batch { time, commands });
+fields!(Asked { broker, number });
 fields!(StateLimits {
     sessions_max,
     subscriptions_max,
@@ -68,14 +69,15 @@ const CONFIGURE: u8 = 20;
 commands!(
     1 => Join { name, incarnation },
     2 => Leave { broker },
-    3 => Open { broker, open },
-    4 => Close { session, cause, progress, lifetime },
-    5 => Subscribe { session, subscriptions },
-    6 => Unsubscribe { session, subscriptions },
+    3 => Open { asked, open },
+    4 => Close { asked, session, cause, progress, lifetime },
+    5 => Subscribe { asked, session, given_upto, subscriptions },
+    6 => Unsubscribe { asked, session, given_upto, subscriptions },
     7 => Publish { broker, number, exchange, message },
-    8 => Release { session, packet_id },
-    9 => Progress { session, progress },
+    8 => Release { asked, session, packet_id },
+    9 => Progress { asked, session, progress },
     10 => Begin { session, offsets },
     11 => Expire { at_most },
     12 => Sweep { at_most },
+    13 => Pass { asked },
 );

@@ -8,11 +8,12 @@ use ha_types::session::{
     RetainHandling, SessionEpoch, SessionKey, Start, SubscribeOptions, SubscriptionId,
 };
 use ha_types::{
-    BrokerEpoch, BrokerName, ClusterMillis, Incarnation, Message, PublishNumber, Publisher, Qos,
-    RetainedVersion, SessionId, Subscription, TopicName,
+    AskNumber, BrokerEpoch, BrokerName, ClusterMillis, Incarnation, Message, PublishNumber,
+    Publisher, Qos, RetainedVersion, SessionId, Subscription, TopicName,
 };
 
 use super::{Malformed, Wire, fields};
+use crate::cluster::broker::Refusal;
 
 macro_rules! counter {
     ($($name:ty),*) => {$(
@@ -29,6 +30,7 @@ macro_rules! counter {
 }
 
 counter!(
+    AskNumber,
     BrokerEpoch,
     ClusterMillis,
     ConnectionId,
@@ -61,6 +63,7 @@ macro_rules! choice {
 }
 
 choice!(Qos { AtMostOnce = 0, AtLeastOnce = 1, ExactlyOnce = 2 });
+choice!(Refusal { QuotaExceeded = 0, Fenced = 1, Repeat = 2 });
 choice!(Start { Clean = 0, Resume = 1 });
 choice!(CloseCause { Disconnect = 0, Failure = 1, Handover = 2 });
 choice!(RetainHandling { AtSubscribe = 0, IfNew = 1, Never = 2 });

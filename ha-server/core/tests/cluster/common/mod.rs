@@ -2,17 +2,20 @@
 
 mod values;
 
+use std::cell::Cell;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use ha_core::cluster::{
-    Applied, Batch, ClusterState, Command, Fired, Opened, Outcome, Refused, Stored,
+    Applied, Asked, Batch, ClusterState, Command, Fired, Opened, Outcome, Refused, Stored,
 };
 use ha_types::session::{
     CloseCause, Offset, Open, Page, Progress, Queued, Record, RecordStage, SessionKey,
     SubscribeOptions,
 };
-use ha_types::{BrokerEpoch, BrokerName, ClusterMillis, Incarnation, Message, PublishNumber};
+use ha_types::{
+    AskNumber, BrokerEpoch, BrokerName, ClusterMillis, Incarnation, Message, PublishNumber,
+};
 
 pub(crate) use values::{
     at, durable, ephemeral, message, offset, packet_id, payload, subscription, will,
@@ -27,6 +30,7 @@ pub(crate) struct Bench {
     pub(crate) now: u64,
     index: u64,
     published: u64,
+    asked: Cell<u64>,
     /// A broker that is there from the beginning.
     pub(crate) broker: BrokerEpoch,
 }
@@ -39,6 +43,7 @@ impl Bench {
             now: 1_000_000,
             index: 0,
             published: 0,
+            asked: Cell::new(0),
             broker: BrokerEpoch(0),
         };
         bench.broker = bench.join("a", 1);
@@ -93,32 +98,74 @@ impl Bench {
         }
     }
 
+    /// The next ask of a broker.
+    pub(crate) fn asked_by(&self, broker: BrokerEpoch) -> Asked {
+        self.asked.set(self.asked.get() + 1);
+        Asked { broker, number: AskNumber(self.asked.get()) }
+    }
+
+    /// The next ask of a session's broker.
+    pub(crate) fn asked(&self, session: SessionKey) -> Asked {
+        let owner = self.state.owner_of(session);
+        self.asked_by(owner.map_or(self.broker, |owner| owner.broker))
+    }
+
     pub(crate) fn open(&mut self, open: Open) -> Opened {
         self.open_at(self.broker, open)
     }
 
     pub(crate) fn open_at(&mut self, broker: BrokerEpoch, open: Open) -> Opened {
-        match self.one(Command::Open { broker, open }) {
+        match self.one(Command::Open { asked: self.asked_by(broker), open }) {
             Outcome::Opened(opened) => *opened,
             other => panic!("{other:?}"),
         }
     }
 
+    /// By a session whose engine was given nothing.
     pub(crate) fn subscribe(
         &mut self,
         session: SessionKey,
         options: SubscribeOptions,
     ) -> Vec<Queued> {
-        let subscriptions = vec![options];
-        match self.one(Command::Subscribe { session, subscriptions }) {
+        self.subscribe_given(session, None, options)
+    }
+
+    pub(crate) fn subscribe_given(
+        &mut self,
+        session: SessionKey,
+        given_upto: Option<Offset>,
+        options: SubscribeOptions,
+    ) -> Vec<Queued> {
+        let (asked, subscriptions) = (self.asked(session), vec![options]);
+        match self.one(Command::Subscribe { asked, session, given_upto, subscriptions }) {
             Outcome::Subscribed(mut granted) => granted.remove(0).unwrap().retained,
             other => panic!("{other:?}"),
         }
     }
 
+    /// Of a session whose engine was given nothing.
+    pub(crate) fn subscribe_command(
+        &self,
+        session: SessionKey,
+        subscriptions: Vec<SubscribeOptions>,
+    ) -> Command {
+        let asked = self.asked(session);
+        Command::Subscribe { asked, session, given_upto: None, subscriptions }
+    }
+
+    /// Of a session whose engine was given nothing.
     pub(crate) fn unsubscribe(&mut self, session: SessionKey, filter: &str) -> Outcome {
-        let subscriptions = vec![subscription(filter)];
-        self.one(Command::Unsubscribe { session, subscriptions })
+        self.unsubscribe_given(session, None, filter)
+    }
+
+    pub(crate) fn unsubscribe_given(
+        &mut self,
+        session: SessionKey,
+        given_upto: Option<Offset>,
+        filter: &str,
+    ) -> Outcome {
+        let (asked, subscriptions) = (self.asked(session), vec![subscription(filter)]);
+        self.one(Command::Unsubscribe { asked, session, given_upto, subscriptions })
     }
 
     pub(crate) fn publish(&mut self, message: Message) -> Stored {
@@ -136,7 +183,7 @@ impl Bench {
         number: PublishNumber,
         message: Message,
     ) -> Result<Stored, Refused> {
-        let (broker, message) = (self.broker, Arc::new(message));
+        let (broker, number, message) = (self.broker, Some(number), Arc::new(message));
         match self.one(Command::Publish { broker, number, exchange: None, message }) {
             Outcome::Published(stored) => stored,
             other => panic!("{other:?}"),
@@ -144,7 +191,7 @@ impl Bench {
     }
 
     pub(crate) fn progress(&mut self, session: SessionKey, progress: Progress) -> Outcome {
-        self.one(Command::Progress { session, progress })
+        self.one(Command::Progress { asked: self.asked(session), session, progress })
     }
 
     pub(crate) fn puback(&mut self, session: SessionKey, offsets: &[Offset]) {
@@ -160,8 +207,8 @@ impl Bench {
     }
 
     pub(crate) fn close(&mut self, session: SessionKey, cause: CloseCause) -> Vec<Fired> {
-        let progress = Progress::default();
-        self.batch(vec![Command::Close { session, cause, progress, lifetime: None }]).fired
+        let (asked, progress) = (self.asked(session), Progress::default());
+        self.batch(vec![Command::Close { asked, session, cause, progress, lifetime: None }]).fired
     }
 
     /// Everything that is due is done.

@@ -1,45 +1,21 @@
-//! A distributor, and the brokers' side of its streams.
+//! A leader with the state beside it, and the brokers' side of its streams.
 //!
-//! Every step is followed by all checks: those of the core, and those that only an observer of the
-//! outputs can make.
+//! Every step is followed by all checks: those of the cores, and those that only an observer of the
+//! outputs can make. The log commits, and the leader learns of it, at once or when the test says.
 
-use std::collections::{BTreeMap, BTreeSet};
+mod values;
 
-use bytes::Bytes;
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+
+use ha_core::cluster::{Applied, Batch, ClusterState, StateLimits};
 use ha_core::{
-    BrokerState, BrokerView, Config, Distributor, Event, FanOut, HeartbeatAnswer, Input, Output,
-    StreamId,
+    BrokerState, BrokerView, Config, Distributor, Event, HeartbeatAnswer, Input, Output, StreamId,
 };
-use ha_types::link::{
-    Downstream, GoodbyeReason, Hello, PROTOCOL_VERSIONS, PublishOutcome, RetainedChange, Upstream,
-    Welcome,
-};
-use ha_types::{
-    BrokerEpoch, BrokerName, ClusterMillis, Incarnation, Message, Millis, PublishNumber, Publisher,
-    Qos, RetainedVersion, ServerIncarnation, SessionId, Ticket, TopicFilter, TopicName,
-};
+use ha_types::link::{Downstream, GoodbyeReason, Hello, PublishOutcome, Upstream, Welcome};
+use ha_types::session::Tell;
+use ha_types::{BrokerEpoch, ClusterMillis, Millis, PublishNumber, Ticket};
 
-pub(crate) const LEASE_MS: u64 = 1_000;
-pub(crate) const STALL_MS: u64 = 300;
-pub(crate) const SERVER: ServerIncarnation = ServerIncarnation(7);
-
-pub(crate) fn config() -> Config {
-    Config {
-        server: SERVER,
-        software: "ha-server".into(),
-        cluster_time_at_zero: ClusterMillis(1_000_000),
-        lease_ms: LEASE_MS,
-        heartbeat_ms: 300,
-        fan_out: FanOut::Interest,
-        brokers_max: 5,
-        filters_max: 10,
-        queue_bytes: 100_000,
-        stall_ms: STALL_MS,
-        publish_window: 4,
-        retained_max: 1_000,
-        retained_bytes_max: 1_000_000,
-    }
-}
+pub(crate) use values::*;
 
 /// What one stream was sent.
 #[derive(Debug, Default)]
@@ -47,34 +23,117 @@ struct Wire {
     items: Vec<Downstream>,
     unread: usize,
     unwritten: usize,
-    last_result: PublishNumber,
+    last_result: Option<PublishNumber>,
     is_in_transfer: bool,
+    /// Messages with an origin.
+    numbered: u64,
+}
+
+/// When the log does what it is asked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Log {
+    /// At once.
+    Prompt,
+    /// When the test calls [`Cluster::commit`], [`Cluster::tell_applied`] and [`Cluster::confirm`].
+    Manual,
 }
 
 #[derive(Debug)]
 pub(crate) struct Cluster {
     pub(crate) core: Distributor,
+    pub(crate) state: ClusterState,
     pub(crate) now: Millis,
     pub(crate) events: Vec<Event>,
+    pub(crate) log: Log,
+    config: Config,
+    /// Proposed, and not committed.
+    pub(crate) proposed: VecDeque<Batch>,
+    /// Applied, and not told.
+    pub(crate) applied: VecDeque<Applied>,
+    /// Asked for, and not answered.
+    pub(crate) proof: Option<u64>,
+    index: u64,
     wires: BTreeMap<StreamId, Wire>,
     ended: BTreeSet<StreamId>,
 }
 
 impl Cluster {
     pub(crate) fn new(config: Config) -> Self {
+        Self::with_limits(config, StateLimits::default())
+    }
+
+    pub(crate) fn with_limits(config: Config, limits: StateLimits) -> Self {
+        let mut state = ClusterState::new();
+        let time = ClusterMillis(1_000_000);
+        let configure = ha_core::cluster::Command::Configure(limits);
+        state.apply(1, &Batch { time, commands: vec![configure] }.encode());
         Self {
-            core: Distributor::new(config),
+            core: Distributor::new(config.clone(), &state),
+            state,
             now: Millis(0),
             events: Vec::new(),
+            log: Log::Prompt,
+            config,
+            proposed: VecDeque::new(),
+            applied: VecDeque::new(),
+            proof: None,
+            index: 1,
             wires: BTreeMap::new(),
             ended: BTreeSet::new(),
         }
     }
 
+    /// This leader is gone, with what was not committed; all its streams are. Another one begins.
+    pub(crate) fn change_leader(&mut self) {
+        self.ended.extend(self.wires.keys());
+        self.proposed.clear();
+        self.applied.clear();
+        self.proof = None;
+        self.now = Millis(0);
+        self.core = Distributor::new(self.config.clone(), &self.state);
+        self.core.check_invariants();
+    }
+
     pub(crate) fn step(&mut self, input: Input) {
         let mut out = Vec::new();
-        self.core.step(self.now, input, &mut out);
+        self.core.step(self.now, &self.state, input, &mut out);
         self.record(out);
+        if self.log == Log::Prompt {
+            self.settle();
+        }
+    }
+
+    /// Everything that was proposed is committed and told, and so is what follows.
+    pub(crate) fn settle(&mut self) {
+        while self.commit() || self.tell_applied() || self.confirm() {}
+    }
+
+    /// The oldest batch that was proposed is committed and applied. False: there is none.
+    pub(crate) fn commit(&mut self) -> bool {
+        let Some(batch) = self.proposed.pop_front() else { return false };
+        self.index += 1;
+        let applied = self.state.apply(self.index, &batch.encode());
+        self.state.check_invariants();
+        self.applied.push_back(applied);
+        true
+    }
+
+    /// The leader learns of the oldest batch that was applied.
+    pub(crate) fn tell_applied(&mut self) -> bool {
+        let Some(applied) = self.applied.pop_front() else { return false };
+        let mut out = Vec::new();
+        self.core.step(self.now, &self.state, Input::Applied(applied), &mut out);
+        self.record(out);
+        true
+    }
+
+    /// Its leadership is proved.
+    pub(crate) fn confirm(&mut self) -> bool {
+        let Some(number) = self.proof.take() else { return false };
+        let mut out = Vec::new();
+        self.core.step(self.now, &self.state, Input::Confirmed(number), &mut out);
+        self.record(out);
+        true
     }
 
     /// Opens a stream. Its address is its number, so that views can be tied to it.
@@ -97,20 +156,37 @@ impl Cluster {
 
     /// Attaches the first incarnation of a broker, which reads everything up to here.
     pub(crate) fn attach(&mut self, name: &str) -> StreamId {
-        let stream = self.hello(hello(name, 1));
-        assert!(self.is_attached(stream));
-        self.write_all(stream);
-        self.read(stream);
-        stream
+        self.attach_as(hello(name, 1), &[])
+    }
+
+    /// The same with a copy of the retained messages.
+    pub(crate) fn copier(&mut self, name: &str) -> StreamId {
+        self.attach_as(copier(name), &[])
     }
 
     /// The same with these filters.
     pub(crate) fn subscriber(&mut self, name: &str, filters: &[&str]) -> StreamId {
-        let stream = self.attach(name);
-        self.say(stream, [announce(1, filters)]);
+        self.attach_as(hello(name, 1), filters)
+    }
+
+    pub(crate) fn attach_as(&mut self, hello: Hello, filters: &[&str]) -> StreamId {
+        let stream = self.hello(hello);
+        assert!(self.is_attached(stream));
+        if !filters.is_empty() {
+            self.say(stream, [announce(1, filters)]);
+        }
+        self.say(stream, [Upstream::Resumed]);
         self.write_all(stream);
-        assert_eq!(self.read(stream), [Downstream::InterestTaken { ticket: Ticket(1) }]);
+        let read = self.read(stream);
+        let taken = Downstream::InterestTaken { ticket: Ticket(1) };
+        assert_eq!(read.contains(&taken), !filters.is_empty());
         stream
+    }
+
+    /// The broker says that it has all that it was sent.
+    pub(crate) fn receive_all(&mut self, stream: StreamId) {
+        let count = self.wires[&stream].numbered;
+        self.say(stream, [Upstream::Received { count }]);
     }
 
     /// Lets time pass, and each of these brokers send its heartbeats meanwhile.
@@ -128,9 +204,16 @@ impl Cluster {
 
     pub(crate) fn heartbeat(&mut self, epoch: BrokerEpoch) -> HeartbeatAnswer {
         let mut out = Vec::new();
-        let answer = self.core.heartbeat(self.now, epoch, &mut out);
+        let answer = self.core.heartbeat(self.now, &self.state, epoch, &mut out);
         self.record(out);
+        if self.log == Log::Prompt {
+            self.settle();
+        }
         answer
+    }
+
+    pub(crate) fn deadline(&self) -> Option<Millis> {
+        self.core.deadline(&self.state)
     }
 
     /// Reports that the stream wrote this many bytes, or all if there are fewer.
@@ -178,6 +261,25 @@ impl Cluster {
         items.into_iter().filter_map(number).collect()
     }
 
+    pub(crate) fn outcomes(&mut self, stream: StreamId) -> Vec<PublishOutcome> {
+        let items = self.read(stream);
+        let outcome = |item| match item {
+            Downstream::PublishResult { outcome, .. } => Some(outcome),
+            _ => None,
+        };
+        items.into_iter().filter_map(outcome).collect()
+    }
+
+    /// What engines were told.
+    pub(crate) fn tells(&mut self, stream: StreamId) -> Vec<Tell> {
+        let items = self.read(stream);
+        let tell = |item| match item {
+            Downstream::Tell { tell, .. } => Some(tell),
+            _ => None,
+        };
+        items.into_iter().filter_map(tell).collect()
+    }
+
     pub(crate) fn welcome(&self, stream: StreamId) -> Welcome {
         match &self.wires[&stream].items[0] {
             Downstream::Welcome(welcome) => welcome.clone(),
@@ -208,6 +310,7 @@ impl Cluster {
     }
 
     fn record(&mut self, out: Vec<Output>) {
+        let mut commands = Vec::new();
         for output in out {
             match output {
                 Output::Note(event) => self.events.push(event),
@@ -218,11 +321,21 @@ impl Cluster {
                     assert!(!self.ended.contains(&stream), "{item:?} after the end");
                     self.wires.get_mut(&stream).unwrap().record(item, bytes);
                 }
+                Output::Propose(command) => commands.push(command),
+                Output::Confirm(number) => {
+                    assert_eq!(self.proof.replace(number), None, "one at a time");
+                }
             }
+        }
+        if !commands.is_empty() {
+            self.proposed.push_back(Batch { time: self.core.cluster_time(), commands });
         }
         self.core.check_invariants();
         for view in self.core.brokers(self.now) {
-            let attached = self.wires.iter().find(|&(&stream, _)| is_of(&view, stream));
+            let attached = self
+                .wires
+                .iter()
+                .find(|&(&stream, _)| is_of(&view, stream) && !self.ended.contains(&stream));
             let expected = attached.map_or(0, |(_, wire)| wire.unwritten);
             assert_eq!(view.queued_bytes, expected, "{view:?}");
         }
@@ -234,15 +347,14 @@ impl Wire {
         let is_opening = matches!(item, Downstream::Welcome(_) | Downstream::Goodbye(_));
         assert!(is_opening || !self.items.is_empty(), "first {item:?}");
         assert!(!matches!(self.items.last(), Some(Downstream::Goodbye(_))), "{item:?}");
-        if let Downstream::PublishResult { number, .. } = item {
-            let is_first = self.last_result == PublishNumber(0);
-            let next = PublishNumber(self.last_result.0.wrapping_add(1));
-            assert!(is_first || number == next, "{number} after {}", self.last_result);
-            self.last_result = number;
-        }
         match item {
+            Downstream::PublishResult { number, .. } => {
+                let last = self.last_result.replace(number);
+                assert!(last.is_none_or(|last| number.0 == last.0 + 1), "{number} after {last:?}");
+            }
+            Downstream::Deliver { origin: Some(_), .. } => self.numbered += 1,
             Downstream::RetainedBegin => {
-                assert!(!std::mem::replace(&mut self.is_in_transfer, true))
+                assert!(!std::mem::replace(&mut self.is_in_transfer, true));
             }
             Downstream::RetainedSynced { .. } => {
                 assert!(std::mem::replace(&mut self.is_in_transfer, false));
@@ -256,88 +368,4 @@ impl Wire {
 
 fn is_of(view: &BrokerView, stream: StreamId) -> bool {
     view.state == BrokerState::Attached && view.address == stream.0.to_string()
-}
-
-pub(crate) fn hello(name: &str, incarnation: u64) -> Hello {
-    Hello {
-        versions: PROTOCOL_VERSIONS,
-        name: BrokerName::parse(name).unwrap(),
-        incarnation: Incarnation(incarnation),
-        software: "test".into(),
-        copy_of: None,
-    }
-}
-
-pub(crate) fn topic(text: &str) -> TopicName {
-    TopicName::parse(Bytes::copy_from_slice(text.as_bytes())).unwrap()
-}
-
-pub(crate) fn filters(texts: &[&str]) -> Vec<TopicFilter> {
-    texts.iter().map(|text| TopicFilter::parse(text.as_bytes()).unwrap()).collect()
-}
-
-pub(crate) fn message(at: &str, payload: &str) -> Message {
-    Message {
-        topic: topic(at),
-        payload: Bytes::copy_from_slice(payload.as_bytes()),
-        properties: Bytes::new(),
-        qos: Qos::AtLeastOnce,
-        retain: false,
-        expires_at: None,
-        publisher: Publisher { session: SessionId(1), epoch: BrokerEpoch(1) },
-    }
-}
-
-pub(crate) fn retained(at: &str, payload: &str) -> Message {
-    Message { retain: true, ..message(at, payload) }
-}
-
-pub(crate) fn publish(message: Message) -> Upstream {
-    Upstream::Publish { number: None, message: message.into() }
-}
-
-pub(crate) fn numbered(number: u64, message: Message) -> Upstream {
-    Upstream::Publish { number: Some(PublishNumber(number)), message: message.into() }
-}
-
-pub(crate) fn announce(ticket: u64, texts: &[&str]) -> Upstream {
-    Upstream::Announce { ticket: Ticket(ticket), filters: filters(texts) }
-}
-
-pub(crate) fn withdraw(texts: &[&str]) -> Upstream {
-    Upstream::Withdraw { filters: filters(texts) }
-}
-
-/// A part of a broker's copy; an empty payload is a tombstone.
-pub(crate) fn copy(at: &str, version: RetainedVersion, payload: &str) -> Upstream {
-    let message = (!payload.is_empty()).then(|| retained(at, payload).into());
-    Upstream::RetainedCopy(RetainedChange { topic: topic(at), version, message })
-}
-
-pub(crate) fn update(at: &str, version: RetainedVersion, payload: &str) -> Downstream {
-    let message = (!payload.is_empty()).then(|| retained(at, payload).into());
-    Downstream::RetainedUpdate(RetainedChange { topic: topic(at), version, message })
-}
-
-pub(crate) fn synced(version: RetainedVersion) -> Downstream {
-    Downstream::RetainedSynced { version }
-}
-
-/// The n-th version that the server of [`config`] gives, from 1.
-pub(crate) fn nth(n: u64) -> RetainedVersion {
-    RetainedVersion((SERVER.0 << 20) + n)
-}
-
-pub(crate) fn accepted(number: u64, retained: RetainedVersion) -> Downstream {
-    let number = PublishNumber(number);
-    Downstream::PublishResult { number, outcome: PublishOutcome::Accepted, retained }
-}
-
-pub(crate) fn text(message: &Message) -> String {
-    String::from_utf8(message.payload.to_vec()).unwrap()
-}
-
-/// A payload that puts a broker behind whose queue holds `queue_bytes`.
-pub(crate) fn large(config: &Config) -> String {
-    "x".repeat(config.queue_bytes)
 }

@@ -1,0 +1,174 @@
+//! What engines asked, on its way to ha-server.
+//!
+//! Asks are numbered when they are first sent, from 1 and without gaps, and kept until ha-server has
+//! done them. They go up in the order of [`Turn`]s, together with publishes.
+
+use std::collections::VecDeque;
+
+use ha_types::AskNumber;
+use ha_types::link::Upstream;
+use ha_types::session::{Ask, ConnectionId, Open, SessionKey};
+
+use crate::turn::{Turn, Turns};
+
+/// See the module.
+#[derive(Debug, Default)]
+pub(crate) struct Asks {
+    /// In the order of their numbers.
+    sent: VecDeque<Sent>,
+    /// How many of these were sent on this stream.
+    on_stream: usize,
+    /// Not sent, and not behind messages.
+    urgent: VecDeque<Ask>,
+    /// Not sent.
+    waiting: VecDeque<(Turn, Ask)>,
+    /// CONNECTs must not pass these: the same client may have sent both.
+    closes_waiting: usize,
+    last: AskNumber,
+}
+
+#[derive(Debug)]
+struct Sent {
+    number: AskNumber,
+    turn: Turn,
+    ask: Ask,
+}
+
+impl Asks {
+    /// The last number that was given.
+    pub(crate) fn last(&self) -> AskNumber {
+        self.last
+    }
+
+    /// Asks that are not done.
+    pub(crate) fn len(&self) -> usize {
+        self.sent.len() + self.urgent.len() + self.waiting.len()
+    }
+
+    /// Whether asks wait behind messages.
+    pub(crate) fn has_waiting(&self) -> bool {
+        !self.waiting.is_empty()
+    }
+
+    pub(super) fn push(&mut self, ask: Ask, turns: &mut Turns) {
+        let may_pass = match &ask {
+            Ask::Progress { .. } | Ask::Fetch { .. } | Ask::Release { .. } => true,
+            Ask::Open(_) => self.closes_waiting == 0,
+            Ask::Subscribe { .. }
+            | Ask::Unsubscribe { .. }
+            | Ask::Publish { .. }
+            | Ask::Close { .. } => false,
+        };
+        self.closes_waiting += usize::from(matches!(ask, Ask::Close { .. }));
+        match may_pass {
+            true => self.urgent.push_back(ask),
+            false => self.waiting.push_back((turns.waits(), ask)),
+        }
+    }
+
+    /// Adds to the session's progress that waits to be sent. False: none does.
+    pub(super) fn merge(&mut self, session: SessionKey, more: &Ask) -> bool {
+        let Ask::Progress { progress: more, .. } = more else { return false };
+        let last = self.urgent.iter_mut().rev().take(MERGE_LOOKS_MAX).find_map(|ask| match ask {
+            Ask::Progress { session: of, progress } if *of == session => Some(progress),
+            _ => None,
+        });
+        let Some(progress) = last else { return false };
+        progress.acknowledged.extend(&more.acknowledged);
+        progress.received.extend(&more.received);
+        progress.completed.extend(&more.completed);
+        progress.refused.extend(&more.refused);
+        true
+    }
+
+    /// The turn of what is sent next. Forgets CONNECTs that nobody waits for: those of which
+    /// `is_void` says so.
+    pub(super) fn turn(&mut self, mut is_void: impl FnMut(&Ask) -> bool) -> Option<Turn> {
+        if let Some(sent) = self.sent.get(self.on_stream) {
+            return Some(sent.turn);
+        }
+        while self.urgent.front().is_some_and(&mut is_void) {
+            self.urgent.pop_front();
+        }
+        while self.waiting.front().is_some_and(|(_, ask)| is_void(ask)) {
+            self.waiting.pop_front();
+        }
+        let waiting = self.waiting.front().map(|(turn, _)| *turn);
+        if self.urgent.is_empty() { waiting } else { Some(Turn::Urgent) }
+    }
+
+    /// What is sent next.
+    pub(crate) fn next_to_send(&mut self, turns: &mut Turns) -> Option<Upstream> {
+        if self.on_stream == self.sent.len() {
+            let (turn, ask) = match self.urgent.pop_front() {
+                Some(ask) => (Turn::Urgent, ask),
+                None => self.waiting.pop_front()?,
+            };
+            if matches!(ask, Ask::Close { .. }) {
+                self.closes_waiting -= 1;
+            }
+            self.last.0 += 1;
+            self.sent.push_back(Sent { number: self.last, turn: turns.sends(turn), ask });
+        }
+        let sent = self.sent.get(self.on_stream)?;
+        self.on_stream += 1;
+        Some(Upstream::Ask { number: sent.number, ask: sent.ask.clone() })
+    }
+
+    /// ha-server has done all up to here. What it was asked again for an answer that has not come on
+    /// this stream is kept. False: so much was never asked.
+    pub(super) fn done(&mut self, upto: AskNumber, is_awaited: impl Fn(&Ask) -> bool) -> bool {
+        if upto > self.last {
+            return false;
+        }
+        let mut kept = Vec::new();
+        while let Some(done) = self.sent.pop_front_if(|sent| sent.number <= upto) {
+            if is_awaited(&done.ask) {
+                kept.push(done);
+            } else {
+                self.on_stream = self.on_stream.saturating_sub(1);
+            }
+        }
+        kept.into_iter().rev().for_each(|sent| self.sent.push_front(sent));
+        true
+    }
+
+    /// A new stream: nothing was asked on it, and of what is done only that whose answer is awaited
+    /// has to be.
+    pub(super) fn restart(&mut self, upto: AskNumber, is_awaited: impl Fn(&Ask) -> bool) {
+        self.on_stream = 0;
+        self.sent.retain(|sent| sent.number > upto || is_awaited(&sent.ask));
+    }
+
+    /// A new epoch: of what was asked only these CONNECTs are asked again, under new numbers.
+    pub(super) fn begin_anew<'a>(&mut self, opens: impl Iterator<Item = &'a Open>) {
+        *self = Self { urgent: opens.cloned().map(Ask::Open).collect(), ..Self::default() };
+    }
+
+    pub(super) fn check_invariants(&self) {
+        assert!(self.on_stream <= self.sent.len());
+        assert!(self.sent.iter().is_sorted_by_key(|sent| sent.number));
+        assert!(self.sent.iter().is_sorted_by_key(|sent| sent.turn));
+        assert!(self.sent.back().is_none_or(|sent| sent.number <= self.last));
+        let is_close = |ask: &Ask| matches!(ask, Ask::Close { .. });
+        let closes = self.waiting.iter().filter(|(_, ask)| is_close(ask)).count();
+        assert_eq!(self.closes_waiting, closes);
+    }
+
+    /// The CONNECTs that are asked or wait to be.
+    pub(super) fn opens(&self) -> impl Iterator<Item = ConnectionId> {
+        let waiting = self.waiting.iter().map(|(_, ask)| ask);
+        let all = self.sent.iter().map(|sent| &sent.ask).chain(&self.urgent).chain(waiting);
+        all.filter_map(connection)
+    }
+}
+
+fn connection(ask: &Ask) -> Option<ConnectionId> {
+    match ask {
+        Ask::Open(open) => Some(open.connection),
+        _ => None,
+    }
+}
+
+/// Asks among which a progress to add to is looked for: while there is no leader, many wait.
+const MERGE_LOOKS_MAX: usize = 64;

@@ -1,0 +1,90 @@
+//! Sessions that ha-server holds: what a broker remembers of them between an engine and ha-server
+//! (ADR 0014). For a clustered broker what the [`holder`](crate::holder) is for one that is alone.
+//!
+//! Decides what is asked (again) under which number, which filters ha-server is told of, what an answer
+//! means for live messages, and what of it an engine has had before. It keeps no messages and no
+//! subscriptions' options beyond a SUBSCRIBE's answer. One per broker, part of the plugin.
+//!
+//! Bounded by the engines: connections times what one may have unanswered (a CONNECT, SUBSCRIBEs,
+//! exchanges, one progress that waits).
+
+mod asking;
+mod asks;
+mod given;
+mod holding;
+mod invariants;
+mod needs;
+mod resuming;
+mod telling;
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use ha_types::session::{ConnectionId, Open, SessionKey, SubscribeOptions};
+use ha_types::{Subscription, Ticket, TopicFilter};
+
+use self::asks::Asks;
+use self::given::Given;
+use self::holding::Holds;
+use self::needs::FilterNeeds;
+use crate::engine::Wants;
+use crate::host::HostCommand;
+use crate::plugin::Output;
+
+pub(crate) use self::needs::Change;
+
+/// See the module.
+#[derive(Debug, Default)]
+pub(crate) struct Relay {
+    pub(crate) asks: Asks,
+    pub(crate) needs: FilterNeeds,
+    /// CONNECTs that wait for their session.
+    opening: BTreeMap<ConnectionId, Open>,
+    /// Those that were refused because they waited too long, and may be opened all the same.
+    unwanted: BTreeSet<ConnectionId>,
+    holds: Holds,
+    sessions: BTreeMap<SessionKey, Seat>,
+}
+
+/// A session that a connection of this broker has.
+#[derive(Debug)]
+struct Seat {
+    connection: ConnectionId,
+    receive_maximum: u16,
+    /// Which live messages it gets.
+    wants: Wants,
+    given: Given,
+    /// Its plain subscriptions.
+    filters: BTreeSet<TopicFilter>,
+    /// SUBSCRIBEs that wait for their answer.
+    subscribing: BTreeMap<Ticket, Vec<SubscribeOptions>>,
+    unsubscribing: BTreeMap<Ticket, Vec<Subscription>>,
+}
+
+impl Relay {
+    /// The connection that has this session.
+    pub(crate) fn connection(&self, session: SessionKey) -> Option<ConnectionId> {
+        self.sessions.get(&session).map(|seat| seat.connection)
+    }
+
+    /// The session is not this broker's any more. Returns its connection and what its filters change.
+    fn leave(&mut self, session: SessionKey) -> Option<(ConnectionId, Vec<Change>)> {
+        let seat = self.sessions.remove(&session)?;
+        let needs = seat.needs();
+        let waiting = seat.subscribing.values().flatten().filter_map(plain);
+        let filters = seat.filters.iter().chain(waiting);
+        let changes = filters.filter_map(|filter| self.needs.release(filter, needs)).collect();
+        Some((seat.connection, changes))
+    }
+}
+
+/// What is announced and routed: shared subscriptions have queues only.
+fn plain(options: &SubscribeOptions) -> Option<&TopicFilter> {
+    match &options.subscription {
+        Subscription::Plain(filter) => Some(filter),
+        Subscription::Shared(_) => None,
+    }
+}
+
+fn host(command: HostCommand) -> Output {
+    Output::Host(command)
+}

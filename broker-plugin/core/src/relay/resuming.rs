@@ -1,0 +1,155 @@
+//! New streams and new epochs, and CONNECTs that wait for either.
+
+use ha_types::link::{Needs, Resume, Upstream};
+use ha_types::session::{Ask, ConnectionId, Open, Progress, RefuseReason, Tell};
+use ha_types::{AskNumber, Millis, Ticket, TopicFilter};
+
+use super::{Change, Relay, Seat, host};
+use crate::host::HostCommand;
+use crate::interest::items;
+use crate::link::StreamId;
+use crate::plugin::{Output, Plugin};
+
+impl Plugin {
+    /// Tells ha-server what is needed in another way.
+    pub(crate) fn announce_changes(&mut self, changes: Vec<Change>, out: &mut Vec<Output>) {
+        let Some(attached) = self.link.attached() else { return };
+        announce(attached.stream, changes, out);
+    }
+
+    /// After Welcome, and after interest: the sessions that go on.
+    pub(crate) fn resume(&mut self, stream: StreamId, out: &mut Vec<Output>) {
+        announce(stream, self.relay.needs.all(), out);
+        out.extend(
+            self.relay.resumes().map(|resume| Output::Send(stream, Upstream::Resume(resume))),
+        );
+        out.push(Output::Send(stream, Upstream::Resumed));
+    }
+
+    /// The epoch has ended, and with it every session that this broker had: they are others' by now.
+    /// CONNECTs that wait are asked again, by their order of arrival.
+    pub(crate) fn lose_sessions(&mut self, out: &mut Vec<Output>) {
+        let sessions: Vec<_> = self.relay.sessions.keys().copied().collect();
+        sessions.into_iter().for_each(|session| self.fenced(session, out));
+        let Relay { asks, opening, unwanted, .. } = &mut self.relay;
+        unwanted.clear();
+        asks.begin_anew(opening.values());
+    }
+
+    /// CONNECTs that have waited long enough for a leader are refused.
+    pub(crate) fn refuse_overdue(&mut self, out: &mut Vec<Output>) {
+        while let Some(connection) = self.relay.overdue(self.now) {
+            let reason = RefuseReason::Unavailable;
+            let tell = Tell::OpenRefused { connection, reason };
+            out.push(host(HostCommand::Tell(connection, tell)));
+        }
+    }
+}
+
+impl Relay {
+    pub(crate) fn detached(&mut self, now: Millis) {
+        self.holds.detached(now);
+    }
+
+    /// When a CONNECT has waited long enough, if there is no leader until then.
+    pub(crate) fn hold_due(&self) -> Option<Millis> {
+        self.holds.due()
+    }
+
+    /// Forgets CONNECTs that were answered.
+    pub(crate) fn trim_holds(&mut self) {
+        self.holds.trim(|connection| self.opening.contains_key(&connection));
+    }
+
+    fn overdue(&mut self, now: Millis) -> Option<ConnectionId> {
+        self.trim_holds();
+        let connection = self.holds.overdue(now)?;
+        self.opening.remove(&connection);
+        self.unwanted.insert(connection);
+        Some(connection)
+    }
+
+    /// A new stream of the same epoch.
+    pub(crate) fn restart(&mut self, asked_upto: AskNumber) {
+        let mut asks = std::mem::take(&mut self.asks);
+        asks.restart(asked_upto, |ask| self.awaits(ask) || self.may_await(ask));
+        self.asks = asks;
+    }
+
+    /// False: so much was never asked.
+    pub(super) fn done(&mut self, upto: AskNumber) -> bool {
+        let mut asks = std::mem::take(&mut self.asks);
+        let is_sane = asks.done(upto, |ask| self.awaits(ask));
+        self.asks = asks;
+        is_sane
+    }
+
+    /// Whether an answer is due that has not come.
+    fn awaits(&self, ask: &Ask) -> bool {
+        let has =
+            |session, waits: &dyn Fn(&Seat) -> bool| self.sessions.get(session).is_some_and(waits);
+        match ask {
+            Ask::Open(Open { connection, .. }) => {
+                self.opening.contains_key(connection) || self.unwanted.contains(connection)
+            }
+            Ask::Subscribe { session, ticket, .. } => {
+                has(session, &|seat| seat.subscribing.contains_key(ticket))
+            }
+            Ask::Unsubscribe { session, ticket, .. } => {
+                has(session, &|seat| seat.unsubscribing.contains_key(ticket))
+            }
+            Ask::Fetch { session, .. } => has(session, &|seat| seat.given.is_fetching()),
+            Ask::Publish { .. }
+            | Ask::Release { .. }
+            | Ask::Progress { .. }
+            | Ask::Close { .. } => false,
+        }
+    }
+
+    /// Whether an answer is due that may have been lost with a stream: an engine that had it ignores it.
+    fn may_await(&self, ask: &Ask) -> bool {
+        match ask {
+            Ask::Release { session, .. } => self.sessions.contains_key(session),
+            Ask::Progress { session, progress: Progress { received, completed, .. } } => {
+                let is_answered = !(received.is_empty() && completed.is_empty());
+                is_answered && self.sessions.contains_key(session)
+            }
+            _ => false,
+        }
+    }
+
+    /// The turn of the ask that is sent next.
+    pub(crate) fn turn(&mut self) -> Option<crate::turn::Turn> {
+        let Self { asks, unwanted, .. } = self;
+        asks.turn(|ask| match ask {
+            Ask::Open(open) => unwanted.remove(&open.connection),
+            _ => false,
+        })
+    }
+
+    fn resumes(&self) -> impl Iterator<Item = Resume> {
+        self.sessions.iter().map(|(session, seat)| Resume {
+            session: *session,
+            connection: seat.connection,
+            receive_maximum: seat.receive_maximum,
+            given_upto: seat.given.upto(),
+        })
+    }
+}
+
+fn announce(stream: StreamId, changes: Vec<Change>, out: &mut Vec<Output>) {
+    for needs in [Some(Needs::All), Some(Needs::AtMostOnce), None] {
+        let filters = changes.iter().filter(|(_, of)| *of == needs);
+        for filters in items(filters.map(|(filter, _)| filter.clone())) {
+            out.push(Output::Send(stream, announcement(needs, filters)));
+        }
+    }
+}
+
+fn announcement(needs: Option<Needs>, filters: Vec<TopicFilter>) -> Upstream {
+    match needs {
+        // Ticket 0 is nobody's: its answer is ignored.
+        Some(needs) => Upstream::Announce { ticket: Ticket(0), needs, filters },
+        None => Upstream::Withdraw { filters },
+    }
+}

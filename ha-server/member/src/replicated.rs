@@ -1,0 +1,205 @@
+//! [`ClusterState`] as a node wants its machine.
+//!
+//! Replicated: runs on every node, under the node's lock.
+
+use bytes::Bytes;
+use ha_core::cluster::{Applied, ClusterState};
+use ha_node::{Change, CorruptRecord, Machine};
+
+use crate::place::{Place, take};
+
+/// Longest key that a store takes. Only the key of a retained message can be longer, by one byte.
+const KEY_BYTES_MAX: usize = 65_535;
+
+/// The replicated state of the cluster.
+#[derive(Debug, Default)]
+pub struct Replicated {
+    state: ClusterState,
+    place: Place,
+}
+
+/// A command was not applied: one that was proposed before it in its run never came.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Skipped;
+
+impl Replicated {
+    /// The state as of the last batch.
+    #[must_use]
+    pub fn state(&self) -> &ClusterState {
+        &self.state
+    }
+}
+
+impl Machine for Replicated {
+    type Outcome = Result<Applied, Skipped>;
+
+    fn apply(&mut self, index: u64, command: Bytes) -> Self::Outcome {
+        let (place, batch) = take(command);
+        if let Some(place) = place
+            && !self.place.admit(place)
+        {
+            return Err(Skipped);
+        }
+        Ok(self.state.apply(index, &batch))
+    }
+
+    fn take_changes(&mut self) -> Vec<Change> {
+        let changes = self.state.take_changes().into_iter();
+        let place = (PLACE.to_vec(), Some(self.place.bytes().to_vec()));
+        changes.map(|(key, value)| packed(key, value.map(Vec::from))).chain([place]).collect()
+    }
+
+    fn load(
+        &mut self,
+        records: &mut dyn Iterator<Item = (Vec<u8>, Vec<u8>)>,
+    ) -> Result<(), CorruptRecord> {
+        let corrupt = |key| {
+            let reason = "it is damaged, or of a later version".to_owned();
+            CorruptRecord { key, reason }
+        };
+        let mut place = None;
+        let parts = records.filter(|(key, value)| {
+            let is_part = key != PLACE;
+            if !is_part {
+                place = Some(Place::parse(value));
+            }
+            is_part
+        });
+        let state = ClusterState::load(parts.map(unpacked)).map_err(|error| corrupt(error.key))?;
+        let place = place.unwrap_or(Some(Place::default()));
+        let place = place.ok_or_else(|| corrupt(PLACE.to_vec()))?;
+        *self = Self { state, place };
+        Ok(())
+    }
+}
+
+/// Key of the record that holds the place of the last batch.
+const PLACE: &[u8] = &[0xff];
+
+/// First bytes of keys from here on are ours: the state has fewer kinds of keys.
+const PACKED: u8 = 8;
+
+/// A key that is a byte too long, of a retained message with the longest topic, has its last byte
+/// added to its first: no UTF-8 text ends in a byte above 0xbf, so the sum fits.
+fn packed(mut key: Vec<u8>, value: Option<Vec<u8>>) -> Change {
+    if key.len() > KEY_BYTES_MAX {
+        let last = key.pop().expect("it is long");
+        key[0] = PACKED + last;
+    }
+    (key, value)
+}
+
+fn unpacked((mut key, value): (Vec<u8>, Vec<u8>)) -> (Vec<u8>, Vec<u8>) {
+    const RETAINED: u8 = 7;
+    if let Some(first) = key.first_mut().filter(|first| **first >= PACKED) {
+        let last = *first - PACKED;
+        *first = RETAINED;
+        key.push(last);
+    }
+    (key, value)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use ha_core::cluster::{Batch, Command};
+    use ha_types::{
+        BrokerEpoch, BrokerName, ClusterMillis, Incarnation, Message, PublishNumber, Publisher,
+        Qos, TopicName,
+    };
+
+    use super::*;
+    use crate::place::{in_run, plain};
+
+    fn apply(machine: &mut Replicated, index: u64, command: Command) {
+        let batch = Batch { time: ClusterMillis(index), commands: vec![command] };
+        machine.apply(index, plain(&batch)).unwrap();
+    }
+
+    fn retained(number: u64, topic: String) -> Command {
+        let message = Message {
+            topic: TopicName::parse(topic.into()).unwrap(),
+            payload: Bytes::from_static(b"x"),
+            properties: Bytes::new(),
+            qos: Qos::AtLeastOnce,
+            retain: true,
+            expires_at: None,
+            publisher: Publisher::default(),
+        };
+        Command::Publish {
+            broker: BrokerEpoch(1),
+            number: Some(PublishNumber(number)),
+            exchange: None,
+            message: Arc::new(message),
+        }
+    }
+
+    /// Topics of 65,534 and 65,535 bytes that end in a letter, a letter of two bytes, and one of four.
+    fn longest_topics() -> Vec<String> {
+        let ending = ["a", "b", "\u{7f}", "\u{7ff}", "é", "\u{10ffff}"];
+        let filled = |bytes: usize, end: &str| "t".repeat(bytes - end.len()) + end;
+        let both = |end: &&str| [filled(65_534, end), filled(65_535, end)];
+        ending.iter().flat_map(both).collect()
+    }
+
+    #[test]
+    fn retained_messages_of_the_longest_topics_fit_the_store_and_come_back() {
+        let mut machine = Replicated::default();
+        let name = BrokerName::parse("b").unwrap();
+        apply(&mut machine, 1, Command::Join { name, incarnation: Incarnation(1) });
+        for (number, topic) in (1..).zip(longest_topics()) {
+            apply(&mut machine, number + 1, retained(number, topic));
+        }
+        let mut records = Vec::new();
+        for (key, value) in machine.take_changes() {
+            assert!(key.len() <= KEY_BYTES_MAX);
+            records.push((key, value.unwrap()));
+        }
+        records.sort();
+        let mut loaded = Replicated::default();
+        loaded.load(&mut records.into_iter()).unwrap();
+        assert!(loaded.state().parts().eq(machine.state().parts()));
+        assert_eq!(loaded.state().parts().count(), 2 + longest_topics().len());
+        assert_eq!(loaded.place, machine.place);
+    }
+
+    #[test]
+    fn damaged_record_is_named_and_not_loaded() {
+        let session = vec![2, 0, 0, 0, 0, 0, 0, 0, 1];
+        for key in [session, PLACE.to_vec()] {
+            let record = (key.clone(), b"garbage".to_vec());
+            let error = Replicated::default().load(&mut std::iter::once(record)).unwrap_err();
+            assert_eq!(error.key, key);
+        }
+    }
+
+    #[test]
+    fn command_that_is_no_batch_changes_nothing() {
+        for command in [b"".as_slice(), b"garbage", b"\0garbage", b"\x01", b"\x01garbage"] {
+            let mut machine = Replicated::default();
+            let applied = machine.apply(1, Bytes::from_static(command));
+            assert_eq!(applied, Ok(Applied::default()), "{command:?}");
+            assert_eq!(machine.state().counts().malformed, 1);
+        }
+    }
+
+    #[test]
+    fn batch_behind_one_that_never_came_is_skipped_also_after_a_restart() {
+        let empty = Batch { time: ClusterMillis(1), commands: Vec::new() };
+        let at = |run, next| in_run(Place { run, next }, &empty);
+        let mut machine = Replicated::default();
+        let done = Ok(Applied::default());
+        assert_eq!(machine.apply(1, at(7, 0)), done);
+        assert_eq!(machine.apply(2, at(7, 2)), Err(Skipped));
+        let records = machine.take_changes().into_iter().map(|(key, value)| (key, value.unwrap()));
+        let mut machine = Replicated::default();
+        machine.load(&mut records.collect::<Vec<_>>().into_iter()).unwrap();
+        assert_eq!(machine.apply(3, at(7, 3)), Err(Skipped));
+        assert_eq!(machine.apply(4, at(8, 1)), Err(Skipped), "a run begins with its first");
+        assert_eq!(machine.apply(5, at(8, 0)), done);
+        assert_eq!(machine.apply(6, at(8, 1)), done);
+        assert_eq!(machine.apply(7, plain(&empty)), done, "it belongs to no run");
+        assert_eq!(machine.apply(8, at(8, 2)), done);
+    }
+}

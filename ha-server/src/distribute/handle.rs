@@ -1,0 +1,106 @@
+//! How streams and services reach the task.
+
+use std::sync::{Arc, Mutex};
+
+use ha_core::cluster::Counts;
+use ha_core::{BrokerView, HeartbeatAnswer, Input, StreamId};
+use ha_types::{BrokerEpoch, ClusterMillis};
+use tokio::sync::{mpsc, oneshot};
+
+use super::queues::Queue;
+use crate::rates::Rates;
+
+/// Frames of all streams that wait for the distributor. Small: what waits here has memory of its
+/// own, and the streams' flow control holds the rest back.
+const INPUTS_MAX: usize = 256;
+
+/// Heartbeats and questions that wait.
+const URGENT_MAX: usize = 1_024;
+
+/// From a stream.
+pub(crate) enum FromStream {
+    /// A stream with its queue.
+    Opened(StreamId, String, Queue),
+    /// Anything else.
+    Input(Input),
+}
+
+type HeartbeatReply = Result<(HeartbeatAnswer, ClusterMillis), NoAnswer>;
+
+/// What must not wait behind traffic.
+pub(super) enum Urgent {
+    Heartbeat(BrokerEpoch, oneshot::Sender<HeartbeatReply>),
+    Look(oneshot::Sender<Snapshot>),
+    ShutDown,
+}
+
+/// What the distributor looks like.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Snapshot {
+    /// Empty where another server leads.
+    pub(crate) brokers: Vec<(BrokerView, Rates)>,
+    pub(crate) retained_messages: usize,
+    pub(crate) retained_bytes: usize,
+    pub(crate) counts: Counts,
+    pub(crate) uptime_ms: u64,
+}
+
+/// How streams and services reach the distributor.
+#[derive(Clone)]
+pub(crate) struct Handle {
+    pub(crate) inputs: mpsc::Sender<FromStream>,
+    urgent: mpsc::Sender<Urgent>,
+    pub(super) snapshot: Arc<Mutex<Snapshot>>,
+}
+
+/// The task's end.
+pub(super) struct Inputs {
+    pub(super) from_streams: mpsc::Receiver<FromStream>,
+    pub(super) urgent: mpsc::Receiver<Urgent>,
+}
+
+/// Why a question has no answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum NoAnswer {
+    /// Another server knows, if any.
+    #[error("this ha-server does not lead")]
+    NotLeader,
+    /// The distributor does not run any more.
+    #[error("ha-server stops")]
+    Stopped,
+}
+
+pub(super) fn channels() -> (Handle, Inputs) {
+    let (inputs, from_streams) = mpsc::channel(INPUTS_MAX);
+    let (urgent, urgent_inputs) = mpsc::channel(URGENT_MAX);
+    let handle = Handle { inputs, urgent, snapshot: Arc::default() };
+    (handle, Inputs { from_streams, urgent: urgent_inputs })
+}
+
+impl Handle {
+    /// Keeps a lease. Also returns the cluster time.
+    pub(crate) async fn heartbeat(&self, epoch: BrokerEpoch) -> HeartbeatReply {
+        let (reply, answer) = oneshot::channel();
+        let sent = self.urgent.send(Urgent::Heartbeat(epoch, reply)).await;
+        sent.map_err(|_| NoAnswer::Stopped)?;
+        answer.await.map_err(|_| NoAnswer::Stopped)?
+    }
+
+    /// Says goodbye to all brokers.
+    pub(crate) async fn shut_down(&self) {
+        // An error means that it has stopped already.
+        let _ = self.urgent.send(Urgent::ShutDown).await;
+    }
+
+    /// The distributor as it is.
+    pub(crate) async fn look(&self) -> Result<Snapshot, NoAnswer> {
+        let (reply, answer) = oneshot::channel();
+        self.urgent.send(Urgent::Look(reply)).await.map_err(|_| NoAnswer::Stopped)?;
+        answer.await.map_err(|_| NoAnswer::Stopped)
+    }
+
+    /// The distributor as it was at most a second ago, without asking it.
+    pub(crate) fn snapshot(&self) -> Snapshot {
+        self.snapshot.lock().expect("nobody panics while holding it").clone()
+    }
+}

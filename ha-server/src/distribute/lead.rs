@@ -1,0 +1,71 @@
+//! The [`Distributor`] of one leadership, with its clock and the streams that it knows.
+
+use std::collections::BTreeSet;
+
+use ha_core::cluster::ClusterState;
+use ha_core::{BrokerView, Config, Distributor, HeartbeatAnswer, Input, Output, StreamId};
+use ha_types::{BrokerEpoch, ClusterMillis, Millis};
+use tokio::time::{Duration, Instant};
+
+use crate::incarnation::unix_time_ms;
+
+/// Exists while this node leads in one term.
+pub(super) struct Lead {
+    distributor: Distributor,
+    /// Its [`Millis`] zero.
+    start: Instant,
+    /// Streams that the distributor knows. What still comes from older ones is not for it.
+    streams: BTreeSet<StreamId>,
+}
+
+impl Lead {
+    pub(super) fn new(config: Config, state: &ClusterState) -> Self {
+        let config = Config { wall_time: ClusterMillis(unix_time_ms()), ..config };
+        let distributor = Distributor::new(config, state);
+        Self { distributor, start: Instant::now(), streams: BTreeSet::new() }
+    }
+
+    fn now(&self) -> Millis {
+        Millis(u64::try_from(self.start.elapsed().as_millis()).expect("fits for 500 My"))
+    }
+
+    pub(super) fn step(&mut self, state: &ClusterState, input: Input, out: &mut Vec<Output>) {
+        let is_known = match &input {
+            Input::Opened(stream, _) => self.streams.insert(*stream),
+            Input::Broken(stream) => self.streams.remove(stream),
+            Input::Received(stream, _)
+            | Input::Malformed(stream, _)
+            | Input::Written(stream, _) => self.streams.contains(stream),
+            Input::Applied(_) | Input::Confirmed(_) | Input::Tick | Input::ShutDown => true,
+        };
+        if is_known {
+            self.distributor.step(self.now(), state, input, out);
+        }
+    }
+
+    pub(super) fn heartbeat(
+        &mut self,
+        state: &ClusterState,
+        epoch: BrokerEpoch,
+        out: &mut Vec<Output>,
+    ) -> (HeartbeatAnswer, ClusterMillis) {
+        let answer = self.distributor.heartbeat(self.now(), state, epoch, out);
+        (answer, self.distributor.cluster_time())
+    }
+
+    /// When it must be stepped if nothing happens before.
+    pub(super) fn deadline(&self, state: &ClusterState) -> Option<Instant> {
+        let deadline = self.distributor.deadline(state);
+        // One that is further away than a clock can say never comes.
+        deadline.and_then(|at| self.start.checked_add(Duration::from_millis(at.0)))
+    }
+
+    /// As of the last step: what its proposals are stamped with.
+    pub(super) fn cluster_time(&self) -> ClusterMillis {
+        self.distributor.cluster_time()
+    }
+
+    pub(super) fn brokers(&self) -> Vec<BrokerView> {
+        self.distributor.brokers(self.now())
+    }
+}

@@ -1,0 +1,9 @@
+//! Several ha-servers as real processes on one machine: what an operator sees of a group.
+
+#![expect(clippy::unwrap_used, reason = "a panic is how a test fails")]
+
+mod forms;
+mod members;
+mod refused;
+mod server;
+mod streams;

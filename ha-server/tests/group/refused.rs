@@ -1,0 +1,58 @@
+//! What a server refuses to start with.
+
+use tempfile::TempDir;
+
+use crate::server::{Server, stderr, until};
+
+fn assert_refused(server: &Server, code: i32, sentence: &str) {
+    let output = server.run();
+    assert_eq!(output.status.code(), Some(code), "{output:?}");
+    assert!(stderr(&output).contains(sentence), "{}", stderr(&output));
+}
+
+#[test]
+fn data_of_another_cluster_or_number_is_refused() {
+    let folder = TempDir::new().unwrap();
+    let mut server = Server::new(1, &folder);
+    server.start();
+    server.knows_leader(|leader| leader == 1);
+    server.stop();
+    server.set("CLUSTER", "other");
+    let told = "belongs to another node: it has cluster = \"mqtt-ha\", we have cluster = \"other\"";
+    assert_refused(&server, 1, told);
+    server.set("CLUSTER", "mqtt-ha");
+    server.set("NODE_ID", "2");
+    assert_refused(&server, 1, "it has node = 1, we have node = 2");
+}
+
+#[test]
+fn members_without_this_server_are_refused() {
+    let folder = TempDir::new().unwrap();
+    let mut server = Server::new(4, &folder);
+    server.set("MEMBERS", "1@a:1, 2@b:1, 3@c:1");
+    assert_refused(&server, 2, "NODE_ID=4: expected one of MEMBERS, which has 1, 2, 3");
+}
+
+/// Both believe that the other one belongs to their group; neither begins one with it.
+#[test]
+fn servers_of_different_clusters_do_not_begin_a_group() {
+    let folder = TempDir::new().unwrap();
+    let mut servers = [Server::new(1, &folder), Server::new(2, &folder)];
+    let members: Vec<_> =
+        servers.iter().map(|server| format!("{}@{}", server.id, server.address())).collect();
+    for (server, cluster) in servers.iter_mut().zip(["one", "two"]) {
+        server.set("MEMBERS", &members.join(","));
+        server.set("CLUSTER", cluster);
+        server.start();
+    }
+    let [one, two] = &mut servers;
+    for server in [&*one, &*two] {
+        until("it says what it knows", || server.group());
+        assert!(server.group().unwrap()["leader"].is_null());
+    }
+    two.kill();
+    two.set("DATA_DIR", folder.path().join("2-again").to_str().unwrap());
+    two.set("CLUSTER", "one");
+    two.start();
+    one.knows_leader(|_| true);
+}

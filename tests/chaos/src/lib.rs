@@ -1,0 +1,30 @@
+//! Proves the promises with real processes: starts ha-servers and brokers, loads them with clients
+//! whose every step is recorded, kills processes, and judges what the clients saw.
+//!
+//! - [`session`] is a client's side of MQTT, [`client`] drives it, [`plan`] says who there is;
+//!   [`board`] is what they share, the [`history`] among it.
+//! - [`schedule`] decides who is killed and when, [`cluster`] does it, [`run()`] conducts all.
+//! - [`report`] is what came of it: the verdict of [`history`], what no failure explains, and how
+//!   long clients waited.
+//!
+//! Not here: the rules. What is a loss or a duplicate is decided by [`history::History::check`].
+
+pub mod board;
+pub mod client;
+pub mod cluster;
+pub mod conf;
+mod draining;
+mod http;
+pub mod message;
+pub mod outage;
+pub mod plan;
+mod ports;
+mod program;
+pub mod random;
+pub mod report;
+pub mod run;
+pub mod schedule;
+pub mod session;
+pub mod wire;
+
+pub use run::{Failed, Options, Roaming, run};

@@ -1,0 +1,201 @@
+//! `ha-chaos`: starts a cluster, loads it, kills processes, and judges what clients saw. Exit code 0
+//! when every promise was kept, 1 when one was broken, 2 when nothing can be said.
+
+use std::error::Error;
+use std::fs::{self, File};
+use std::io::{self, BufWriter, Write};
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::time::Duration;
+
+use chaos::cluster::Binaries;
+use chaos::report::Report;
+use chaos::schedule::{Settings, Target};
+use chaos::{Options, Roaming, run};
+use clap::Parser;
+
+/// Kills ha-servers and brokers under load, and judges what clients saw.
+#[derive(Debug, Parser)]
+#[command(name = "ha-chaos", version)]
+struct Args {
+    /// ha-servers.
+    #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u8).range(1..=7))]
+    servers: u8,
+    /// Brokers.
+    #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u8).range(1..=9))]
+    brokers: u8,
+    /// How long publishers publish and processes die.
+    #[arg(long, default_value_t = 120, value_parser = clap::value_parser!(u64).range(1..=36_000))]
+    seconds: u64,
+    /// Between two faults, as 2.5s or 800ms.
+    #[arg(long, value_name = "TIME", default_value = "2.5s", value_parser = time)]
+    kill_every: Duration,
+    /// Who is killed, with commas; none: nobody is.
+    #[arg(long, value_enum, value_delimiter = ',', num_args = 0..)]
+    victims: Vec<Target>,
+    /// One fault in three stops a process (SIGSTOP) for so long instead.
+    #[arg(long, value_name = "TIME", value_parser = time)]
+    stop: Option<Duration>,
+    /// Of chance: who is killed, and what is published.
+    #[arg(long, default_value_t = 1)]
+    seed: u64,
+    /// Messages per second of all publishers together.
+    #[arg(long, default_value_t = 200, value_parser = clap::value_parser!(u32).range(1..=100_000))]
+    rate: u32,
+    /// Publishers.
+    #[arg(long, default_value_t = 6, value_parser = clap::value_parser!(u16).range(1..=1_000))]
+    publishers: u16,
+    /// Each client stays with its broker.
+    #[arg(long)]
+    stay: bool,
+    /// The folder of ha-server and ha-broker; by default that of this program.
+    #[arg(long, value_name = "DIR")]
+    bin: Option<PathBuf>,
+    /// Keep history, logs, configurations and data in this folder. Without it they are kept in a
+    /// temporary folder when a promise was broken.
+    #[arg(long, value_name = "DIR")]
+    keep: Option<PathBuf>,
+}
+
+/// A number with `s` or `ms`; more than zero.
+fn time(text: &str) -> Result<Duration, String> {
+    let (number, unit) = match text.strip_suffix("ms") {
+        Some(number) => (number, 0.001),
+        None => (text.strip_suffix('s').unwrap_or(text), 1.0),
+    };
+    let seconds = number.trim().parse::<f64>().map_err(|_| "expected a time as 2.5s or 800ms")?;
+    let time = Duration::try_from_secs_f64(seconds * unit).ok();
+    let fits = |time: &Duration| !time.is_zero() && *time <= Duration::from_secs(36_000);
+    time.filter(fits).ok_or_else(|| "expected a time from 1ms to 36000s".into())
+}
+
+fn main() -> ExitCode {
+    let args = Args::parse();
+    match judge(args) {
+        Ok(report) if report.is_clean() => ExitCode::SUCCESS,
+        Ok(_) => ExitCode::from(1),
+        Err(error) => {
+            tell(&format!("ha-chaos: {}", chain(&*error)));
+            ExitCode::from(2)
+        }
+    }
+}
+
+fn judge(args: Args) -> Result<Report, Box<dyn Error>> {
+    let mut folder = Folder::new(args.keep.as_deref())?;
+    tell(&format!("seed {}, folder {}", args.seed, folder.path.display()));
+    let options = options(args)?;
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    let report = runtime.block_on(async {
+        tokio::select! {
+            report = run(options, &folder.path, &tell) => report.map_err(Box::<dyn Error>::from),
+            () = interrupted() => Err("interrupted".into()),
+        }
+    })?;
+    let history = BufWriter::new(File::create(folder.path.join("history.jsonl"))?);
+    report.history.write_lines(history)?;
+    writeln!(io::stdout(), "{report}")?;
+    if !report.is_clean() {
+        folder.keep();
+    }
+    Ok(report)
+}
+
+fn options(args: Args) -> io::Result<Options> {
+    let bin = match args.bin {
+        Some(bin) => fs::canonicalize(bin)?,
+        None => std::env::current_exe()?.parent().unwrap_or(Path::new(".")).to_owned(),
+    };
+    Ok(Options {
+        binaries: Binaries::in_folder(&bin),
+        settings: Settings {
+            servers: args.servers.into(),
+            brokers: args.brokers.into(),
+            targets: args.victims,
+            every: args.kill_every,
+            stop: args.stop,
+        },
+        lasts: Duration::from_secs(args.seconds),
+        seed: args.seed,
+        rate: args.rate,
+        publishers: args.publishers,
+        roaming: if args.stay { Roaming::Never } else { Roaming::Anywhere },
+    })
+}
+
+/// Where everything is; one that is not kept goes with this value.
+struct Folder {
+    path: PathBuf,
+    is_kept: bool,
+}
+
+impl Folder {
+    fn new(keep: Option<&Path>) -> io::Result<Self> {
+        if let Some(keep) = keep {
+            fs::create_dir_all(keep)?;
+            if fs::read_dir(keep)?.next().is_some() {
+                return Err(io::Error::other(format!("{} is not empty", keep.display())));
+            }
+            return Ok(Self { path: fs::canonicalize(keep)?, is_kept: true });
+        }
+        let path = std::env::temp_dir().join(format!("ha-chaos-{}", std::process::id()));
+        fs::create_dir_all(&path)?;
+        Ok(Self { path, is_kept: false })
+    }
+
+    /// It is evidence.
+    fn keep(&mut self) {
+        self.is_kept = true;
+        tell(&format!("kept: {}", self.path.display()));
+    }
+}
+
+/// SIGINT or SIGTERM: the processes of the cluster must not outlive this one.
+async fn interrupted() {
+    #[cfg(unix)]
+    {
+        use tokio::signal::unix::{SignalKind, signal};
+        if let Ok(mut term) = signal(SignalKind::terminate()) {
+            tokio::select! {
+                _ = term.recv() => return,
+                _ = tokio::signal::ctrl_c() => return,
+            }
+        }
+    }
+    drop(tokio::signal::ctrl_c().await);
+}
+
+impl Drop for Folder {
+    fn drop(&mut self) {
+        if !self.is_kept {
+            drop(fs::remove_dir_all(&self.path));
+        }
+    }
+}
+
+fn tell(line: &str) {
+    // Nobody is left to tell that standard error is gone.
+    drop(writeln!(io::stderr(), "{line}"));
+}
+
+fn chain(error: &dyn Error) -> String {
+    match error.source() {
+        Some(cause) => format!("{error}: {}", chain(cause)),
+        None => error.to_string(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn time_is_in_seconds_or_milliseconds_and_more_than_nothing() {
+        assert_eq!(time("2.5s"), Ok(Duration::from_millis(2_500)));
+        assert_eq!(time("800ms"), Ok(Duration::from_millis(800)));
+        assert_eq!(time("30"), Ok(Duration::from_secs(30)));
+        for wrong in ["", "s", "0s", "-1s", "1h", "inf", "nan", "1e300s"] {
+            assert!(time(wrong).is_err(), "{wrong}");
+        }
+    }
+}
