@@ -120,6 +120,23 @@ impl Device {
         self.outgoing.is_empty() && self.to_send.is_empty() && self.asked.is_empty()
     }
 
+    /// Whether an exchange of QoS 2 is open in which it is the receiver.
+    #[must_use]
+    pub fn is_receiving(&self) -> bool {
+        !self.received.is_empty()
+    }
+
+    /// From now on it takes the lowest packet identifiers that are free.
+    pub fn use_packet_ids_again(&mut self) {
+        self.last_id = 0;
+    }
+
+    /// The number of its next message.
+    #[must_use]
+    pub fn next_number(&self) -> u32 {
+        self.next_number
+    }
+
     /// Everything that was acknowledged is expected to have come.
     pub fn drained(&self) {
         self.see(What::Drained);
