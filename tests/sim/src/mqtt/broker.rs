@@ -26,6 +26,8 @@ pub struct Broker {
     id: BrokerId,
     pace: Pace,
     wires: BTreeMap<Wire, StreamId>,
+    /// Where all its streams lead, whomever it dials; `None`: where it dials.
+    pub led_to: Option<NodeId>,
     /// Streams that it has dialled since the last look, and where to.
     pub dialled: Vec<(Wire, NodeId)>,
 }
@@ -50,7 +52,7 @@ impl Broker {
             retained_bytes_max: 1_000_000,
         });
         let (wires, dialled) = (BTreeMap::new(), Vec::new());
-        Self { core, host: Host::new(), id, pace, wires, dialled }
+        Self { core, host: Host::new(), id, pace, wires, led_to: None, dialled }
     }
 
     /// Whether it is part of the cluster.
@@ -137,7 +139,7 @@ impl Broker {
                     };
                     let wire = network.open(now, self.id);
                     self.wires.insert(wire, stream);
-                    self.dialled.push((wire, node));
+                    self.dialled.push((wire, self.led_to.unwrap_or(node)));
                 }
                 Output::Send(stream, item) => {
                     network.send(now, self.wire(stream), Packet::Up(item));

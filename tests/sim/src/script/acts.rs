@@ -12,6 +12,9 @@ use crate::mqtt::raft::NodeId;
 use crate::mqtt::world::Client;
 use crate::network::{BrokerId, Way};
 
+/// Who leads when node 0 does not.
+const NEXT_LEADER: NodeId = 1;
+
 /// Milliseconds in which a script ends.
 const FOREVER_MS: u64 = 1 << 30;
 
@@ -132,6 +135,7 @@ impl Script {
         let leader = self.world.raft.leader;
         self.fault(&format!("node {leader} dies"));
         self.world.kill_node(leader, FOREVER_MS);
+        self.lead_brokers_to(NEXT_LEADER);
     }
 
     /// The other nodes do not reach the leader any more; brokers do.
@@ -139,7 +143,16 @@ impl Script {
         let leader = self.world.raft.leader;
         self.fault(&format!("node {leader} is cut off"));
         self.world.cut_node(leader, FOREVER_MS);
+        self.lead_brokers_to(NEXT_LEADER);
         leader
+    }
+
+    /// Brokers that dial find the leader at once: where they look first is chance.
+    pub(super) fn lead_brokers_to(&mut self, node: NodeId) {
+        self.world.raft.favourite = Some(node);
+        for broker in self.world.brokers.iter_mut().filter_map(|broker| broker.running.as_mut()) {
+            broker.led_to = Some(node);
+        }
     }
 
     /// The other nodes reach it again.

@@ -1,7 +1,7 @@
 //! A leader that the other nodes do not reach, and that still has a broker.
 
 use ha_types::Qos;
-use sim::script::{acknowledged, attached, delivered, leads, play};
+use sim::script::{acknowledged, attached, delivered, detached, leads, play};
 
 /// [MQTT-4.5.0-1]: the subscriber has its SUBACK from the new leader, of which the old one knows nothing.
 #[test]
@@ -11,6 +11,7 @@ fn leader_that_is_cut_off_answers_nothing_that_it_cannot_prove_to_lead() {
         let old = script.cut_off_leader();
         script.until(leads(1));
         script.break_streams(1);
+        script.until(detached(1));
         script.until(attached(1));
         script.subscribe(carol, "a", Qos::AtLeastOnce);
         let message = script.publish(alice, "a", Qos::AtLeastOnce);
@@ -30,6 +31,7 @@ fn new_leader_waits_for_the_broker_that_is_still_with_the_old_one() {
         let old = script.cut_off_leader();
         script.until(leads(1));
         script.break_streams(0);
+        script.until(detached(0));
         script.until(attached(0));
         let message = script.publish(alice, "a", Qos::AtLeastOnce);
         script.not_for(200, acknowledged(message));

@@ -31,7 +31,7 @@ fn packet_id_of_a_publisher_that_missed_its_pubcomp_serves_a_new_message() {
         script.hang_up(alice);
         script.attend_again(alice);
         script.connect(alice, 2);
-        script.until(completed(first));
+        script.until(idle(alice));
         script.use_packet_ids_again(alice);
         let second = script.publish(alice, "a", Qos::ExactlyOnce);
         script.until(completed(second));

@@ -15,7 +15,7 @@ fn publisher_whose_broker_is_back_first_has_no_answer_before_the_subscribers_bro
         script.until(leads(1));
         script.until(attached(0));
         let message = script.publish(alice, "a", Qos::AtLeastOnce);
-        script.not_for(300, acknowledged(message));
+        script.not_for(200, acknowledged(message));
         assert_eq!(script.deliveries(message, carol), 0);
         script.release(1, Way::Up);
         script.until(acknowledged(message));
