@@ -215,12 +215,13 @@ impl Run {
 
     fn fail(&mut self) {
         self.faults += 1;
+        let longest_ms = if self.random.once_in(12) { 10_000 } else { 3_000 };
         let target = Target {
             broker: self.random.pick(&[0, 1, 2]),
             node: self.random.pick(&[0, 1, 2]),
             leader: self.world.raft.leader,
             client: self.random.pick(&[0, 1, 2, 3, 4, 5, 6, 7]),
-            for_ms: self.random.between(1, 3_000),
+            for_ms: self.random.between(1, longest_ms),
         };
         let (words, happens) = self.random.pick(&FAULTS);
         // Whatever it is: what follows may have it as its cause.

@@ -15,6 +15,9 @@ use crate::network::{BrokerId, Way};
 /// Who leads when node 0 does not.
 const NEXT_LEADER: NodeId = 1;
 
+/// Milliseconds after which nothing is under way that an answer left behind.
+const SETTLES_MS: u64 = 40;
+
 /// Milliseconds in which a script ends.
 const FOREVER_MS: u64 = 1 << 30;
 
@@ -39,11 +42,12 @@ impl Script {
         who
     }
 
-    /// It connects, and is accepted.
+    /// It connects, and is accepted; then nothing is under way.
     pub fn connect(&mut self, who: Who, broker: BrokerId) {
         self.act(&format!("{who:?} connects to broker {broker}"));
         self.world.connect(who.0, broker, u16::MAX);
         self.until(Sight::connected(who));
+        self.pass(SETTLES_MS);
     }
 
     /// Its connection breaks, and with it what is under way.
@@ -52,12 +56,13 @@ impl Script {
         self.world.hang_up(who.0);
     }
 
-    /// It subscribes, and has its SUBACK.
+    /// It subscribes, and has its SUBACK; then nothing is under way.
     pub fn subscribe(&mut self, who: Who, filter: &'static str, qos: Qos) {
         self.act(&format!("{who:?} subscribes to {filter}"));
         let packet = self.world.clients[who.0].device.subscribe(filter, qos);
         self.world.send(who.0, &packet.expect("nothing else is asked"));
         self.until(Sight::subscribed(who, filter));
+        self.pass(SETTLES_MS);
     }
 
     /// It sends a message.

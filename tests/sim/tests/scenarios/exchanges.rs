@@ -48,8 +48,8 @@ fn packet_id_of_a_subscriber_whose_pubcomp_was_lost_waits_for_another() {
         let (alice, bob) = (script.durable("alice", 0), script.durable("bob", 1));
         let first = script.post(alice, RETAINED);
         script.until(completed(first));
-        script.subscribe(bob, "a", Qos::ExactlyOnce);
         script.silence(bob);
+        script.subscribe(bob, "a", Qos::ExactlyOnce);
         script.until(delivered(first, bob));
         script.answer(bob);
         script.until(logged("PUBREC", is_pubrec));
