@@ -26,7 +26,7 @@ pub struct Broker {
     id: BrokerId,
     pace: Pace,
     wires: BTreeMap<Wire, StreamId>,
-    /// Where all its streams lead, whomever it dials; `None`: where it dials.
+    /// Where it dials first, as if a load balancer were in between; `None`: as configured.
     pub led_to: Option<NodeId>,
     /// Streams that it has dialled since the last look, and where to.
     pub dialled: Vec<(Wire, NodeId)>,
@@ -134,12 +134,12 @@ impl Broker {
             match output {
                 Output::Dial(stream, target) => {
                     let node = match target {
-                        Target::Configured(address) => address.0,
+                        Target::Configured(address) => self.led_to.unwrap_or(address.0),
                         Target::Leader(name) => name.parse().expect("nodes say numbers"),
                     };
                     let wire = network.open(now, self.id);
                     self.wires.insert(wire, stream);
-                    self.dialled.push((wire, self.led_to.unwrap_or(node)));
+                    self.dialled.push((wire, node));
                 }
                 Output::Send(stream, item) => {
                     network.send(now, self.wire(stream), Packet::Up(item));

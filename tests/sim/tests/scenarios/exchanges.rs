@@ -94,9 +94,9 @@ fn exchange_of_a_message_that_expires_meanwhile_ends_on_another_broker_under_ano
         let message = script.post(alice, SHORT_LIVED);
         script.until(delivered(message, bob));
         script.hang_up(bob);
-        script.pass(3_000);
         script.crash_leader();
         script.until(leads(1));
+        script.pass(3_000);
         script.attend_again(bob);
         script.connect(bob, 2);
         script.until(idle(bob));

@@ -30,20 +30,22 @@ fn publish_that_arrives_when_its_broker_has_just_been_lost_is_taken_once_elsewhe
 /// Its leader does not know that the broker is lost; the state does.
 #[test]
 fn publish_that_is_committed_behind_the_loss_of_its_broker_is_refused() {
-    play(|script| {
-        let (alice, bob) = (script.durable("alice", 0), script.durable("bob", 1));
-        script.subscribe(bob, "a", Qos::ExactlyOnce);
-        let broker = script.epoch(0);
-        let message = script.publish(alice, "a", Qos::ExactlyOnce);
-        script.until(proposed(message));
-        script.slip_in(Command::Leave { broker });
-        script.until(away(alice));
-        script.not_for(300, delivered(message, bob));
-        script.connect(alice, 2);
-        script.until(completed(message));
-        script.break_streams(0);
-        script.pass(1_000);
-        script.until(attached(0));
-        assert_eq!(script.received(bob), [message]);
-    });
+    for qos in [Qos::AtLeastOnce, Qos::ExactlyOnce] {
+        play(|script| {
+            let (alice, bob) = (script.durable("alice", 0), script.durable("bob", 1));
+            script.subscribe(bob, "a", qos);
+            let broker = script.epoch(0);
+            let message = script.publish(alice, "a", qos);
+            script.until(proposed(message));
+            script.slip_in(Command::Leave { broker });
+            script.until(away(alice));
+            script.not_for(300, delivered(message, bob));
+            script.connect(alice, 2);
+            script.until(completed(message));
+            script.break_streams(0);
+            script.pass(1_000);
+            script.until(attached(0));
+            assert_eq!(script.received(bob), [message]);
+        });
+    }
 }
