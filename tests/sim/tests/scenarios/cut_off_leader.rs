@@ -3,7 +3,7 @@
 use ha_types::Qos;
 use sim::script::{acknowledged, attached, delivered, detached, leads, play};
 
-/// [MQTT-4.5.0-1]: the subscriber has its SUBACK from the new leader, of which the old one knows nothing.
+/// The subscriber has its SUBACK from the new leader, of which the old one knows nothing.
 #[test]
 fn leader_that_is_cut_off_answers_nothing_that_it_cannot_prove_to_lead() {
     play(|script| {

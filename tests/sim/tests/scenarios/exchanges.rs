@@ -18,7 +18,7 @@ fn is_pubrec(command: &Command) -> bool {
     matches!(command, Command::Progress { progress, .. } if !progress.received.is_empty())
 }
 
-/// [MQTT-4.3.3-12]: after PUBREL the packet identifier is free, whether PUBCOMP arrives or not.
+/// After PUBREL the packet identifier is free, whether PUBCOMP arrives or not.
 #[test]
 fn packet_id_of_a_publisher_that_missed_its_pubcomp_serves_a_new_message() {
     play(|script| {
@@ -41,7 +41,7 @@ fn packet_id_of_a_publisher_that_missed_its_pubcomp_serves_a_new_message() {
     });
 }
 
-/// [MQTT-2.2.1-4]: what was retained came under the packet identifier that the next message has, too.
+/// What was retained came under the packet identifier that the next message has, too.
 #[test]
 fn packet_id_of_a_subscriber_whose_pubcomp_was_lost_waits_for_another() {
     play(|script| {
@@ -68,7 +68,7 @@ fn packet_id_of_a_subscriber_whose_pubcomp_was_lost_waits_for_another() {
     });
 }
 
-/// [MQTT-4.3.3-7]: its delivery has begun, so it must end.
+/// Its delivery has begun, so it must end.
 #[test]
 fn exchange_of_a_message_that_expires_meanwhile_ends_on_the_same_connection() {
     play(|script| {

@@ -19,7 +19,7 @@ fn each_came_once_in_this_order(script: &Script, to: Who, messages: &[Sent]) {
     assert_eq!(script.received(to), messages);
 }
 
-/// [MQTT-4.6.0-6], and each of them once.
+/// Each of them comes once.
 #[test]
 fn live_message_comes_before_the_durable_one_behind_it_when_the_subscribers_stream_breaks() {
     play(|script| {
