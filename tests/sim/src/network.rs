@@ -225,3 +225,47 @@ pub enum Told {
     /// ha-server is gone.
     Broker,
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const AT_ONCE: Delays = Delays { usual_max: 1, once_in: 1, rare_max: 1, broken_max: 1 };
+
+    fn arrived(network: &mut Network, now: u64) -> Vec<u64> {
+        let sequence = |packet| match packet {
+            Packet::HeartbeatUp(_, sequence) | Packet::HeartbeatDown(sequence, _) => sequence,
+            _ => 0,
+        };
+        let packets = std::iter::from_fn(|| network.receive(now));
+        packets.map(|(_, packet)| sequence(packet)).collect()
+    }
+
+    fn up(sequence: u64) -> Packet {
+        Packet::HeartbeatUp(BrokerEpoch(1), sequence)
+    }
+
+    #[test]
+    fn what_is_held_arrives_in_order_when_it_is_released_and_the_other_way_is_open() {
+        let mut network = Network::new(AT_ONCE, Random::new(1));
+        let wire = network.open(0, 0);
+        network.send(0, wire, up(1));
+        network.hold(0, Way::Up, 100);
+        network.send(1, wire, up(2));
+        network.send(1, wire, Packet::HeartbeatDown(7, HeartbeatAnswer::Kept));
+        assert_eq!(arrived(&mut network, 99), [7]);
+        network.release(99, 0, Way::Up);
+        network.send(99, wire, up(3));
+        assert_eq!(arrived(&mut network, 100), [0, 1, 2, 3]);
+    }
+
+    #[test]
+    fn what_is_held_arrives_by_itself_when_its_time_has_come() {
+        let mut network = Network::new(AT_ONCE, Random::new(1));
+        let wire = network.open(0, 0);
+        network.hold(0, Way::Up, 100);
+        network.send(1, wire, up(1));
+        assert!(arrived(&mut network, 99).is_empty());
+        assert_eq!(arrived(&mut network, 100), [0, 1]);
+    }
+}
