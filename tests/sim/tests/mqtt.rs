@@ -1,6 +1,6 @@
 //! Many seeds of the group of nodes with MQTT clients. A failing one is printed and kept;
 //! `SIM_SEED=17 cargo test -p sim --test mqtt with_faults` runs it alone, with `SIM_HISTORY=1` it says what
-//! clients saw. `scripts/simulate.sh` runs fresh ones for two minutes.
+//! clients saw; `SIM_SEEDS=1000` runs more of them. `scripts/simulate.sh` runs fresh ones for two minutes.
 
 #![expect(clippy::unwrap_used, reason = "a panic is how a test fails")]
 
@@ -45,7 +45,8 @@ fn without_faults_every_promise_is_kept() {
 
 #[test]
 fn with_faults_every_promise_is_kept() {
-    let runs = with_faults((0..20).chain(KEPT.seeds()), Duration::MAX);
+    let count = many::number("SIM_SEEDS").unwrap_or(20);
+    let runs = with_faults((0..count).chain(KEPT.seeds()), Duration::MAX);
     let faults: usize = runs.iter().map(|run| run.faults).sum();
     let terms = runs.iter().map(|run| run.terms).max();
     assert!(runs.len() < 20 || (faults > 100 && terms > Some(3)), "little happened");
