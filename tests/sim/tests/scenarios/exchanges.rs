@@ -68,7 +68,7 @@ fn packet_id_of_a_subscriber_whose_pubcomp_was_lost_waits_for_another() {
     });
 }
 
-/// Its delivery has begun, so it must end.
+/// Its delivery has begun, so it must end, and then nothing of it is left.
 #[test]
 fn exchange_of_a_message_that_expires_meanwhile_ends_on_the_same_connection() {
     play(|script| {
@@ -79,6 +79,10 @@ fn exchange_of_a_message_that_expires_meanwhile_ends_on_the_same_connection() {
         script.until(delivered(message, bob));
         script.pass(3_000);
         script.attend_again(bob);
+        script.until(idle(bob));
+        script.pass(50);
+        script.hang_up(bob);
+        script.connect(bob, 2);
         script.until(idle(bob));
         assert_eq!(script.received(bob), [message]);
     });
