@@ -2,7 +2,7 @@
 
 use broker_core::codec::Version;
 use ha_core::cluster::{Batch, Command};
-use ha_types::{BrokerEpoch, ClusterMillis, Qos};
+use ha_types::{ClusterMillis, Qos};
 use history::{History, What};
 
 use super::{Attention, BROKERS, NODES, REST_MS, Script, Sent, Sight, Who, idle};
@@ -172,15 +172,6 @@ impl Script {
         let time = ClusterMillis(0);
         let entry = Batch { time, commands: vec![command] }.encode();
         self.world.raft.slip_in(self.world.now, entry);
-    }
-
-    /// The epoch of a broker.
-    #[must_use]
-    pub fn epoch(&self, broker: BrokerId) -> BrokerEpoch {
-        let leader = self.world.nodes[self.world.raft.leader].running.as_ref();
-        let name = format!("broker-{broker}");
-        let mut alive = leader.expect("somebody leads").state.alive();
-        alive.find(|(_, of, _)| of.to_string() == name).expect("it has joined").0
     }
 
     /// Sets the wall clock of a node so many milliseconds ahead of the true time, or behind it.

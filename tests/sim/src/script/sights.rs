@@ -2,7 +2,8 @@
 
 use std::fmt;
 
-use ha_core::cluster::{Batch, Command};
+use ha_core::cluster::{Batch, ClusterState, Command};
+use ha_types::BrokerEpoch;
 use history::{Step, What};
 
 use super::{Script, Sent, Who};
@@ -159,6 +160,26 @@ impl Script {
             }
             _ => false,
         })
+    }
+
+    fn state(&self) -> &ClusterState {
+        let leader = self.world.nodes[self.world.raft.leader].running.as_ref();
+        &leader.expect("somebody leads").state
+    }
+
+    /// The epoch of a broker that is not lost.
+    #[must_use]
+    pub fn epoch(&self, broker: BrokerId) -> BrokerEpoch {
+        let name = format!("broker-{broker}");
+        let mut alive = self.state().alive();
+        alive.find(|(_, of, _)| of.to_string() == name).expect("it has joined").0
+    }
+
+    /// Messages and exchanges that the cluster still has for a client.
+    #[must_use]
+    pub fn unacknowledged(&self, by: Who) -> usize {
+        let (session, _) = self.state().session_of(self.name(by)).expect("it has a session");
+        self.state().unacknowledged(session.id)
     }
 
     fn publishes(&self, command: &Command, sent: Sent) -> bool {
