@@ -4,7 +4,7 @@ use crate::check::World;
 use crate::client::{Client, Connection, Existence, Owner};
 use crate::event::{NEVER_EXPIRES, Present, Start};
 use crate::findings::{Finding, Findings};
-use crate::rules::{is_after, lost};
+use crate::rules::lost;
 use crate::verdict::Kind;
 
 /// Whether there is a session for a CONNECT that is sent at this moment.
@@ -121,11 +121,8 @@ fn judge(
     present: Present,
 ) {
     let connection = &client.connections[index];
-    // Its broker may have asked again in a new life, and have found what the first time began.
-    let was_disturbed = is_after(world.last_fault, connection.connecting_at);
     let why = match (connection.start, connection.found, present) {
         (Start::Clean, _, Present::Present) => "asked for a new session and got an old one",
-        (Start::Resume, Existence::No, Present::Present) if was_disturbed => return,
         (_, Existence::No, Present::Present) => "got a session that never was",
         (_, Existence::Yes, Present::New) => "lost its session, which nothing had ended",
         _ => return,

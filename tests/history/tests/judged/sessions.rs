@@ -32,15 +32,6 @@ fn session_that_never_was_is_not_present() {
 }
 
 #[test]
-fn connect_that_waits_through_a_fault_may_find_the_session_that_it_began() {
-    let connecting = |story: Story| story.then("s", 1, connecting(Start::Resume, NEVER_EXPIRES));
-    let story = connecting(Story::default()).fault("broker A");
-    story.then("s", 1, connected(PRESENT)).passes();
-    let story = connecting(Story::default().fault("broker A"));
-    story.then("s", 1, connected(PRESENT)).fails_with(Kind::SessionPresent);
-}
-
-#[test]
 fn clean_start_never_finds_a_session() {
     let story = connected_once().closed("s", 1).then("s", 2, connecting(Start::Clean, 0));
     story.then("s", 2, connected(PRESENT)).fails_with(Kind::SessionPresent);
