@@ -4,15 +4,17 @@ use bytes::{Bytes, BytesMut};
 use ha_types::session::{Offset, PacketId, SessionEpoch, SubscribeOptions};
 use ha_types::{
     AskNumber, BrokerEpoch, BrokerName, ClusterMillis, Incarnation, PublishNumber, SessionId,
-    TopicName,
+    Subscription, TopicName,
 };
 
 use super::ClusterState;
 use super::broker::Refusal;
 use super::codec::{Malformed, Wire, encode, fields};
+use super::groups::{Group, GroupId};
 use super::limits::StateLimits;
 use super::outcome::Owner;
 use super::session::{Durability, Exchange, Kept, Session};
+use super::share::Shared;
 
 /// What a part is known by. The order is that of loading: messages come after the subscriptions that
 /// need them.
@@ -26,6 +28,9 @@ pub(super) enum Key {
     Private(SessionId, Offset),
     Message(u64),
     Retained(TopicName),
+    Group(GroupId),
+    Shared(SessionId, u64),
+    Waiting(GroupId, u64),
 }
 
 /// What belongs to nobody in particular.
@@ -79,6 +84,13 @@ pub(super) struct SubscribedRecord {
     pub(super) at_2_from: Option<u64>,
 }
 
+/// A share group without its members and what waits for them.
+pub(super) struct GroupRecord {
+    pub(super) of: Subscription,
+    pub(super) last: SessionId,
+    pub(super) next: u64,
+}
+
 fields!(Meta {
     now,
     applied,
@@ -112,6 +124,29 @@ fields!(SessionRecord {
 });
 fields!(SubscribedRecord { options, began, at_2_from });
 fields!(Kept { message, qos, retain, subscription_ids });
+fields!(GroupRecord { of, last, next });
+fields!(Shared { group, place, kept });
+
+impl Wire for GroupId {
+    fn write(&self, out: &mut BytesMut) {
+        self.0.write(out);
+    }
+
+    fn read(input: &mut Bytes) -> Result<Self, Malformed> {
+        u64::read(input).map(Self)
+    }
+}
+
+impl TryFrom<GroupRecord> for Group {
+    type Error = Malformed;
+
+    fn try_from(GroupRecord { of, last, next }: GroupRecord) -> Result<Self, Malformed> {
+        let Subscription::Shared(of) = of else { return Err(Malformed) };
+        let mut group = Self::new(of);
+        (group.last, group.next) = (last, next);
+        Ok(group)
+    }
+}
 
 impl Wire for Exchange {
     fn write(&self, out: &mut BytesMut) {
@@ -146,6 +181,9 @@ impl Key {
             Self::Private(id, at) => with(5, &[id.0, at.message, u64::from(at.private)]),
             Self::Message(number) => with(6, &[*number]),
             Self::Retained(topic) => [&[7], &topic.as_bytes()[..]].concat(),
+            Self::Group(id) => with(8, &[id.0]),
+            Self::Shared(id, number) => with(9, &[id.0, *number]),
+            Self::Waiting(id, place) => with(10, &[id.0, *place]),
         }
     }
 
@@ -171,6 +209,9 @@ impl Key {
                 Some(Self::Private(SessionId(id), Offset { message, private }))
             }
             (6, &[number]) => Some(Self::Message(number)),
+            (8, &[id]) => Some(Self::Group(GroupId(id))),
+            (9, &[id, number]) => Some(Self::Shared(SessionId(id), number)),
+            (10, &[id, place]) => Some(Self::Waiting(GroupId(id), place)),
             _ => None,
         }
     }
@@ -224,9 +265,12 @@ impl ClusterState {
             .chain(sessions().flat_map(|of| of.records.keys().map(|&at| Key::Record(of.id, at))))
             .chain(sessions().flat_map(|of| of.private.keys().map(|&at| Key::Private(of.id, at))))
             .chain(self.messages.numbers().map(Key::Message))
-            .chain(
-                self.retained.ordered_after(None).map(|(topic, _)| Key::Retained(topic.clone())),
-            );
+            .chain(self.retained.ordered_after(None).map(|(topic, _)| Key::Retained(topic.clone())))
+            .chain(self.groups.iter().map(|(id, _)| Key::Group(id)))
+            .chain(sessions().flat_map(|of| of.shared.keys().map(|&at| Key::Shared(of.id, at))))
+            .chain(self.groups.iter().flat_map(|(id, group)| {
+                group.waiting().keys().map(move |&place| Key::Waiting(id, place))
+            }));
         keys.filter_map(|key| Some((key.bytes(), self.part(&key)?)))
     }
 
@@ -262,6 +306,12 @@ impl ClusterState {
                 let known = self.retained.get(topic)?;
                 Some(encode(&(known.version, known.message.clone())))
             }
+            Key::Group(id) => self.groups.get(*id).map(|group| {
+                let of = Subscription::Shared(group.of.clone());
+                encode(&GroupRecord { of, last: group.last, next: group.next })
+            }),
+            Key::Shared(id, number) => session(id)?.shared.get(number).map(encode),
+            Key::Waiting(id, place) => self.groups.get(*id)?.waiting().get(place).map(encode),
         }
     }
 

@@ -8,6 +8,8 @@ mod asks;
 mod brokers;
 mod exchanges;
 mod format;
+mod groups;
+mod groups_random;
 mod limits;
 mod ownership;
 mod queues;

@@ -1,0 +1,68 @@
+//! Messages that no share group keeps: each goes to a connected member at once, or is lost.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use ha_types::session::SessionKey;
+use ha_types::{Message, Qos, SessionId};
+
+use super::groups::{Group, GroupId};
+use super::outcome::{Live, Owner};
+use super::share::live;
+use super::{ClusterState, share};
+
+/// Whose turn it was last in each group. The leader's own: nothing of it is replicated.
+#[derive(Debug, Default)]
+pub struct Turns(BTreeMap<GroupId, SessionId>);
+
+impl ClusterState {
+    /// One member of each group that matches, the next in its turn of those that can be reached. What a
+    /// group keeps, at QoS 1 or 2, is left to [`Command::Publish`](super::Command::Publish).
+    pub fn share_live(
+        &self,
+        message: &Arc<Message>,
+        turns: &mut Turns,
+        can_reach: impl Fn(SessionKey, Owner) -> bool,
+    ) -> Vec<Live> {
+        // Of groups that are gone.
+        if turns.0.len() > self.groups.len() {
+            turns.0.retain(|id, _| self.groups.get(*id).is_some());
+        }
+        let mut found = Vec::new();
+        for id in self.groups.matching(&message.topic) {
+            let Some(group) = self.groups.get(id) else { continue };
+            if message.qos > Qos::AtMostOnce && group.keeps() {
+                continue;
+            }
+            let last = turns.0.get(&id).copied().unwrap_or(group.last);
+            let Some((member, live)) = self.next_live(group, last, message, &can_reach) else {
+                continue;
+            };
+            turns.0.insert(id, member);
+            found.push(live);
+        }
+        found
+    }
+
+    fn next_live(
+        &self,
+        group: &Group,
+        mut last: SessionId,
+        message: &Arc<Message>,
+        can_reach: &impl Fn(SessionKey, Owner) -> bool,
+    ) -> Option<(SessionId, Live)> {
+        for _ in 0..group.connected().len() + group.live().len() {
+            last = group.next_connected(last)?;
+            let (Some(session), Some(member)) =
+                (self.sessions.get(&last), group.members().get(&last))
+            else {
+                continue;
+            };
+            let live = live(session, share::kept(member, message));
+            if let Some(live) = live.filter(|live| can_reach(live.session, live.owner)) {
+                return Some((last, live));
+            }
+        }
+        None
+    }
+}
