@@ -1,5 +1,7 @@
 //! One run of a seed: attach, work under faults, come to rest, be judged.
 
+pub mod shares;
+
 use broker_core::codec::Version;
 use ha_types::Qos;
 use history::{History, Recorder, Verdict, What};
@@ -194,6 +196,10 @@ impl Run {
             retain: self.random.once_in(6),
             expires_in_s: self.random.once_in(12).then_some(2),
         };
+        self.publish_one(who, post);
+    }
+
+    fn publish_one(&mut self, who: usize, post: Post) {
         if let Some(packet) = self.world.clients[who].device.publish(post) {
             self.send(who, &packet);
         }
@@ -207,6 +213,10 @@ impl Run {
         // Not mixed: while a SUBSCRIBE is under way, a message may come by an older one of QoS 0 too.
         let levels = [Qos::AtMostOnce, Qos::AtLeastOnce, Qos::ExactlyOnce];
         let qos = self.random.pick(if who.is_multiple_of(5) { &levels[..1] } else { &levels[1..] });
+        self.subscribe_to(who, filter, qos);
+    }
+
+    fn subscribe_to(&mut self, who: usize, filter: &'static str, qos: Qos) {
         if let Some(packet) = self.world.clients[who].device.subscribe(filter, qos) {
             self.send(who, &packet);
         }
