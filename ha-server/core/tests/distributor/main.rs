@@ -16,4 +16,5 @@ mod random;
 mod results;
 mod retained;
 mod sessions;
+mod shares;
 mod transfer;
