@@ -34,8 +34,7 @@ impl From<BrokerRecord> for Broker {
             name: record.name,
             incarnation: record.incarnation,
             is_alive: record.is_alive,
-            published: record.published,
-            refused: record.refused.into_iter().collect(),
+            numbers: record.numbers,
             asked: AskedUpto { upto: record.asked_upto, above },
         }
     }
@@ -97,6 +96,9 @@ impl ClusterState {
                     return Err(Malformed);
                 }
                 self.groups.put_waiting(id, place, message);
+            }
+            Key::Lost(epoch) => {
+                self.lost.insert(epoch, decode(value)?);
             }
         }
         Ok(())

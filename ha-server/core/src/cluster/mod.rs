@@ -25,6 +25,7 @@ mod invariants;
 mod limits;
 mod live;
 mod load;
+mod lost;
 mod membership;
 mod messages;
 mod open;
@@ -58,6 +59,7 @@ pub use self::outcome::{
 use self::broker::{Asking, Broker};
 use self::groups::Groups;
 use self::index::Indexes;
+use self::lost::Lost;
 use self::messages::Messages;
 use self::record::Key;
 pub(crate) use self::session::given_max;
@@ -83,6 +85,8 @@ pub struct ClusterState {
     by_client: BTreeMap<Arc<str>, SessionId>,
     by_broker: BTreeSet<(BrokerEpoch, SessionId)>,
     brokers: BTreeMap<BrokerEpoch, Broker>,
+    /// Runs that may come back, by their last lives.
+    lost: BTreeMap<BrokerEpoch, Lost>,
     timers: Timers,
     next_session: u64,
     next_epoch: u64,
@@ -142,6 +146,7 @@ impl ClusterState {
             by_client: BTreeMap::new(),
             by_broker: BTreeSet::new(),
             brokers: BTreeMap::new(),
+            lost: BTreeMap::new(),
             timers: Timers::default(),
             next_session: 1,
             next_epoch: 1,
@@ -183,11 +188,11 @@ impl ClusterState {
             Command::Close { asked, session, cause, progress, lifetime } => {
                 self.close((asked, session), cause, &progress, lifetime)
             }
-            Command::Subscribe { asked, session, subscriptions } => {
-                self.subscribe(asked, session, subscriptions)
+            Command::Subscribe { asked, session, given_upto, subscriptions } => {
+                self.subscribe((asked, session), given_upto, subscriptions)
             }
-            Command::Unsubscribe { asked, session, subscriptions } => {
-                self.unsubscribe(asked, session, &subscriptions)
+            Command::Unsubscribe { asked, session, given_upto, subscriptions } => {
+                self.unsubscribe((asked, session), given_upto, &subscriptions)
             }
             Command::Publish { broker, number, exchange, message } => {
                 self.publish((broker, number), exchange, &message)

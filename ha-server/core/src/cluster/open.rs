@@ -21,7 +21,7 @@ use super::session::{Acked, Durability, Exchange, Session, given_max};
 pub(super) const LAST: Offset = Offset { message: u64::MAX, private: u32::MAX };
 
 /// More cannot be in flight.
-const PACKET_IDS_MAX: usize = 65_535;
+pub(super) const PACKET_IDS_MAX: usize = 65_535;
 
 impl ClusterState {
     /// The newest connection of a client identifier gets it [MQTT-3.1.4-3], wherever the older is.

@@ -3,15 +3,16 @@
 use bytes::{Bytes, BytesMut};
 use ha_types::session::{Offset, PacketId, SessionEpoch, SubscribeOptions};
 use ha_types::{
-    AskNumber, BrokerEpoch, BrokerName, ClusterMillis, Incarnation, PublishNumber, SessionId,
-    Subscription, TopicName,
+    AskNumber, BrokerEpoch, BrokerName, ClusterMillis, Incarnation, SessionId, Subscription,
+    TopicName,
 };
 
 use super::ClusterState;
-use super::broker::Refusal;
+use super::broker::Numbers;
 use super::codec::{Malformed, Wire, encode, fields};
 use super::groups::{Group, GroupId};
 use super::limits::StateLimits;
+use super::lost::Lost;
 use super::outcome::Owner;
 use super::session::{Durability, Exchange, Kept, Session};
 use super::share::Shared;
@@ -28,6 +29,7 @@ pub(super) enum Key {
     Private(SessionId, Offset),
     Message(u64),
     Retained(TopicName),
+    Lost(BrokerEpoch),
     Group(GroupId),
     Shared(SessionId, u64),
     Waiting(GroupId, u64),
@@ -50,8 +52,7 @@ pub(super) struct BrokerRecord {
     pub(super) name: BrokerName,
     pub(super) incarnation: Incarnation,
     pub(super) is_alive: bool,
-    pub(super) published: PublishNumber,
-    pub(super) refused: Vec<(PublishNumber, Refusal)>,
+    pub(super) numbers: Numbers,
     pub(super) asked_upto: AskNumber,
     pub(super) asked_above: Vec<AskNumber>,
 }
@@ -102,7 +103,9 @@ fields!(Meta {
     limits,
 });
 fields!(Owner { broker, connection });
-fields!(BrokerRecord { name, incarnation, is_alive, published, refused, asked_upto, asked_above });
+fields!(BrokerRecord { name, incarnation, is_alive, numbers, asked_upto, asked_above });
+fields!(Numbers { origin, published, refused });
+fields!(Lost { name, incarnation, at, numbers });
 fields!(SessionRecord {
     client_id,
     epoch,
@@ -181,9 +184,10 @@ impl Key {
             Self::Private(id, at) => with(5, &[id.0, at.message, u64::from(at.private)]),
             Self::Message(number) => with(6, &[*number]),
             Self::Retained(topic) => [&[7], &topic.as_bytes()[..]].concat(),
-            Self::Group(id) => with(8, &[id.0]),
-            Self::Shared(id, number) => with(9, &[id.0, *number]),
-            Self::Waiting(id, place) => with(10, &[id.0, *place]),
+            Self::Lost(epoch) => with(8, &[epoch.0]),
+            Self::Group(id) => with(9, &[id.0]),
+            Self::Shared(id, number) => with(10, &[id.0, *number]),
+            Self::Waiting(id, place) => with(11, &[id.0, *place]),
         }
     }
 
@@ -209,9 +213,10 @@ impl Key {
                 Some(Self::Private(SessionId(id), Offset { message, private }))
             }
             (6, &[number]) => Some(Self::Message(number)),
-            (8, &[id]) => Some(Self::Group(GroupId(id))),
-            (9, &[id, number]) => Some(Self::Shared(SessionId(id), number)),
-            (10, &[id, place]) => Some(Self::Waiting(GroupId(id), place)),
+            (8, &[epoch]) => Some(Self::Lost(BrokerEpoch(epoch))),
+            (9, &[id]) => Some(Self::Group(GroupId(id))),
+            (10, &[id, number]) => Some(Self::Shared(SessionId(id), number)),
+            (11, &[id, place]) => Some(Self::Waiting(GroupId(id), place)),
             _ => None,
         }
     }
@@ -266,6 +271,7 @@ impl ClusterState {
             .chain(sessions().flat_map(|of| of.private.keys().map(|&at| Key::Private(of.id, at))))
             .chain(self.messages.numbers().map(Key::Message))
             .chain(self.retained.ordered_after(None).map(|(topic, _)| Key::Retained(topic.clone())))
+            .chain(self.lost.keys().map(|&epoch| Key::Lost(epoch)))
             .chain(self.groups.iter().map(|(id, _)| Key::Group(id)))
             .chain(sessions().flat_map(|of| of.shared.keys().map(|&at| Key::Shared(of.id, at))))
             .chain(self.groups.iter().flat_map(|(id, group)| {
@@ -283,8 +289,7 @@ impl ClusterState {
                     name: broker.name.clone(),
                     incarnation: broker.incarnation,
                     is_alive: broker.is_alive,
-                    published: broker.published,
-                    refused: broker.refused.iter().map(|(&number, &why)| (number, why)).collect(),
+                    numbers: broker.numbers.clone(),
                     asked_upto: broker.asked.upto,
                     asked_above: broker.asked.above.iter().copied().collect(),
                 })
@@ -306,6 +311,7 @@ impl ClusterState {
                 let known = self.retained.get(topic)?;
                 Some(encode(&(known.version, known.message.clone())))
             }
+            Key::Lost(epoch) => self.lost.get(epoch).map(encode),
             Key::Group(id) => self.groups.get(*id).map(|group| {
                 let of = Subscription::Shared(group.of.clone());
                 encode(&GroupRecord { of, last: group.last, next: group.next })

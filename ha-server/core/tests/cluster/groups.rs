@@ -94,8 +94,7 @@ fn shared_subscription_gets_nothing_that_was_retained_before() {
         SubscribeOptions { retain_handling: RetainHandling::AtSubscribe, ..at(GROUP, AtLeastOnce) };
     assert!(bench.subscribe(session, options.clone()).is_empty());
     // And not when the same is asked again.
-    let command =
-        Command::Subscribe { asked: bench.asked(session), session, subscriptions: vec![options] };
+    let command = bench.subscribe_command(session, vec![options]);
     for _ in 0..2 {
         let Outcome::Subscribed(granted) = bench.one(command.clone()) else { panic!("taken") };
         let granted = granted[0].as_ref().unwrap();

@@ -10,6 +10,7 @@ mod exchanges;
 mod format;
 mod groups;
 mod groups_random;
+mod late;
 mod limits;
 mod ownership;
 mod queues;

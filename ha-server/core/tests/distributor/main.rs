@@ -10,6 +10,7 @@ mod attach;
 mod fan_out;
 
 mod flow;
+mod late;
 mod leaders;
 mod leave;
 mod random;
@@ -18,3 +19,4 @@ mod retained;
 mod sessions;
 mod shares;
 mod transfer;
+mod unsubscribing;

@@ -22,7 +22,7 @@ fn members<const N: usize>(qos: Qos, opens: [Open; N]) -> (Cluster, StreamId, [M
     let mut cluster = Cluster::new(config());
     let publisher = cluster.attach("p");
     let members = opens.map(|open| {
-        let stream = cluster.attach(&open.client_id.clone());
+        let stream = cluster.attach(&open.client_id);
         cluster.say(stream, [ask(1, Ask::Open(open))]);
         let session = opened(&cluster.tells(stream)).session;
         cluster.say(stream, [ask(2, subscribe(session, GROUP, qos))]);

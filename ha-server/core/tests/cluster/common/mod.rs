@@ -121,21 +121,51 @@ impl Bench {
         }
     }
 
+    /// By a session whose engine was given nothing.
     pub(crate) fn subscribe(
         &mut self,
         session: SessionKey,
         options: SubscribeOptions,
     ) -> Vec<Queued> {
-        let subscriptions = vec![options];
-        match self.one(Command::Subscribe { asked: self.asked(session), session, subscriptions }) {
+        self.subscribe_given(session, None, options)
+    }
+
+    pub(crate) fn subscribe_given(
+        &mut self,
+        session: SessionKey,
+        given_upto: Option<Offset>,
+        options: SubscribeOptions,
+    ) -> Vec<Queued> {
+        let (asked, subscriptions) = (self.asked(session), vec![options]);
+        match self.one(Command::Subscribe { asked, session, given_upto, subscriptions }) {
             Outcome::Subscribed(mut granted) => granted.remove(0).unwrap().retained,
             other => panic!("{other:?}"),
         }
     }
 
+    /// Of a session whose engine was given nothing.
+    pub(crate) fn subscribe_command(
+        &self,
+        session: SessionKey,
+        subscriptions: Vec<SubscribeOptions>,
+    ) -> Command {
+        let asked = self.asked(session);
+        Command::Subscribe { asked, session, given_upto: None, subscriptions }
+    }
+
+    /// Of a session whose engine was given nothing.
     pub(crate) fn unsubscribe(&mut self, session: SessionKey, filter: &str) -> Outcome {
-        let subscriptions = vec![subscription(filter)];
-        self.one(Command::Unsubscribe { asked: self.asked(session), session, subscriptions })
+        self.unsubscribe_given(session, None, filter)
+    }
+
+    pub(crate) fn unsubscribe_given(
+        &mut self,
+        session: SessionKey,
+        given_upto: Option<Offset>,
+        filter: &str,
+    ) -> Outcome {
+        let (asked, subscriptions) = (self.asked(session), vec![subscription(filter)]);
+        self.one(Command::Unsubscribe { asked, session, given_upto, subscriptions })
     }
 
     pub(crate) fn publish(&mut self, message: Message) -> Stored {
