@@ -156,6 +156,20 @@ impl Group {
         next(self.last, [&self.ready, live])
     }
 
+    /// Those that have room.
+    pub(super) fn with_room(&self, of: Turn) -> impl Iterator<Item = SessionId> {
+        self.ready.iter().chain(self.live_in(of)).copied()
+    }
+
+    /// Those that have an owner.
+    pub(super) fn all_connected(&self, of: Turn) -> impl Iterator<Item = SessionId> {
+        self.connected.iter().chain(self.live_in(of)).copied()
+    }
+
+    fn live_in(&self, of: Turn) -> impl Iterator<Item = &SessionId> {
+        self.live.iter().filter(move |_| of == Turn::OfAll)
+    }
+
     /// Who has an owner and comes after `last`, going round.
     pub(super) fn next_connected(&self, last: SessionId) -> Option<SessionId> {
         next(last, [&self.connected, &self.live])

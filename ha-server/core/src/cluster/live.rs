@@ -6,9 +6,10 @@ use std::sync::Arc;
 use ha_types::session::SessionKey;
 use ha_types::{Message, Qos, SessionId};
 
-use super::groups::{Group, GroupId};
+use super::groups::{Group, GroupId, Turn};
 use super::outcome::{Live, Owner};
 use super::share::live;
+use super::strategy::Strategy;
 use super::{ClusterState, share};
 
 /// Whose turn it was last in each group. The leader's own: nothing of it is replicated.
@@ -35,9 +36,16 @@ impl ClusterState {
                 continue;
             }
             let last = turns.0.get(&id).copied().unwrap_or(group.last);
-            let Some((member, live)) = self.next_live(group, last, message, &can_reach) else {
-                continue;
+            let next = match self.strategies.of(&group.of.share_name) {
+                Strategy::RoundRobin => self.next_live(group, last, message, &can_reach),
+                strategy => {
+                    let mut all: Vec<_> = group.all_connected(Turn::OfAll).collect();
+                    all.retain(|id| self.live_of(group, *id, message, &can_reach).is_some());
+                    let best = self.best(strategy, message, last, all.into_iter());
+                    best.and_then(|id| Some((id, self.live_of(group, id, message, &can_reach)?)))
+                }
             };
+            let Some((member, live)) = next else { continue };
             turns.0.insert(id, member);
             found.push(live);
         }
@@ -53,16 +61,23 @@ impl ClusterState {
     ) -> Option<(SessionId, Live)> {
         for _ in 0..group.connected().len() + group.live().len() {
             last = group.next_connected(last)?;
-            let (Some(session), Some(member)) =
-                (self.sessions.get(&last), group.members().get(&last))
-            else {
-                continue;
-            };
-            let live = live(session, share::kept(member, message));
-            if let Some(live) = live.filter(|live| can_reach(live.session, live.owner)) {
+            if let Some(live) = self.live_of(group, last, message, can_reach) {
                 return Some((last, live));
             }
         }
         None
+    }
+
+    /// `None`: it cannot be reached.
+    fn live_of(
+        &self,
+        group: &Group,
+        id: SessionId,
+        message: &Arc<Message>,
+        can_reach: &impl Fn(SessionKey, Owner) -> bool,
+    ) -> Option<Live> {
+        let (session, member) = (self.sessions.get(&id)?, group.members().get(&id)?);
+        let live = live(session, share::kept(member, message))?;
+        can_reach(live.session, live.owner).then_some(live)
     }
 }

@@ -90,6 +90,7 @@ impl ClusterState {
                 let shared: Shared = decode(value)?;
                 self.loading(id)?.shared.insert(number, shared);
             }
+            Key::Strategies => self.strategies = decode(value)?,
             Key::Waiting(id, place) => {
                 let message = decode(value)?;
                 if self.groups.get(id).is_none_or(|group| place >= group.next) {

@@ -37,6 +37,7 @@ mod publish;
 mod record;
 mod session;
 mod share;
+mod strategy;
 mod subscribe;
 mod timers;
 
@@ -55,6 +56,8 @@ pub use self::load::CorruptRecord;
 pub use self::outcome::{
     Applied, Began, Fired, Live, Opened, Outcome, Owner, Refused, Repeat, Stored,
 };
+
+pub use self::strategy::{Strategies, Strategy};
 
 use self::broker::{Asking, Broker};
 use self::groups::Groups;
@@ -78,6 +81,7 @@ pub struct ClusterState {
     messages: Messages,
     indexes: Indexes,
     groups: Groups,
+    strategies: Strategies,
     retained: RetainedStore,
     retained_version: RetainedVersion,
     /// In boxes: a tree of large values has room for as many again.
@@ -140,6 +144,7 @@ impl ClusterState {
             messages: Messages::default(),
             indexes: Indexes::default(),
             groups: Groups::default(),
+            strategies: Strategies::default(),
             retained: RetainedStore::new(limits.retained_max, limits.retained_bytes_max),
             retained_version: RetainedVersion(0),
             sessions: BTreeMap::new(),
@@ -208,6 +213,7 @@ impl ClusterState {
             Command::Expire { at_most } => self.expire(at_most),
             Command::Sweep { at_most } => self.sweep(at_most),
             Command::Configure(limits) => self.configure(limits),
+            Command::Share(strategies) => self.set_strategies(strategies),
         }
     }
 
@@ -240,6 +246,12 @@ impl ClusterState {
     #[must_use]
     pub fn retained(&self) -> &RetainedStore {
         &self.retained
+    }
+
+    /// As the last [`Command::Share`] set them.
+    #[must_use]
+    pub fn strategies(&self) -> &Strategies {
+        &self.strategies
     }
 
     /// As the last [`Command::Configure`] set them.

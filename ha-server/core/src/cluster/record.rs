@@ -16,6 +16,7 @@ use super::lost::Lost;
 use super::outcome::Owner;
 use super::session::{Durability, Exchange, Kept, Session};
 use super::share::Shared;
+use super::strategy::Strategies;
 
 /// What a part is known by. The order is that of loading: messages come after the subscriptions that
 /// need them.
@@ -33,6 +34,7 @@ pub(super) enum Key {
     Group(GroupId),
     Shared(SessionId, u64),
     Waiting(GroupId, u64),
+    Strategies,
 }
 
 /// What belongs to nobody in particular.
@@ -188,6 +190,7 @@ impl Key {
             Self::Group(id) => with(9, &[id.0]),
             Self::Shared(id, number) => with(10, &[id.0, *number]),
             Self::Waiting(id, place) => with(11, &[id.0, *place]),
+            Self::Strategies => vec![12],
         }
     }
 
@@ -217,6 +220,7 @@ impl Key {
             (9, &[id]) => Some(Self::Group(GroupId(id))),
             (10, &[id, number]) => Some(Self::Shared(SessionId(id), number)),
             (11, &[id, place]) => Some(Self::Waiting(GroupId(id), place)),
+            (12, []) => Some(Self::Strategies),
             _ => None,
         }
     }
@@ -276,7 +280,8 @@ impl ClusterState {
             .chain(sessions().flat_map(|of| of.shared.keys().map(|&at| Key::Shared(of.id, at))))
             .chain(self.groups.iter().flat_map(|(id, group)| {
                 group.waiting().keys().map(move |&place| Key::Waiting(id, place))
-            }));
+            }))
+            .chain(std::iter::once(Key::Strategies));
         keys.filter_map(|key| Some((key.bytes(), self.part(&key)?)))
     }
 
@@ -318,6 +323,10 @@ impl ClusterState {
             }),
             Key::Shared(id, number) => session(id)?.shared.get(number).map(encode),
             Key::Waiting(id, place) => self.groups.get(*id)?.waiting().get(place).map(encode),
+            Key::Strategies => {
+                let is_set = self.strategies != Strategies::default();
+                is_set.then(|| encode(&self.strategies))
+            }
         }
     }
 

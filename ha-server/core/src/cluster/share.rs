@@ -13,10 +13,11 @@ use ha_types::session::{Offset, SubscriptionId};
 use ha_types::{Message, Qos, SessionId, TopicName};
 
 use super::ClusterState;
-use super::groups::{GroupId, Member, Readiness, Turn};
-use super::outcome::Live;
+use super::groups::{Group, GroupId, Member, Readiness, Turn};
+use super::outcome::{Live, Outcome};
 use super::record::Key;
 use super::session::{Exchange, Kept, Session, given_max};
+use super::strategy::{self, Candidate, Strategies, Strategy};
 
 /// Messages of groups that a session has and has not acknowledged, at most: what its client takes twice
 /// over, but not so many that others have nothing to do. Part of how the state behaves: changes need a
@@ -72,24 +73,62 @@ impl ClusterState {
             let (place, keeps) = (group.next, group.keeps());
             group.next += 1;
             self.changed.insert(Key::Group(id));
-            match self.choose(id, Turn::OfAll) {
+            let strategy = self.strategies.of(&group.of.share_name);
+            let is_behind = strategy.keeps_order() && !group.waiting().is_empty();
+            let next = if is_behind { None } else { self.choose(id, Turn::OfAll, message) };
+            match next {
                 Some(member) => self.assign(id, member, place, message),
                 None if keeps => self.wait(id, place, Arc::clone(message)),
                 None => (),
             }
+            if is_behind {
+                self.serve(id);
+            }
         }
     }
 
-    /// The member whose turn it is. One of a broker that is lost takes no turn.
-    fn choose(&mut self, id: GroupId, of: Turn) -> Option<SessionId> {
+    /// The member that gets a message. One of a broker that is lost gets none.
+    fn choose(&mut self, id: GroupId, of: Turn, message: &Message) -> Option<SessionId> {
         loop {
-            let chosen = self.groups.get(id)?.turn(of)?;
+            let chosen = self.next_of(self.groups.get(id)?, of, message)?;
             let owner = self.sessions.get(&chosen).and_then(|session| session.owner);
             if owner.is_some_and(|owner| self.is_alive(owner.broker)) {
                 return Some(chosen);
             }
             self.groups.get_mut(id)?.forget(chosen);
         }
+    }
+
+    fn next_of(&self, group: &Group, of: Turn, message: &Message) -> Option<SessionId> {
+        let strategy = self.strategies.of(&group.of.share_name);
+        match strategy {
+            Strategy::RoundRobin => group.turn(of),
+            Strategy::LocalFirst | Strategy::LeastInFlight => {
+                self.best(strategy, message, group.last, group.with_room(of))
+            }
+            // The same member, also when it has no room: otherwise what follows would overtake.
+            Strategy::ByClient | Strategy::ByTopic => {
+                let best = self.best(strategy, message, group.last, group.all_connected(of))?;
+                let has = self.sessions.get(&best).map_or(0, |session| session.shared.len());
+                (has < self.limits.queue_messages_max).then_some(best)
+            }
+        }
+    }
+
+    /// The best of those that have an owner.
+    pub(super) fn best(
+        &self,
+        strategy: Strategy,
+        message: &Message,
+        last: SessionId,
+        ids: impl Iterator<Item = SessionId>,
+    ) -> Option<SessionId> {
+        let candidate = |id| {
+            let session = self.sessions.get(&id)?;
+            let (broker, in_flight) = (session.owner?.broker, session.shared.len());
+            Some(Candidate { id, broker, in_flight })
+        };
+        strategy::choose(strategy, message, last, ids.filter_map(candidate))
     }
 
     /// Whether a member is connected that would keep what others leave.
@@ -148,10 +187,11 @@ impl ClusterState {
     /// Messages that wait go to members that have room.
     pub(super) fn serve(&mut self, id: GroupId) {
         while let Some(place) = self.first_waiting(id) {
-            let Some(member) = self.choose(id, Turn::OfKeepers) else { return };
-            if let Some(message) = self.unwait(id, place) {
-                self.assign(id, member, place, &message);
-            }
+            let message = self.groups.get(id).and_then(|group| group.waiting().get(&place));
+            let Some(message) = message.cloned() else { return };
+            let Some(member) = self.choose(id, Turn::OfKeepers, &message) else { return };
+            self.unwait(id, place);
+            self.assign(id, member, place, &message);
         }
     }
 
@@ -177,7 +217,7 @@ impl ClusterState {
         self.changed.insert(Key::Waiting(id, place));
         self.groups.put_waiting(id, place, message);
         let limits = self.limits;
-        let is_over = |group: &super::groups::Group| {
+        let is_over = |group: &Group| {
             group.waiting().len() > limits.queue_messages_max
                 || group.bytes() > limits.queue_bytes_max
         };
@@ -298,9 +338,18 @@ impl ClusterState {
         }
     }
 
+    pub(super) fn set_strategies(&mut self, strategies: Strategies) -> Outcome {
+        self.strategies = strategies;
+        self.changed.insert(Key::Strategies);
+        // What waits may be somebody's by another choice.
+        let ids: Vec<GroupId> = self.groups.iter().map(|(id, _)| id).collect();
+        ids.into_iter().for_each(|id| self.serve(id));
+        Outcome::Done
+    }
+
     /// Whether a message of this topic is for a group that keeps it.
     pub(super) fn is_kept_by_groups(&self, topic: &TopicName) -> bool {
-        let keeps = |id: &GroupId| self.groups.get(*id).is_some_and(super::groups::Group::keeps);
+        let keeps = |id: &GroupId| self.groups.get(*id).is_some_and(Group::keeps);
         self.groups.matching(topic).iter().any(keeps)
     }
 }

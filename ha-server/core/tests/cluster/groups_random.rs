@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use ha_core::cluster::Command;
+use ha_core::cluster::{Command, Strategies, Strategy as Shared};
 use ha_types::Qos;
 use ha_types::session::{
     CloseCause, Offset, Open, Progress, Queued, SessionKey, SubscribeOptions, SubscriptionId,
@@ -15,6 +15,14 @@ use crate::common::{Bench, at, durable, ephemeral, message, payload};
 const CLIENTS: [&str; 4] = ["a", "b", "c", "d"];
 const GROUPS: [&str; 2] = ["$share/g/t", "$share/h/+"];
 
+const STRATEGIES: [Shared; 5] = [
+    Shared::RoundRobin,
+    Shared::LocalFirst,
+    Shared::LeastInFlight,
+    Shared::ByClient,
+    Shared::ByTopic,
+];
+
 #[derive(Clone, Debug)]
 enum Step {
     Open { client: usize, receive_maximum: u16 },
@@ -25,6 +33,7 @@ enum Step {
     Publish { qos: Qos, many: usize },
     Acknowledge { client: usize, many: usize },
     Begin { client: usize },
+    Share(Shared),
     Sweep,
     Restart,
 }
@@ -39,6 +48,7 @@ fn step() -> impl Strategy<Value = Step> {
         Just(CloseCause::Failure),
         Just(CloseCause::Handover)
     ];
+    let strategy = prop::sample::select(STRATEGIES.to_vec());
     prop_oneof![
         4 => (client(), 1..40_u16).prop_map(|(client, receive_maximum)| Step::Open { client, receive_maximum }),
         2 => (client(), cause).prop_map(|(client, cause)| Step::Close { client, cause }),
@@ -48,6 +58,7 @@ fn step() -> impl Strategy<Value = Step> {
         8 => (kept(), 1..40_usize).prop_map(|(qos, many)| Step::Publish { qos, many }),
         6 => (client(), 1..30_usize).prop_map(|(client, many)| Step::Acknowledge { client, many }),
         3 => client().prop_map(|client| Step::Begin { client }),
+        1 => strategy.prop_map(Step::Share),
         1 => Just(Step::Sweep),
         1 => Just(Step::Restart),
     ]
@@ -105,6 +116,11 @@ impl World {
                 let of_2 = page.iter().filter(|queued| queued.qos == Qos::ExactlyOnce);
                 let offsets: Vec<Offset> = of_2.map(|queued| queued.offset).take(3).collect();
                 self.bench.begin(session, &offsets);
+            }
+            Step::Share(strategy) => {
+                let by_name = std::iter::once(("g".into(), strategy)).collect();
+                let strategies = Strategies { by_name, ..Strategies::default() };
+                self.bench.one(Command::Share(strategies));
             }
             Step::Sweep => drop(self.bench.one(Command::Sweep { at_most: 2 })),
             Step::Restart => self.bench.restart(),

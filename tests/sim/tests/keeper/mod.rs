@@ -16,7 +16,7 @@ use ha_types::session::{
 };
 use ha_types::{
     AskNumber, BrokerEpoch, BrokerName, ClusterMillis, Incarnation, Message, Millis, PublishNumber,
-    Qos, ServerIncarnation, Subscription, Ticket,
+    ServerIncarnation, Subscription, Ticket,
 };
 
 /// Of the one broker.
