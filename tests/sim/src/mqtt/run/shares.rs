@@ -16,13 +16,13 @@ struct Group {
 }
 
 const GROUPS: [Group; 2] = [
-    Group { members: 0..4, filter: "$share/g/work/+" },
+    Group { members: 0..4, filter: "$share/g/jobs/+" },
     // Without the last, which is ephemeral.
     Group { members: 4..7, filter: "$share/h/#" },
 ];
 const DURABLE: usize = 1;
 
-const TOPICS: [&str; 2] = ["work/a", "work/b"];
+const TOPICS: [&str; 2] = ["jobs/a", "jobs/b"];
 
 /// What a run was like.
 #[derive(Debug)]
