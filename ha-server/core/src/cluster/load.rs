@@ -132,7 +132,7 @@ impl ClusterState {
                 true => Durability::Durable,
                 false => Durability::Ephemeral,
             },
-            is_present: record.is_present,
+            founder: record.founder,
             lifetime: record.lifetime,
             receive_maximum: record.receive_maximum,
             subscriptions: Vec::new(),

@@ -3,11 +3,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use ha_types::Qos;
-use history::{History, Name, Recorder, Step, Verdict, What};
+use history::{History, Name, Step, Verdict, What};
 
-use super::{
-    BROKERS, CALM, Client, EVENTS_MAX, Faults, NODES, Post, Random, Run, START_MS, World, client,
-};
+use super::{Client, Faults, Post, Run};
 
 /// A group of clients, by their numbers, of which three of four are durable.
 struct Group {
@@ -41,12 +39,7 @@ pub struct Shares {
 /// is lost, or comes to two members without a cause.
 #[must_use]
 pub fn run(seed: u64, faults: Faults, work_ms: u64) -> Shares {
-    let mut random = Random::new(seed);
-    let recorder = Recorder::new(EVENTS_MAX);
-    let mut world = World::new(NODES, BROKERS, CALM, Random::new(random.between(0, u64::MAX - 1)));
-    world.clients = (0..8).map(|number| client(number, &recorder)).collect();
-    let mut run = Run { world, recorder, random, faults: 0 };
-    run.world.run_until(START_MS);
+    let mut run = Run::begin(seed);
     run.join();
     let end = run.world.now + work_ms;
     run.share_until(end, faults);
@@ -78,7 +71,7 @@ impl Run {
         while !self.world.clients.iter().enumerate().all(is_member) {
             self.world.run_until(self.world.now + 5);
             for who in 0..self.world.clients.len() {
-                self.read(who);
+                self.world.read(who);
                 self.connect(who);
                 self.be_member(who);
                 self.answer(who);
@@ -88,7 +81,7 @@ impl Run {
 
     /// Subscribes anew in a session that is new.
     fn be_member(&mut self, who: usize) {
-        let Some(group) = group_of(who).filter(|_| self.is_reachable(who)) else { return };
+        let Some(group) = group_of(who).filter(|_| self.world.is_reachable(who)) else { return };
         if self.world.clients[who].device.subscriptions().is_empty() {
             self.subscribe_to(who, GROUPS[group].filter, Qos::ExactlyOnce);
         }
@@ -109,11 +102,11 @@ impl Run {
 
     fn act_as_member(&mut self) {
         let who = usize::try_from(self.random.between(0, 7)).expect("was a usize");
-        self.read(who);
+        self.world.read(who);
         match self.random.between(0, 9) {
             0 => self.connect(who),
             1 => self.be_member(who),
-            2..=4 if self.is_reachable(who) => {
+            2..=4 if self.world.is_reachable(who) => {
                 let qos = self.random.pick(&[Qos::AtLeastOnce, Qos::AtLeastOnce, Qos::ExactlyOnce]);
                 let topic = self.random.pick(&TOPICS);
                 self.publish_one(who, Post { topic, qos, retain: false, expires_in_s: None });
