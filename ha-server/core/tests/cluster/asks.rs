@@ -157,3 +157,21 @@ fn message_without_a_number_is_retained_each_time() {
     bench.one(command);
     assert!(bench.state.retained().version() > version);
 }
+
+#[test]
+fn open_that_comes_again_after_its_broker_was_lost_finds_nothing_that_it_founded_itself() {
+    let mut bench = Bench::new();
+    let first = bench.join("again", 5);
+    let before = bench.open_at(first, durable("before")).session;
+    bench.close(before, CloseCause::Disconnect);
+    let connection = |connection, client| Open { connection, ..durable(client) };
+    bench.open_at(first, connection(ConnectionId(7), "new"));
+    bench.open_at(first, connection(ConnectionId(8), "before"));
+    bench.one(Command::Leave { broker: first });
+    bench.restart();
+    let next = bench.join("again", 5);
+    assert_ne!(first, next);
+    assert!(!bench.open_at(next, connection(ConnectionId(7), "new")).is_present);
+    assert!(bench.open_at(next, connection(ConnectionId(8), "before")).is_present);
+    assert!(bench.open_at(next, connection(ConnectionId(9), "new")).is_present);
+}

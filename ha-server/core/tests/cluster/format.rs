@@ -2,11 +2,11 @@
 
 use std::sync::Arc;
 
-use ha_core::cluster::{Asked, Batch, ClusterState, Command, StateLimits};
+use ha_core::cluster::{Asked, Batch, ClusterState, Command, StateLimits, Strategies, Strategy};
 use ha_types::Qos::{AtLeastOnce, ExactlyOnce};
 use ha_types::session::{
-    CloseCause, Lifetime, Offset, Open, Progress, Refused, RetainHandling, SessionEpoch,
-    SessionKey, Start, SubscribeOptions, SubscriptionId,
+    CloseCause, ConnectionId, Lifetime, Offset, Open, Progress, Refused, RetainHandling,
+    SessionEpoch, SessionKey, Start, SubscribeOptions, SubscriptionId,
 };
 use ha_types::{
     AskNumber, BrokerEpoch, BrokerName, ClusterMillis, Incarnation, Message, PublishNumber,
@@ -61,7 +61,13 @@ fn of_brokers() -> Vec<(Command, &'static str)> {
             }),
             "14 01 02 03 04 05 06 07 08",
         ),
+        (Command::Share(strategies()), "15 02 02 0161 01 0162 04"),
     ]
+}
+
+fn strategies() -> Strategies {
+    let by_name = [("a".into(), Strategy::LocalFirst), ("b".into(), Strategy::ByTopic)];
+    Strategies { otherwise: Strategy::LeastInFlight, by_name: by_name.into_iter().collect() }
 }
 
 fn of_sessions() -> Vec<(Command, &'static str)> {
@@ -79,8 +85,10 @@ fn of_sessions() -> Vec<(Command, &'static str)> {
         subscription_id: SubscriptionId::new(268_435_455),
         ..at("$share/g/a/+", AtLeastOnce)
     };
-    let open = Open { will: will("w", 3), lifetime: Lifetime::Seconds(60), ..durable("c") };
-    let clean = Open { start: Start::Clean, lifetime: Lifetime::Connection, ..durable("c") };
+    let durable = Open { connection: ConnectionId(1), ..durable("c") };
+    let lifetime = Lifetime::Seconds(60);
+    let open = Open { will: will("w", 3), lifetime, ..durable.clone() };
+    let clean = Open { start: Start::Clean, lifetime: Lifetime::Connection, ..durable };
     vec![
         (
             Command::Open { asked, open },
