@@ -18,8 +18,10 @@ use crate::script::{
 use crate::spec::broker::{Broker, Client};
 use crate::spec::packets::{name, text};
 
-/// Rounds after which a broker that still has something to say never stops.
+/// Rounds of answers after which a broker that still has something to say never stops: so many for
+/// what is not a message of the script, and for each of its messages two exchanges of two answers.
 const ROUNDS_MAX: usize = 3_000;
+const ROUNDS_PER_MESSAGE: usize = 4;
 
 /// Seconds until the broker has taken all that a script may have published.
 const PAUSES_MAX: usize = 2 * STEPS_MAX * BURST_MAX as usize / RATE_MAX as usize;
@@ -38,7 +40,7 @@ pub struct Play {
     /// Some payloads may be anything.
     is_tainted: bool,
     /// Of the last message.
-    number: u64,
+    number: usize,
     sockets: usize,
 }
 
@@ -273,7 +275,7 @@ impl Play {
     /// Until everything is answered, and nothing waits for time to pass.
     fn settle(&mut self) {
         let mut pauses = 0;
-        for _ in 0..ROUNDS_MAX {
+        for _ in 0..ROUNDS_MAX + ROUNDS_PER_MESSAGE * self.number {
             let mut has_answered = false;
             for who in 0..self.seats.len() {
                 has_answered |= self.answer_all(who);
