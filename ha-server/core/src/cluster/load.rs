@@ -128,7 +128,7 @@ impl ClusterState {
             received: record.received,
             private: BTreeMap::new(),
             reserved: record.reserved,
-            inbound: record.inbound.into_iter().collect(),
+            inbound: record.inbound,
             will: record.will,
             will_at: record.will_at,
             ends_at: record.ends_at,

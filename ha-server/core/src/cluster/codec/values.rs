@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use bytes::{Bytes, BytesMut};
+use ha_types::link::Origin;
 use ha_types::session::{
     CloseCause, ConnectionId, Lifetime, NewWill, Offset, Open, PacketId, Progress, Refused,
     RetainHandling, SessionEpoch, SessionKey, Start, SubscribeOptions, SubscriptionId,
@@ -69,6 +70,7 @@ choice!(CloseCause { Disconnect = 0, Failure = 1, Handover = 2 });
 choice!(RetainHandling { AtSubscribe = 0, IfNew = 1, Never = 2 });
 
 fields!(Offset { message, private });
+fields!(Origin { broker, number });
 fields!(SessionKey { id, epoch });
 fields!(Publisher { session, epoch });
 fields!(Message { topic, payload, properties, qos, retain, expires_at, publisher });
