@@ -191,7 +191,8 @@ fn exchange_that_is_open_has_its_golden_bytes() {
     let mut state = ClusterState::new();
     state.apply(1, &Batch { time: ClusterMillis(300), commands }.encode());
     let part = state.parts().find(|(key, _)| key[0] == 2).map(|(_, value)| hex(&value));
-    let golden = "TODO";
+    let golden = "02 0163 01 01 01 00 01 01 00 ffffffff0f 0a ffff03 00 00 00 00 00 00 00 \
+        01 ac02 01 01 8101 00 00 00";
     assert_eq!(part, Some(golden.replace(' ', "")));
 }
 
