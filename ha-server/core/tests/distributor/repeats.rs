@@ -141,7 +141,7 @@ fn publish_whose_exchange_is_over_reaches_nobody_when_its_broker_is_back() {
 fn repeat_at_the_same_broker_is_known_by_its_first_number() {
     let Applied { mut cluster, session, origin } = Applied::new();
     let (live, publisher) = (cluster.subscriber("l", &["t"]), cluster.attach("p"));
-    cluster.say(publisher, [ask(1, Ask::Open(durable("c", 2)))]);
+    cluster.say(publisher, [ask(2, Ask::Open(durable("c", 2)))]);
     cluster.wait(100, &[publisher, live]);
     let new = opened(&cluster.tells(publisher)).session;
     cluster.say(publisher, [of(session, 1, "x"), of(new, 2, "x")]);
