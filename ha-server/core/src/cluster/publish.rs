@@ -13,7 +13,6 @@ use super::command::Asked;
 use super::index::IndexId;
 use super::outcome::{Began, Outcome, Refused, Repeat, Stored};
 use super::record::Key;
-use super::session::Session;
 
 impl ClusterState {
     /// A repeat, known by its number or at QoS 2 by its packet identifier [MQTT-4.3.3-10], is answered
@@ -97,9 +96,8 @@ impl ClusterState {
         exchange: Option<(SessionKey, PacketId)>,
     ) -> Vec<Origin> {
         let (Some(number), Some((key, packet_id))) = (number, exchange) else { return Vec::new() };
-        let session = self.sessions.get(&key.id);
-        let origins = |of: &Box<Session>| of.origins(packet_id, Origin { broker, number });
-        session.map(origins).unwrap_or_default()
+        let Some(session) = self.sessions.get(&key.id) else { return Vec::new() };
+        session.origins(packet_id, Origin { broker, number })
     }
 
     /// Why an exchange does not take a message, if that is so.
