@@ -24,6 +24,8 @@ pub(crate) struct Entry {
     pub(crate) exchange: Option<(SessionKey, PacketId)>,
     pub(crate) message: Arc<Message>,
     pub(crate) turn: Turn,
+    /// At QoS 2: this broker's subscribers have it, before it is answered.
+    pub(crate) is_given: bool,
 }
 
 #[derive(Clone, Debug)]
@@ -99,7 +101,13 @@ impl Outbox {
         });
         self.bytes += message.size();
         self.weight += weight(message.size());
-        self.entries.push_back(Entry { number, exchange, message, turn: turns.waits() });
+        self.entries.push_back(Entry {
+            number,
+            exchange,
+            message,
+            turn: turns.waits(),
+            is_given: false,
+        });
         number
     }
 
@@ -135,6 +143,13 @@ impl Outbox {
         let entry = self.entries.pop_front()?;
         self.forget(&entry);
         Some(entry)
+    }
+
+    /// Subscribers of this broker have the publish from now on. False: they have had it, now or when it was
+    /// answered.
+    pub(crate) fn gives(&mut self, number: PublishNumber) -> bool {
+        let entry = self.entries.iter_mut().find(|entry| entry.number == Some(number));
+        entry.is_some_and(|entry| !std::mem::replace(&mut entry.is_given, true))
     }
 
     fn forget(&mut self, entry: &Entry) {

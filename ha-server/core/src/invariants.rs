@@ -9,7 +9,6 @@ use crate::broker::Link;
 use crate::broker_set::BrokerSet;
 use crate::distributor::{Distributor, Stream};
 use crate::fan_out::Interested;
-use crate::publish::Source;
 use crate::retained::Transfer;
 
 impl Distributor {
@@ -119,18 +118,18 @@ fn publish_waits_for_whoever_has_not_received_it(state: &Distributor) {
     let mut owed = BTreeMap::new();
     for (&slot, broker) in &state.brokers {
         for source in broker.receipts.unreceived.iter().filter_map(|item| item.source) {
-            owed.entry(source).or_insert_with(BrokerSet::default).insert(slot);
+            let at = (source.broker, source.origin.number);
+            owed.entry(at).or_insert_with(BrokerSet::default).insert(slot);
         }
     }
     for broker in state.brokers.values() {
         for held in &broker.publishes.held {
-            let origin = ha_types::link::Origin { broker: broker.origin, number: held.number };
-            let by = owed.remove(&Source { broker: broker.epoch, origin }).unwrap_or_default();
+            let by = owed.remove(&(broker.epoch, held.number)).unwrap_or_default();
             assert_eq!(held.waits_for, by, "{held:?}");
         }
     }
-    for source in owed.keys() {
-        assert!(!state.by_epoch.contains_key(&source.broker), "{source:?} was answered");
+    for (broker, number) in owed.keys() {
+        assert!(!state.by_epoch.contains_key(broker), "{number} of {broker} was answered");
     }
 }
 

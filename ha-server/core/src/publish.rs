@@ -24,7 +24,8 @@ use crate::publishes::{Came, Held};
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Published {
     pub(crate) broker: BrokerEpoch,
-    /// The first life of the broker's run.
+    /// The life of the broker that receivers know its number by: this one, or the first of its run for a
+    /// publish that may outlive it.
     pub(crate) origin: BrokerEpoch,
     /// `None`: nobody waits for an answer.
     pub(crate) number: Option<PublishNumber>,
@@ -91,7 +92,9 @@ impl Distributor {
             Ok(Came::First) => (),
         }
         broker.counters.published += 1;
-        let (epoch, origin) = (broker.epoch, broker.origin);
+        let epoch = broker.epoch;
+        // What a lost session had published and was not told of does not come in a later life.
+        let origin = if exchange.is_some() { epoch } else { broker.origin };
         let published = Published { broker: epoch, origin, number: Some(number) };
         let is_kept = message.retain
             || message.qos == Qos::ExactlyOnce
@@ -167,7 +170,9 @@ impl Distributor {
     ) {
         let slot = self.by_epoch.get(&published.broker).copied();
         let (outcome, stored) = match stored {
-            Ok(stored) if stored.repeat == Repeat::OfExchange => (PublishOutcome::Repeat, None),
+            Ok(stored) if stored.repeat == Repeat::OfExchange => {
+                return self.published_again((published, slot), message, stored.origins, out);
+            }
             Ok(stored) => (PublishOutcome::Accepted, Some(stored)),
             Err(Refused::QuotaExceeded) => (PublishOutcome::QuotaExceeded, None),
             Err(Refused::Fenced) => (PublishOutcome::Fenced, None),
@@ -181,6 +186,38 @@ impl Distributor {
             }
             self.stored(state, message, stored.number, out);
         }
+        self.settle((published, slot), (outcome, version), waits_for, out);
+    }
+
+    /// In an exchange that had begun before. Not everybody may have it: an earlier leader may have applied
+    /// it, and handed it on to some. Its client waits, so it comes before what follows it (P4).
+    fn published_again(
+        &mut self,
+        (published, slot): (Published, Option<Slot>),
+        message: &Arc<Message>,
+        origins: Vec<Origin>,
+        out: &mut Vec<Output>,
+    ) {
+        let mut waits_for = BrokerSet::default();
+        if let Some(number) = published.number
+            && !origins.is_empty()
+        {
+            let source = published.source(number);
+            let others = origins.into_iter().filter(|of| *of != source.origin).collect();
+            waits_for = self.fan_out_again(source, others, message, out);
+        }
+        let answer = (PublishOutcome::Repeat, RetainedVersion(0));
+        self.settle((published, slot), answer, waits_for, out);
+    }
+
+    /// The publish will be answered when all have it.
+    fn settle(
+        &mut self,
+        (published, slot): (Published, Option<Slot>),
+        answer: (PublishOutcome, RetainedVersion),
+        waits_for: BrokerSet,
+        out: &mut Vec<Output>,
+    ) {
         let Some(slot) = slot else { return };
         let publishes = &mut self.brokers.get_mut(&slot).expect("found by its epoch").publishes;
         let Some(number) = published.number else {
@@ -189,7 +226,7 @@ impl Distributor {
         };
         publishes.in_log -= 1;
         if let Some(held) = publishes.find(number) {
-            (held.answer, held.waits_for) = (Some((outcome, version)), waits_for);
+            (held.answer, held.waits_for) = (Some(answer), waits_for);
         }
         self.release(slot, out);
     }

@@ -8,7 +8,7 @@
 use std::collections::VecDeque;
 use std::sync::Arc;
 
-use ha_types::link::{Downstream, GoodbyeReason};
+use ha_types::link::{Downstream, GoodbyeReason, Origin};
 use ha_types::{Message, RetainedVersion};
 
 use crate::broker::StreamId;
@@ -25,6 +25,8 @@ const UNRECEIVED_WILLS_MAX: usize = 65_536;
 pub(crate) struct Unreceived {
     /// `None`: a will. It is kept until it is sent, and comes once.
     pub(crate) source: Option<Source>,
+    /// See [`Downstream::Deliver`].
+    pub(crate) known_as: Vec<Origin>,
     pub(crate) message: Arc<Message>,
     pub(crate) retained: RetainedVersion,
 }
@@ -53,9 +55,10 @@ impl Distributor {
         if is_back {
             broker.counters.delivered += 1;
             receipts.sent += u64::from(!is_will);
-            let Unreceived { source, ref message, retained } = item;
-            let origin = source.map(|source| source.origin);
-            let deliver = Downstream::Deliver { origin, message: Arc::clone(message), retained };
+            let origin = item.source.map(|source| source.origin);
+            let (known_as, retained) = (item.known_as.clone(), item.retained);
+            let message = Arc::clone(&item.message);
+            let deliver = Downstream::Deliver { origin, known_as, message, retained };
             if !is_will {
                 receipts.unreceived.push_back(item);
             }

@@ -21,6 +21,7 @@ mod order;
 mod overtaken;
 mod paging;
 mod random;
+mod repeats;
 mod takeover;
 
 use broker_core::holder::Holder;

@@ -148,7 +148,7 @@ impl ClusterState {
             reserved: record.reserved,
             shared: BTreeMap::new(),
             groups: BTreeSet::new(),
-            inbound: record.inbound.into_iter().collect(),
+            inbound: record.inbound,
             will: record.will,
             will_at: record.will_at,
             ends_at: record.ends_at,

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use ha_types::link::Origin;
 use ha_types::session::{
     ConnectionId, Granted, PacketId, PageEnd, Queued, Record, RefuseReason, SessionKey,
     SubscribeOptions,
@@ -94,6 +95,9 @@ pub struct Stored {
     pub began: Vec<Began>,
     /// Whether it came before.
     pub repeat: Repeat,
+    /// What the message of an exchange that came before is known by, while the exchange is open; empty:
+    /// whoever needs it has it.
+    pub origins: Vec<Origin>,
 }
 
 /// Whether a message came before: then nothing was done now.
@@ -104,7 +108,8 @@ pub enum Repeat {
     No,
     /// Under this number. Live subscribers may not have it yet.
     OfNumber,
-    /// In this exchange of its client, perhaps under another number [MQTT-4.3.3-10]: all have it.
+    /// In this exchange of its client, perhaps under another number [MQTT-4.3.3-10]. Live subscribers may
+    /// not have it yet.
     OfExchange,
 }
 

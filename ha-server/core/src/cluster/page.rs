@@ -145,7 +145,7 @@ impl ClusterState {
     pub fn takes(&self, key: SessionKey, packet_id: PacketId) -> bool {
         let session = self.sessions.get(&key.id).filter(|session| session.epoch == key.epoch);
         let owned = session.filter(|of| of.owner.is_some_and(|owner| self.is_alive(owner.broker)));
-        owned.is_some_and(|of| !of.inbound.contains(&packet_id))
+        owned.is_some_and(|of| !of.inbound.contains_key(&packet_id))
     }
 
     /// Whose session it is.

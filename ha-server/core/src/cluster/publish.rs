@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
+use ha_types::link::Origin;
 use ha_types::session::{Offset, PacketId, SessionKey};
 use ha_types::{BrokerEpoch, Message, PublishNumber, Qos, RetainedVersion, SessionId};
 
@@ -15,7 +16,8 @@ use super::record::Key;
 
 impl ClusterState {
     /// A repeat, known by its number or at QoS 2 by its packet identifier [MQTT-4.3.3-10], is answered
-    /// again and not done again. One of a session that has gone on, or is over, is refused.
+    /// again and not done again. One of a session that has gone on, or is over, is refused; at QoS 2 one
+    /// that was taken in an exchange which is still open is handed on as a repeat is.
     pub(super) fn publish(
         &mut self,
         (epoch, number): (BrokerEpoch, Option<PublishNumber>),
@@ -29,15 +31,25 @@ impl ClusterState {
         let numbered = number.map_or(Numbered::New, |number| broker.numbers.take(number));
         let refusal = exchange.and_then(|exchange| self.refuses(epoch, exchange, message.qos));
         // It stays late: that needs no memory. One that was taken and comes again must not reach those
-        // that do not have it behind newer ones: its client sends it again. At QoS 2 that would reach
-        // nobody.
+        // that do not have it behind newer ones: its client sends it again. At QoS 2 those that have the
+        // newer ones know it by now.
         if message.qos < Qos::ExactlyOnce && refusal == Some(Refusal::Fenced) {
             return refused(Refusal::Fenced);
         }
         match numbered {
             Numbered::New => (),
+            Numbered::Taken if refusal == Some(Refusal::Fenced) => {
+                return self.taken_late((epoch, number), exchange);
+            }
             Numbered::Taken => return repeat(Repeat::OfNumber),
+            Numbered::Refused(Refusal::Repeat) => {
+                return of_exchange(self.origins((epoch, number), exchange));
+            }
             Numbered::Refused(why) => return refused(why),
+        }
+        let origin = number.map(|number| Origin { broker: epoch, number });
+        if let (Some(Refusal::Repeat), Some((key, packet_id))) = (refusal, exchange) {
+            self.came_in(key, packet_id, origin);
         }
         let done = match refusal {
             Some(why) => Err(why),
@@ -47,16 +59,45 @@ impl ClusterState {
             (Err(why), _) => {
                 let broker = self.brokers.get_mut(&epoch).expect("alive above");
                 number.into_iter().for_each(|number| broker.numbers.refuse(number, why));
-                refused(why)
+                match why {
+                    Refusal::Repeat => of_exchange(self.origins((epoch, number), exchange)),
+                    Refusal::QuotaExceeded | Refusal::Fenced => refused(why),
+                }
             }
             (Ok(stored), Some((key, packet_id))) if message.qos == Qos::ExactlyOnce => {
-                let session = self.sessions.get_mut(&key.id).expect("owned above");
-                session.inbound.insert(packet_id);
-                self.changed.insert(Key::Session(key.id));
+                self.came_in(key, packet_id, origin);
                 Outcome::Published(Ok(stored))
             }
             (Ok(stored), _) => Outcome::Published(Ok(stored)),
         }
+    }
+
+    /// Of QoS 2, applied when its session had another ownership. While the exchange is open, live subscribers
+    /// may not have it. Otherwise all have it, because its client has had PUBREC; or its session is over.
+    fn taken_late(
+        &self,
+        published: (BrokerEpoch, Option<PublishNumber>),
+        exchange: Option<(SessionKey, PacketId)>,
+    ) -> Outcome {
+        let origins = self.origins(published, exchange);
+        if origins.is_empty() { refused(Refusal::Fenced) } else { of_exchange(origins) }
+    }
+
+    fn came_in(&mut self, key: SessionKey, packet_id: PacketId, origin: Option<Origin>) {
+        let session = self.sessions.get_mut(&key.id).expect("it is owned");
+        session.came_in(packet_id, origin);
+        self.changed.insert(Key::Session(key.id));
+    }
+
+    /// What the message of a publish is known by, if its exchange is open.
+    fn origins(
+        &self,
+        (broker, number): (BrokerEpoch, Option<PublishNumber>),
+        exchange: Option<(SessionKey, PacketId)>,
+    ) -> Vec<Origin> {
+        let (Some(number), Some((key, packet_id))) = (number, exchange) else { return Vec::new() };
+        let Some(session) = self.sessions.get(&key.id) else { return Vec::new() };
+        session.origins(packet_id, Origin { broker, number })
     }
 
     /// Why an exchange does not take a message, if that is so.
@@ -70,7 +111,7 @@ impl ClusterState {
             return Some(Refusal::Fenced);
         }
         let session = self.sessions.get(&key.id).expect("it is owned");
-        let has_begun = qos == Qos::ExactlyOnce && session.inbound.contains(&packet_id);
+        let has_begun = qos == Qos::ExactlyOnce && session.inbound.contains_key(&packet_id);
         has_begun.then_some(Refusal::Repeat)
     }
 
@@ -172,10 +213,16 @@ fn repeat(repeat: Repeat) -> Outcome {
     Outcome::Published(Ok(Stored { repeat, ..Stored::default() }))
 }
 
+/// Perhaps under another number [MQTT-4.3.3-10].
+fn of_exchange(origins: Vec<Origin>) -> Outcome {
+    let repeat = Repeat::OfExchange;
+    Outcome::Published(Ok(Stored { repeat, origins, ..Stored::default() }))
+}
+
 fn refused(why: Refusal) -> Outcome {
     match why {
         Refusal::QuotaExceeded => Outcome::Published(Err(Refused::QuotaExceeded)),
         Refusal::Fenced => Outcome::Published(Err(Refused::Fenced)),
-        Refusal::Repeat => repeat(Repeat::OfExchange),
+        Refusal::Repeat => of_exchange(Vec::new()),
     }
 }

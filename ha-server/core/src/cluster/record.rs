@@ -1,6 +1,9 @@
 //! The state in parts, as a store keeps it: what changed since it was last asked for.
 
+use std::collections::BTreeMap;
+
 use bytes::{Bytes, BytesMut};
+use ha_types::link::Origin;
 use ha_types::session::{Offset, PacketId, SessionEpoch, SubscribeOptions};
 use ha_types::{
     AskNumber, BrokerEpoch, BrokerName, ClusterMillis, Incarnation, SessionId, Subscription,
@@ -74,7 +77,7 @@ pub(super) struct SessionRecord {
     pub(super) is_behind: bool,
     pub(super) received: u64,
     pub(super) reserved: Offset,
-    pub(super) inbound: Vec<PacketId>,
+    pub(super) inbound: BTreeMap<PacketId, Vec<Origin>>,
     pub(super) will: Option<Box<ha_types::session::NewWill>>,
     pub(super) will_at: Option<ClusterMillis>,
     pub(super) ends_at: Option<ClusterMillis>,
@@ -247,7 +250,7 @@ impl From<&Session> for SessionRecord {
             is_behind: session.is_behind,
             received: session.received,
             reserved: session.reserved,
-            inbound: session.inbound.iter().copied().collect(),
+            inbound: session.inbound.clone(),
             will: session.will.clone(),
             will_at: session.will_at,
             ends_at: session.ends_at,

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
+use ha_types::link::{KNOWN_AS_MAX, Origin};
 use ha_types::session::{
     Lifetime, NewWill, Offset, PacketId, SessionEpoch, SessionKey, SubscribeOptions, SubscriptionId,
 };
@@ -45,8 +46,9 @@ pub(super) struct Session {
     pub(super) shared: BTreeMap<u64, Shared>,
     /// Share groups that it is a member of.
     pub(super) groups: BTreeSet<GroupId>,
-    /// QoS 2 publishes of the client between PUBREC and PUBCOMP.
-    pub(super) inbound: BTreeSet<PacketId>,
+    /// QoS 2 publishes of the client until PUBREL, and what each is known by: for each life of a broker
+    /// that brought it its first number. In the order in which they came.
+    pub(super) inbound: BTreeMap<PacketId, Vec<Origin>>,
     pub(super) will: Option<Box<NewWill>>,
     /// When a will that waits is due, and when the session ends.
     pub(super) will_at: Option<ClusterMillis>,
@@ -132,6 +134,28 @@ pub(crate) fn given_max(receive_maximum: u16) -> usize {
 impl Session {
     pub(super) fn key(&self) -> SessionKey {
         SessionKey { id: self.id, epoch: self.epoch }
+    }
+
+    /// An exchange of QoS 2 that the client began, perhaps again. Of more lives of brokers than are
+    /// remembered, the first and the last ones are.
+    pub(super) fn came_in(&mut self, packet_id: PacketId, origin: Option<Origin>) {
+        let origins = self.inbound.entry(packet_id).or_default();
+        let Some(origin) = origin else { return };
+        if origins.iter().any(|known| known.broker == origin.broker) {
+            return;
+        }
+        if origins.len() == KNOWN_AS_MAX {
+            origins.remove(1);
+        }
+        origins.push(origin);
+    }
+
+    /// What the message of an exchange is known by, if this publish belongs to it: an older one under the
+    /// same packet identifier has a lower number than it began with.
+    pub(super) fn origins(&self, packet_id: PacketId, of: Origin) -> Vec<Origin> {
+        let known = self.inbound.get(&packet_id);
+        let is_it = |known: &Origin| known.broker == of.broker && known.number <= of.number;
+        known.filter(|origins| origins.iter().any(is_it)).cloned().unwrap_or_default()
     }
 
     pub(super) fn find(&self, subscription: &Subscription) -> Result<usize, usize> {

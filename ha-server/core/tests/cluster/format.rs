@@ -180,6 +180,28 @@ fn brokers_have_their_golden_bytes() {
     assert_eq!(parts, golden);
 }
 
+/// A session between PUBLISH and PUBREL.
+#[test]
+fn exchange_that_is_open_has_its_golden_bytes() {
+    let asked = Asked { broker: BrokerEpoch(1), number: AskNumber(1) };
+    let session = SessionKey { id: SessionId(1), epoch: SessionEpoch(1) };
+    let publish = Command::Publish {
+        broker: BrokerEpoch(1),
+        number: Some(PublishNumber(129)),
+        exchange: Some((session, packet_id(300))),
+        message: Arc::new(message("t", "x", ExactlyOnce)),
+    };
+    let name = BrokerName::parse("b").unwrap();
+    let join = Command::Join { name, incarnation: Incarnation(9) };
+    let commands = vec![join, Command::Open { asked, open: durable("c") }, publish];
+    let mut state = ClusterState::new();
+    state.apply(1, &Batch { time: ClusterMillis(300), commands }.encode());
+    let part = state.parts().find(|(key, _)| key[0] == 2).map(|(_, value)| hex(&value));
+    let golden = "02 0163 01 01 01 00 01 01 00 ffffffff0f 0a ffff03 00 00 00 00 00 00 00 \
+        01 ac02 01 01 8101 00 00 00";
+    assert_eq!(part, Some(golden.replace(' ', "")));
+}
+
 #[test]
 fn bytes_that_are_cut_or_too_many_are_malformed() {
     let commands = commands().into_iter().map(|(command, _)| command).collect();

@@ -14,6 +14,7 @@ mod late;
 mod leaders;
 mod leave;
 mod random;
+mod repeats;
 mod results;
 mod retained;
 mod sessions;

@@ -60,6 +60,8 @@ pub(crate) struct Keeper {
     published: u64,
     asked: u64,
     /// Whose publishes are not answered.
+    /// Messages that its client has sent again.
+    received: u64,
     exchanges: BTreeMap<PublishNumber, (SessionKey, PacketId)>,
     /// What the broker knows of its connections.
     wants: BTreeMap<ConnectionId, Wants>,
@@ -94,6 +96,7 @@ impl Keeper {
             index: 1,
             published: 0,
             asked: 0,
+            received: 0,
             exchanges: BTreeMap::new(),
             wants: BTreeMap::new(),
             clients: BTreeSet::new(),
@@ -154,6 +157,11 @@ impl Keeper {
                     }
                     ha_core::Output::Send(_, item, bytes) => {
                         inputs.push_back(ha_core::Input::Written(STREAM, bytes));
+                        if let Downstream::Deliver { origin: Some(_), .. } = item {
+                            self.received += 1;
+                            let received = Upstream::Received { count: self.received };
+                            inputs.push_back(ha_core::Input::Received(STREAM, vec![received]));
+                        }
                         self.take(item, out);
                     }
                     ha_core::Output::End(_) => panic!("the leader ended the stream"),
@@ -171,8 +179,8 @@ impl Keeper {
                 out.push(Output::Tell(connection, tell));
             }
             Downstream::PublishResult { number, outcome, .. } => self.answer(number, outcome, out),
-            // Its own come back to no broker: this is a will.
-            Downstream::Deliver { message, .. } => {
+            // A will. Of its own only what a client sends again comes back, and it has that.
+            Downstream::Deliver { origin: None, message, .. } => {
                 self.wills.push(Arc::clone(&message));
                 out.push(Output::Publish(message));
             }

@@ -8,3 +8,4 @@ mod exchanges;
 mod lost_broker;
 mod new_leader;
 mod order;
+mod repeats;

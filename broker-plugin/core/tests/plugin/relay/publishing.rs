@@ -23,8 +23,23 @@ fn served() -> Bench {
 fn from(broker: u64, number: u64) -> Downstream {
     let origin = Origin { broker: BrokerEpoch(broker), number: PublishNumber(number) };
     let (message, retained) = (message("t", "x"), RetainedVersion(0));
-    Downstream::Deliver { origin: Some(origin), message, retained }
+    Downstream::Deliver { origin: Some(origin), known_as: vec![], message, retained }
 }
+
+fn origin(broker: u64, number: u64) -> Origin {
+    Origin { broker: BrokerEpoch(broker), number: PublishNumber(number) }
+}
+
+/// The first of these is its own.
+fn known_as(origins: &[(u64, u64)]) -> Downstream {
+    let mut known_as: Vec<_> = origins.iter().map(|of| origin(of.0, of.1)).collect();
+    let own = Some(known_as.remove(0));
+    let (message, retained) = (message("t", "x"), RetainedVersion(0));
+    Downstream::Deliver { origin: own, known_as, message, retained }
+}
+
+/// That of [`welcome`](crate::common::welcome).
+const EPOCH: u64 = 5;
 
 #[test]
 fn answer_goes_to_the_session_under_its_packet_identifier() {
@@ -136,6 +151,47 @@ fn message_that_comes_again_is_counted_and_not_delivered() {
     bench.attach_again(crate::common::welcome());
     let outputs = bench.receive(from(9, 3));
     assert_eq!((outputs.delivered().len(), outputs.up()), (0, vec!["received 1".into()]));
+}
+
+#[test]
+fn message_that_came_as_another_is_not_delivered_whichever_comes_first() {
+    let deliveries = |items: &[&[(u64, u64)]]| {
+        let mut bench = attached();
+        let count = |item: &&[(u64, u64)]| bench.receive(known_as(item)).delivered().len();
+        items.iter().map(count).collect::<Vec<_>>()
+    };
+    assert_eq!(deliveries(&[&[(8, 3)], &[(9, 1), (8, 3)]]), [1, 0]);
+    assert_eq!(deliveries(&[&[(9, 1), (8, 3)], &[(8, 3), (9, 1)]]), [1, 0]);
+    assert_eq!(deliveries(&[&[(9, 1), (8, 3)], &[(8, 2)], &[(10, 1), (8, 3), (9, 1)]]), [1, 1, 0]);
+    assert_eq!(deliveries(&[&[(8, 4)], &[(9, 1), (8, 3)]]), [1, 0], "not needed then");
+}
+
+#[test]
+fn own_message_that_comes_back_first_is_not_delivered_when_it_is_accepted() {
+    for back in [&[(9, 1), (EPOCH, 1)][..], &[(EPOCH, 1), (9, 1)]] {
+        let mut bench = served();
+        bench.publish(publish("t", "x").of(1, 7).qos_2());
+        assert_eq!(bench.receive(known_as(back)).delivered().len(), 1);
+        assert_eq!(bench.receive(known_as(back)).delivered().len(), 0, "twice");
+        let outputs = result(&mut bench, 1, PublishOutcome::Accepted);
+        assert_eq!((outputs.delivered().len(), outputs.told().len()), (0, 1));
+    }
+}
+
+#[test]
+fn own_message_that_was_answered_is_not_delivered_when_it_comes_back() {
+    let mut bench = served();
+    bench.publish(publish("t", "x").of(1, 7).qos_2());
+    assert_eq!(result(&mut bench, 1, PublishOutcome::Accepted).delivered().len(), 1);
+    assert_eq!(bench.receive(known_as(&[(9, 1), (EPOCH, 1)])).delivered().len(), 0);
+}
+
+/// It may have gone to none of those that are here: they came in its new life.
+#[test]
+fn message_of_an_earlier_life_of_this_broker_is_delivered() {
+    let mut bench = served();
+    bench.publish(publish("t", "x").of(1, 7).qos_2());
+    assert_eq!(bench.receive(known_as(&[(9, 1), (EPOCH - 1, 1)])).delivered().len(), 1);
 }
 
 #[test]

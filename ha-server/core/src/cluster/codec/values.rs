@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use bytes::{Bytes, BytesMut};
+use ha_types::link::Origin;
 use ha_types::session::{
     CloseCause, ConnectionId, Lifetime, NewWill, Offset, Open, PacketId, Progress, Refused,
     RetainHandling, SessionEpoch, SessionKey, Start, SubscribeOptions, SubscriptionId,
@@ -78,6 +79,7 @@ choice!(Strategy {
 });
 
 fields!(Offset { message, private });
+fields!(Origin { broker, number });
 fields!(SessionKey { id, epoch });
 fields!(Publisher { session, epoch });
 fields!(Message { topic, payload, properties, qos, retain, expires_at, publisher });

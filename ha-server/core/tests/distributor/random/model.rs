@@ -263,7 +263,9 @@ impl Model {
                     self.sent -= 1;
                     self.answer(cluster, first, outcome);
                 }
-                Downstream::Deliver { origin, message, .. } => self.delivered(origin, &message),
+                Downstream::Deliver { origin, known_as, message, .. } => {
+                    self.delivered(origin, &known_as, &message);
+                }
                 Downstream::InterestTaken { ticket } if ticket.0 > 0 => {
                     let filter = FILTERS[usize::try_from(ticket.0).unwrap() - 1];
                     if self.wanted.contains(filter) {
@@ -283,6 +285,11 @@ impl Model {
         let epoch = self.epoch.expect("it was welcomed");
         let is_owned = |(key, _)| cluster.state.is_owned_by(key, epoch);
         match outcome {
+            // Of QoS 2, taken when its session was here.
+            PublishOutcome::Repeat => {
+                assert!(!publish.exchange.is_none_or(is_owned));
+                self.answered.push((text(&publish.message), publish.promised));
+            }
             PublishOutcome::Accepted => {
                 self.answered.push((text(&publish.message), publish.promised));
             }
@@ -291,11 +298,19 @@ impl Model {
         }
     }
 
-    fn delivered(&mut self, origin: Option<Origin>, message: &Message) {
+    fn delivered(&mut self, origin: Option<Origin>, known_as: &[Origin], message: &Message) {
         let Some(Origin { broker, number }) = origin else { return };
         assert!(message.qos > Qos::AtMostOnce);
-        assert_ne!(Some(broker), self.origin, "it is its own");
         self.received += 1;
+        if Some(broker) == self.epoch || Some(broker) == self.origin {
+            let is_it = |known: &Published| known.number == number && known.exchange.is_some();
+            assert!(self.unanswered.iter().any(is_it), "it comes back: its session is not here");
+            return;
+        }
+        let has = |of: &Origin| self.seen.get(&of.broker).is_some_and(|last| of.number <= *last);
+        if known_as.iter().any(has) {
+            return;
+        }
         let last = self.seen.entry(broker).or_default();
         if number > *last {
             *last = number;
