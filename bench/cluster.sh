@@ -9,7 +9,7 @@ seconds=${CLUSTER_SECONDS:-5}
 sessions=${CLUSTER_SESSIONS:-100000}
 messages=${CLUSTER_MESSAGES:-100000}
 port=${CLUSTER_PORT:-22000}
-bin=${CARGO_TARGET_DIR:-target}/release
+bin=${CLUSTER_BIN:-${CARGO_TARGET_DIR:-target}/release}
 failed=no
 load_pid=
 
@@ -24,8 +24,8 @@ each part freshly, and prints a table in Markdown with the goals beside it. Buil
             acknowledgement of the next durable QoS 1 publish, as its client sees it
   transfer  "ha-server leader transfer" under load: the longest time without an acknowledgement
   backlog   a durable client comes back on another broker to what was queued for it
-  sessions  durable sessions that are away, with one filter and with a filter each: memory, and how
-            soon a server with them serves again after a kill
+  sessions  durable sessions that are away, with one filter and with a filter each: memory for each of
+            them, and how soon a server with them serves again after a kill
   durable   QoS 1 from one broker to durable subscribers on the other: throughput, and latency at 2,000
             messages a second
 
@@ -39,6 +39,7 @@ The environment may choose:
   CLUSTER_MESSAGES=100000   that are queued
   CLUSTER_PORT=22000        first of eleven ports
   CLUSTER_FOLDER=DIR        keep configurations, logs and data here; on the disk to be measured
+  CLUSTER_BIN=DIR           measure these programs instead of building them
   CLUSTER_RATE=2000         messages a second while leaders are killed and transferred
 END
 }
@@ -48,6 +49,7 @@ say() {
 }
 
 build() {
+    [ -z "${CLUSTER_BIN:-}" ] || return 0
     cargo build --release --locked -p ha-server -p broker-plugin -p bench-load
 }
 
@@ -184,6 +186,11 @@ bench() {
     say "$bench_name: $(tr -s ' ' <"$folder/report" | tr '\n' ';')"
 }
 
+# resident PROGRAM ID: bytes.
+resident() {
+    awk '$1 == "VmRSS:" { print $2 * 1024 }' "/proc/$(pid_of "$1" "$2")/status"
+}
+
 # record NAME FIGURE NUMBER
 record() {
     echo "$*" >>"$folder/raw"
@@ -251,6 +258,7 @@ sessions() {
         begin NORMAL
         record "sessions-$filters" load "$(average)"
         pids=
+        empty=$(resident server 1)
         for id in 1 2 3; do pids="$pids --pid $(pid_of server $id)"; done
         # shellcheck disable=SC2086  # one word for each argument
         bench "sessions-$filters" sessions --count "$sessions" --filters $filters $pids \
@@ -260,6 +268,8 @@ sessions() {
             start server $id
             record "sessions-$filters" ready "$(ready "$(ha_port $id)" 120)"
             settle
+            loaded=$(resident server $id)
+            record "sessions-$filters" reloaded $(((loaded - empty) / sessions))
         done
         record "sessions-$filters" load "$(average)"
         end
@@ -301,12 +311,13 @@ END
             goal["backlog again"] = "0"
             goal["backlog grown"] = "64 MiB"
             goal["sessions-one memory"] = goal["sessions-each memory"] = "1,024 B"
+            goal["sessions-one reloaded"] = goal["sessions-each reloaded"] = "1,024 B"
             goal["sessions-one ready"] = goal["sessions-each ready"] = "10,000 ms"
             goal["durable-fast delivered"] = "25,000 msg/s"
             goal["durable-paced p50"] = "5 ms"
         }
         $2 == "load" {
-            load[$1] = load[$1] (($1 in load) ? " to " : "") $3
+            load[$1] = ($1 in load ? load[$1] " to " : "") $3
             next
         }
         {

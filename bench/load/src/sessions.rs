@@ -13,6 +13,11 @@ use crate::client::{self, Session};
 use crate::processes::memory;
 use crate::run::float;
 
+/// How often a client that was sent away comes back, and after which time: a broker that is short of
+/// processors may be taken for lost.
+const TRIES_MAX: u32 = 50;
+const PAUSE: Duration = Duration::from_millis(200);
+
 /// What was written may still be on its way to a disk.
 const SETTLE: Duration = Duration::from_secs(3);
 
@@ -87,10 +92,20 @@ async fn come_and_go(args: Arc<Args>, next: Arc<AtomicU32>) -> io::Result<()> {
         if number >= args.count {
             return Ok(());
         }
-        let broker = &args.brokers[number as usize % args.brokers.len()];
-        let client_id = format!("bench-{number}");
-        let mut client = client::connect(broker, &client_id, Session::Kept).await?;
-        client.subscribe(&args.filters.of(number), 1).await?;
-        client.leave().await?;
+        let mut tries = 1;
+        while let Err(error) = come_once(&args, number).await {
+            if tries >= TRIES_MAX {
+                return Err(error);
+            }
+            tries += 1;
+            time::sleep(PAUSE).await;
+        }
     }
+}
+
+async fn come_once(args: &Args, number: u32) -> io::Result<()> {
+    let broker = &args.brokers[number as usize % args.brokers.len()];
+    let mut client = client::connect(broker, &format!("bench-{number}"), Session::Kept).await?;
+    client.subscribe(&args.filters.of(number), 1).await?;
+    client.leave().await
 }
