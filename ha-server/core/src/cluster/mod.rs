@@ -16,6 +16,7 @@ mod begin;
 mod broker;
 mod codec;
 mod command;
+mod few;
 mod index;
 mod invariants;
 mod limits;
