@@ -87,6 +87,7 @@ step cargo clippy --locked --workspace --all-targets -- -D warnings
 # Builds the programs as well, which `cargo test` alone does not.
 step cargo build --locked --workspace --all-targets
 step cargo test --locked --workspace
+step sh scripts/simulate.sh
 # Module texts link to private items: their readers are developers, in the source.
 step env RUSTDOCFLAGS='-D warnings -A rustdoc::private_intra_doc_links' \
     cargo doc --locked --workspace --no-deps

@@ -8,12 +8,13 @@
 
 use std::sync::Arc;
 
-use ha_types::link::{Downstream, Origin};
+use ha_types::link::Downstream;
 use ha_types::{Message, Qos, RetainedVersion};
 
 use crate::broker_set::{BrokerSet, Slot};
 use crate::distributor::Distributor;
 use crate::interface::{FanOut, Output};
+use crate::publish::Source;
 use crate::receipts::Unreceived;
 
 /// Brokers with a filter.
@@ -29,7 +30,7 @@ impl Distributor {
     /// Gives a message of QoS 1 or 2 to all that need it. Returns those: each has it when it says so.
     pub(crate) fn fan_out_numbered(
         &mut self,
-        origin: Origin,
+        source: Source,
         message: &Arc<Message>,
         retained: RetainedVersion,
         out: &mut Vec<Output>,
@@ -38,10 +39,10 @@ impl Distributor {
             return BrokerSet::default();
         }
         let mut targets = self.targets(message);
-        self.by_epoch.get(&origin.broker).into_iter().for_each(|&slot| targets.remove(slot));
+        self.by_epoch.get(&source.broker).into_iter().for_each(|&slot| targets.remove(slot));
         for slot in targets.iter() {
-            let (origin, message) = (Some(origin), Arc::clone(message));
-            self.give(slot, Unreceived { origin, message, retained }, out);
+            let (source, message) = (Some(source), Arc::clone(message));
+            self.give(slot, Unreceived { source, message, retained }, out);
         }
         targets
     }
@@ -89,7 +90,7 @@ impl Distributor {
         let targets = self.targets(message).and(present);
         for slot in targets.iter() {
             let message = Arc::clone(message);
-            self.give(slot, Unreceived { origin: None, message, retained }, out);
+            self.give(slot, Unreceived { source: None, message, retained }, out);
         }
         targets.and(self.resumed)
     }

@@ -9,6 +9,7 @@ use crate::broker::Link;
 use crate::broker_set::BrokerSet;
 use crate::distributor::{Distributor, Stream};
 use crate::fan_out::Interested;
+use crate::publish::Source;
 use crate::retained::Transfer;
 
 impl Distributor {
@@ -117,19 +118,19 @@ fn held_publishes_are_dense_bounded_and_end_at_the_last_taken(state: &Distributo
 fn publish_waits_for_whoever_has_not_received_it(state: &Distributor) {
     let mut owed = BTreeMap::new();
     for (&slot, broker) in &state.brokers {
-        for origin in broker.receipts.unreceived.iter().filter_map(|item| item.origin) {
-            owed.entry(origin).or_insert_with(BrokerSet::default).insert(slot);
+        for source in broker.receipts.unreceived.iter().filter_map(|item| item.source) {
+            owed.entry(source).or_insert_with(BrokerSet::default).insert(slot);
         }
     }
     for broker in state.brokers.values() {
         for held in &broker.publishes.held {
-            let origin = ha_types::link::Origin { broker: broker.epoch, number: held.number };
-            let by = owed.remove(&origin).unwrap_or_default();
+            let origin = ha_types::link::Origin { broker: broker.origin, number: held.number };
+            let by = owed.remove(&Source { broker: broker.epoch, origin }).unwrap_or_default();
             assert_eq!(held.waits_for, by, "{held:?}");
         }
     }
-    for origin in owed.keys() {
-        assert!(!state.by_epoch.contains_key(&origin.broker), "{origin:?} was answered");
+    for source in owed.keys() {
+        assert!(!state.by_epoch.contains_key(&source.broker), "{source:?} was answered");
     }
 }
 
@@ -164,7 +165,7 @@ fn receipts_count_what_was_sent(state: &Distributor) {
     for slot in state.resumed.iter() {
         let receipts = &state.brokers[&slot].receipts;
         assert_eq!(receipts.unreceived.len() as u64, receipts.sent - receipts.received);
-        assert!(receipts.unreceived.iter().all(|item| item.origin.is_some()));
+        assert!(receipts.unreceived.iter().all(|item| item.source.is_some()));
     }
 }
 

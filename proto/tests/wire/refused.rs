@@ -100,12 +100,15 @@ fn packet_id_is_1_to_65535() {
 }
 
 #[test]
-fn exchange_is_of_a_numbered_message_of_qos_2() {
-    assert!(up(Item::Publish(publish())).is_ok());
+fn exchange_is_of_a_numbered_message_of_qos_1_or_2() {
+    for qos in [1, 2] {
+        let publish = v1::Publish { message: wire_message(qos), ..publish() };
+        assert!(up(Item::Publish(publish)).is_ok());
+    }
     let nobodys = Some(v1::Exchange::default());
     let refused = [
         (v1::Publish { number: 0, ..publish() }, ProtocolError::UnexpectedExchange),
-        (v1::Publish { message: wire_message(1), ..publish() }, ProtocolError::UnexpectedExchange),
+        (v1::Publish { message: wire_message(0), ..publish() }, ProtocolError::UnexpectedExchange),
         (v1::Publish { exchange: nobodys, ..publish() }, ProtocolError::Missing("session")),
         (v1::Publish { message: None, ..publish() }, ProtocolError::Missing("message")),
     ];

@@ -203,7 +203,7 @@ prop_compose! {
 fn publish() -> impl Strategy<Value = Upstream> {
     let exchange = of((key(), packet_id()));
     (of(1..u64::MAX), exchange, message()).prop_map(|(number, exchange, message)| {
-        let has_exchange = number.is_some() && message.qos == Qos::ExactlyOnce;
+        let has_exchange = number.is_some() && message.qos > Qos::AtMostOnce;
         let exchange = exchange.filter(|_| has_exchange);
         Upstream::Publish { number: number.map(PublishNumber), exchange, message }
     })

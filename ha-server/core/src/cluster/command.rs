@@ -73,6 +73,9 @@ pub enum Command {
         asked: Asked,
         /// Whose.
         session: SessionKey,
+        /// Up to here its queue was given to its engine, and no further until this is applied: deliveries
+        /// under options that change go on as they were given.
+        given_upto: Option<Offset>,
         /// In the order of the packet.
         subscriptions: Vec<SubscribeOptions>,
     },
@@ -82,6 +85,8 @@ pub enum Command {
         asked: Asked,
         /// Whose.
         session: SessionKey,
+        /// As for `Subscribe`.
+        given_upto: Option<Offset>,
         /// In the order of the packet.
         subscriptions: Vec<Subscription>,
     },
@@ -91,7 +96,8 @@ pub enum Command {
         broker: BrokerEpoch,
         /// Applied once for each number; numbers grow. `None`: nobody waits, and it does not come again.
         number: Option<PublishNumber>,
-        /// At QoS 2 from a durable session: what a repeat is known by until `Release`.
+        /// At QoS 1 and 2 from a session: under which ownership of it, without which the message is not
+        /// taken. At QoS 2 also what a repeat is known by until `Release`.
         exchange: Option<(SessionKey, PacketId)>,
         /// The message.
         message: Arc<Message>,

@@ -16,6 +16,7 @@ impl ClusterState {
     /// When something does not hold.
     pub fn check_invariants(&self) {
         self.check_owners();
+        self.check_lost();
         self.check_cursors();
         self.check_messages();
         self.check_exchanges();

@@ -33,8 +33,7 @@ impl From<BrokerRecord> for Broker {
             name: record.name,
             incarnation: record.incarnation,
             is_alive: record.is_alive,
-            published: record.published,
-            refused: record.refused.into_iter().collect(),
+            numbers: record.numbers,
             asked: AskedUpto { upto: record.asked_upto, above },
         }
     }
@@ -81,6 +80,9 @@ impl ClusterState {
                 let (version, message): (RetainedVersion, Option<Arc<Message>>) = decode(value)?;
                 self.retained.apply(&topic, version, message).map_err(|_| Malformed)?;
             }
+            Key::Lost(epoch) => {
+                self.lost.insert(epoch, decode(value)?);
+            }
         }
         Ok(())
     }
@@ -112,7 +114,7 @@ impl ClusterState {
                 true => Durability::Durable,
                 false => Durability::Ephemeral,
             },
-            is_present: record.is_present,
+            founder: record.founder,
             lifetime: record.lifetime,
             receive_maximum: record.receive_maximum,
             subscriptions: Vec::new(),

@@ -21,6 +21,7 @@ mod index;
 mod invariants;
 mod limits;
 mod load;
+mod lost;
 mod messages;
 mod open;
 mod outcome;
@@ -48,6 +49,7 @@ pub use self::outcome::{Applied, Began, Fired, Opened, Outcome, Owner, Refused, 
 
 use self::broker::{Asking, Broker};
 use self::index::Indexes;
+use self::lost::Lost;
 use self::messages::Messages;
 use self::record::Key;
 pub(crate) use self::session::given_max;
@@ -72,6 +74,8 @@ pub struct ClusterState {
     by_client: BTreeMap<Arc<str>, SessionId>,
     by_broker: BTreeSet<(BrokerEpoch, SessionId)>,
     brokers: BTreeMap<BrokerEpoch, Broker>,
+    /// Runs that may come back, by their last lives.
+    lost: BTreeMap<BrokerEpoch, Lost>,
     timers: Timers,
     next_session: u64,
     next_epoch: u64,
@@ -124,6 +128,7 @@ impl ClusterState {
             by_client: BTreeMap::new(),
             by_broker: BTreeSet::new(),
             brokers: BTreeMap::new(),
+            lost: BTreeMap::new(),
             timers: Timers::default(),
             next_session: 1,
             next_epoch: 1,
@@ -158,11 +163,11 @@ impl ClusterState {
             Command::Close { asked, session, cause, progress, lifetime } => {
                 self.close((asked, session), cause, &progress, lifetime)
             }
-            Command::Subscribe { asked, session, subscriptions } => {
-                self.subscribe(asked, session, subscriptions)
+            Command::Subscribe { asked, session, given_upto, subscriptions } => {
+                self.subscribe((asked, session), given_upto, subscriptions)
             }
-            Command::Unsubscribe { asked, session, subscriptions } => {
-                self.unsubscribe(asked, session, &subscriptions)
+            Command::Unsubscribe { asked, session, given_upto, subscriptions } => {
+                self.unsubscribe((asked, session), given_upto, &subscriptions)
             }
             Command::Publish { broker, number, exchange, message } => {
                 self.publish((broker, number), exchange, &message)

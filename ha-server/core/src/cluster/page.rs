@@ -118,6 +118,12 @@ impl ClusterState {
         session.owner.filter(|owner| self.is_alive(owner.broker))
     }
 
+    /// Whether this broker has a session under this key. What is not so once, never is again.
+    #[must_use]
+    pub fn is_owned_by(&self, key: SessionKey, broker: BrokerEpoch) -> bool {
+        self.owner_of(key).is_some_and(|owner| owner.broker == broker)
+    }
+
     /// Connected sessions that a message of QoS 1 or 2 with this topic is kept for, in order.
     #[must_use]
     pub fn connected_to(&self, topic: &TopicName) -> Vec<SessionId> {

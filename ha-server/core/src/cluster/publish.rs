@@ -12,11 +12,10 @@ use super::command::Asked;
 use super::index::IndexId;
 use super::outcome::{Began, Outcome, Refused, Repeat, Stored};
 use super::record::Key;
-use super::session::Session;
 
 impl ClusterState {
-    /// A repeat, known by its number or by its packet identifier [MQTT-4.3.3-10], is answered again
-    /// and not done again.
+    /// A repeat, known by its number or at QoS 2 by its packet identifier [MQTT-4.3.3-10], is answered
+    /// again and not done again. One of a session that has gone on, or is over, is refused.
     pub(super) fn publish(
         &mut self,
         (epoch, number): (BrokerEpoch, Option<PublishNumber>),
@@ -27,41 +26,52 @@ impl ClusterState {
             return Outcome::Published(Err(Refused::Fenced));
         };
         self.changed.insert(Key::Broker(epoch));
-        match number.map_or(Numbered::New, |number| broker.number(number)) {
+        let numbered = number.map_or(Numbered::New, |number| broker.numbers.take(number));
+        let refusal = exchange.and_then(|exchange| self.refuses(epoch, exchange, message.qos));
+        // It stays late: that needs no memory. One that was taken and comes again must not reach those
+        // that do not have it behind newer ones: its client sends it again. At QoS 2 that would reach
+        // nobody.
+        if message.qos < Qos::ExactlyOnce && refusal == Some(Refusal::Fenced) {
+            return refused(Refusal::Fenced);
+        }
+        match numbered {
             Numbered::New => (),
             Numbered::Taken => return repeat(Repeat::OfNumber),
             Numbered::Refused(why) => return refused(why),
         }
-        let done = match self.refuses(epoch, exchange) {
+        let done = match refusal {
             Some(why) => Err(why),
             None => self.store(message).map_err(|_| Refusal::QuotaExceeded),
         };
         match (done, exchange) {
             (Err(why), _) => {
                 let broker = self.brokers.get_mut(&epoch).expect("alive above");
-                number.into_iter().for_each(|number| broker.refuse(number, why));
+                number.into_iter().for_each(|number| broker.numbers.refuse(number, why));
                 refused(why)
             }
-            (Ok(stored), Some((key, packet_id))) => {
+            (Ok(stored), Some((key, packet_id))) if message.qos == Qos::ExactlyOnce => {
                 let session = self.sessions.get_mut(&key.id).expect("owned above");
                 session.inbound.insert(packet_id);
                 self.changed.insert(Key::Session(key.id));
                 Outcome::Published(Ok(stored))
             }
-            (Ok(stored), None) => Outcome::Published(Ok(stored)),
+            (Ok(stored), _) => Outcome::Published(Ok(stored)),
         }
     }
 
     /// Why an exchange does not take a message, if that is so.
     fn refuses(
-        &mut self,
+        &self,
         broker: BrokerEpoch,
-        exchange: Option<(SessionKey, PacketId)>,
+        (key, packet_id): (SessionKey, PacketId),
+        qos: Qos,
     ) -> Option<Refusal> {
-        let (key, packet_id) = exchange?;
-        let is_its = |session: &&mut Session| session.owner.is_some_and(|of| of.broker == broker);
-        let Some(session) = self.owned(key).filter(is_its) else { return Some(Refusal::Fenced) };
-        session.inbound.contains(&packet_id).then_some(Refusal::Repeat)
+        if !self.is_owned_by(key, broker) {
+            return Some(Refusal::Fenced);
+        }
+        let session = self.sessions.get(&key.id).expect("it is owned");
+        let has_begun = qos == Qos::ExactlyOnce && session.inbound.contains(&packet_id);
+        has_begun.then_some(Refusal::Repeat)
     }
 
     /// Retains it and stores it for durable sessions, or does neither.

@@ -3,14 +3,14 @@
 use bytes::{Bytes, BytesMut};
 use ha_types::session::{Offset, PacketId, SessionEpoch, SubscribeOptions};
 use ha_types::{
-    AskNumber, BrokerEpoch, BrokerName, ClusterMillis, Incarnation, PublishNumber, SessionId,
-    TopicName,
+    AskNumber, BrokerEpoch, BrokerName, ClusterMillis, Incarnation, SessionId, TopicName,
 };
 
 use super::ClusterState;
-use super::broker::Refusal;
+use super::broker::Numbers;
 use super::codec::{Malformed, Wire, encode, fields};
 use super::limits::StateLimits;
+use super::lost::Lost;
 use super::outcome::Owner;
 use super::session::{Durability, Exchange, Kept, Session};
 
@@ -26,6 +26,7 @@ pub(super) enum Key {
     Private(SessionId, Offset),
     Message(u64),
     Retained(TopicName),
+    Lost(BrokerEpoch),
 }
 
 /// What belongs to nobody in particular.
@@ -45,8 +46,7 @@ pub(super) struct BrokerRecord {
     pub(super) name: BrokerName,
     pub(super) incarnation: Incarnation,
     pub(super) is_alive: bool,
-    pub(super) published: PublishNumber,
-    pub(super) refused: Vec<(PublishNumber, Refusal)>,
+    pub(super) numbers: Numbers,
     pub(super) asked_upto: AskNumber,
     pub(super) asked_above: Vec<AskNumber>,
 }
@@ -57,7 +57,7 @@ pub(super) struct SessionRecord {
     pub(super) epoch: SessionEpoch,
     pub(super) owner: Option<Owner>,
     pub(super) is_durable: bool,
-    pub(super) is_present: bool,
+    pub(super) founder: Owner,
     pub(super) lifetime: ha_types::session::Lifetime,
     pub(super) receive_maximum: u16,
     pub(super) acked_upto: u64,
@@ -90,13 +90,15 @@ fields!(Meta {
     limits,
 });
 fields!(Owner { broker, connection });
-fields!(BrokerRecord { name, incarnation, is_alive, published, refused, asked_upto, asked_above });
+fields!(BrokerRecord { name, incarnation, is_alive, numbers, asked_upto, asked_above });
+fields!(Numbers { origin, published, refused });
+fields!(Lost { name, incarnation, at, numbers });
 fields!(SessionRecord {
     client_id,
     epoch,
     owner,
     is_durable,
-    is_present,
+    founder,
     lifetime,
     receive_maximum,
     acked_upto,
@@ -146,6 +148,7 @@ impl Key {
             Self::Private(id, at) => with(5, &[id.0, at.message, u64::from(at.private)]),
             Self::Message(number) => with(6, &[*number]),
             Self::Retained(topic) => [&[7], &topic.as_bytes()[..]].concat(),
+            Self::Lost(epoch) => with(8, &[epoch.0]),
         }
     }
 
@@ -171,6 +174,7 @@ impl Key {
                 Some(Self::Private(SessionId(id), Offset { message, private }))
             }
             (6, &[number]) => Some(Self::Message(number)),
+            (8, &[epoch]) => Some(Self::Lost(BrokerEpoch(epoch))),
             _ => None,
         }
     }
@@ -188,7 +192,7 @@ impl From<&Session> for SessionRecord {
             epoch: session.epoch,
             owner: session.owner,
             is_durable: session.durability == Durability::Durable,
-            is_present: session.is_present,
+            founder: session.founder,
             lifetime: session.lifetime,
             receive_maximum: session.receive_maximum,
             acked_upto: session.acked.upto,
@@ -224,9 +228,8 @@ impl ClusterState {
             .chain(sessions().flat_map(|of| of.records.keys().map(|&at| Key::Record(of.id, at))))
             .chain(sessions().flat_map(|of| of.private.keys().map(|&at| Key::Private(of.id, at))))
             .chain(self.messages.numbers().map(Key::Message))
-            .chain(
-                self.retained.ordered_after(None).map(|(topic, _)| Key::Retained(topic.clone())),
-            );
+            .chain(self.retained.ordered_after(None).map(|(topic, _)| Key::Retained(topic.clone())))
+            .chain(self.lost.keys().map(|&epoch| Key::Lost(epoch)));
         keys.filter_map(|key| Some((key.bytes(), self.part(&key)?)))
     }
 
@@ -239,8 +242,7 @@ impl ClusterState {
                     name: broker.name.clone(),
                     incarnation: broker.incarnation,
                     is_alive: broker.is_alive,
-                    published: broker.published,
-                    refused: broker.refused.iter().map(|(&number, &why)| (number, why)).collect(),
+                    numbers: broker.numbers.clone(),
                     asked_upto: broker.asked.upto,
                     asked_above: broker.asked.above.iter().copied().collect(),
                 })
@@ -262,6 +264,7 @@ impl ClusterState {
                 let known = self.retained.get(topic)?;
                 Some(encode(&(known.version, known.message.clone())))
             }
+            Key::Lost(epoch) => self.lost.get(epoch).map(encode),
         }
     }
 

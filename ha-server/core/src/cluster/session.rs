@@ -18,8 +18,8 @@ pub(super) struct Session {
     pub(super) epoch: SessionEpoch,
     pub(super) client_id: Arc<str>,
     pub(super) owner: Option<Owner>,
-    /// Whether the owner found it: Session Present of its CONNACK.
-    pub(super) is_present: bool,
+    /// The CONNECT that began it, by the first life of its broker's run: only to that it was not present.
+    pub(super) founder: Owner,
     pub(super) durability: Durability,
     pub(super) lifetime: Lifetime,
     /// Of the owner, or of the last one.

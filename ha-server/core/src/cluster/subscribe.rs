@@ -10,7 +10,7 @@ use ha_types::{Message, Qos, SessionId, Subscription};
 use super::ClusterState;
 use super::broker::Asking;
 use super::command::Asked;
-use super::open::LAST;
+use super::open::PACKET_IDS_MAX;
 use super::outcome::Outcome;
 use super::record::Key;
 use super::session::{Durability, Exchange, Kept, Place, Session, Subscribed};
@@ -18,8 +18,8 @@ use super::session::{Durability, Exchange, Kept, Place, Session, Subscribed};
 impl ClusterState {
     pub(super) fn subscribe(
         &mut self,
-        asked: Asked,
-        key: SessionKey,
+        (asked, key): (Asked, SessionKey),
+        given_upto: Option<Offset>,
         subscriptions: Vec<SubscribeOptions>,
     ) -> Outcome {
         match self.asked(asked, key) {
@@ -28,7 +28,8 @@ impl ClusterState {
             Some(Asking::First) => (),
         }
         // One after the other: the second of two equal ones is not new [MQTT-3.8.4-5].
-        let granted = subscriptions.into_iter().map(|options| self.take(key.id, options)).collect();
+        let granted = subscriptions.into_iter();
+        let granted = granted.map(|options| self.take((key.id, given_upto), options)).collect();
         self.changed.insert(Key::Subscriptions(key.id));
         Outcome::Subscribed(granted)
     }
@@ -69,7 +70,11 @@ impl ClusterState {
         found.map(|message| (Arc::clone(message), message.qos.min(options.qos))).collect()
     }
 
-    fn take(&mut self, id: SessionId, options: SubscribeOptions) -> Result<Granted, RefuseReason> {
+    fn take(
+        &mut self,
+        (id, given_upto): (SessionId, Option<Offset>),
+        options: SubscribeOptions,
+    ) -> Result<Granted, RefuseReason> {
         if matches!(options.subscription, Subscription::Shared(_)) {
             return Err(RefuseReason::SharedNotSupported);
         }
@@ -82,7 +87,7 @@ impl ClusterState {
         if found.is_ok_and(|at| session.subscriptions[at].options.no_local && !options.no_local) {
             self.forget_own(id);
         }
-        self.place(id, found, &options);
+        self.place((id, given_upto), found, &options);
         let wants_retained = match options.retain_handling {
             RetainHandling::AtSubscribe => true,
             RetainHandling::IfNew => is_new,
@@ -96,7 +101,12 @@ impl ClusterState {
     }
 
     /// Subscribing again keeps where the subscription began [MQTT-3.8.4-3].
-    fn place(&mut self, id: SessionId, found: Result<usize, usize>, options: &SubscribeOptions) {
+    fn place(
+        &mut self,
+        (id, given_upto): (SessionId, Option<Offset>),
+        found: Result<usize, usize>,
+        options: &SubscribeOptions,
+    ) {
         let session = self.sessions.get(&id).expect("looked at by the caller");
         let known = found.ok().and_then(|at| session.subscriptions[at].place);
         let is_stored = session.durability == Durability::Durable && options.qos > Qos::AtMostOnce;
@@ -104,7 +114,7 @@ impl ClusterState {
         let is_changed = before.is_some_and(|before| before != options);
         let is_raised = before.is_some_and(|before| before.qos < options.qos);
         if is_changed {
-            self.keep_in_flight(id, known);
+            self.keep_in_flight((id, given_upto), known);
         }
         let place = match (known, is_stored) {
             (None, true) => {
@@ -188,8 +198,8 @@ impl ClusterState {
     /// A repeat had what it does not have any more.
     pub(super) fn unsubscribe(
         &mut self,
-        asked: Asked,
-        key: SessionKey,
+        (asked, key): (Asked, SessionKey),
+        given_upto: Option<Offset>,
         subscriptions: &[Subscription],
     ) -> Outcome {
         match self.asked(asked, key) {
@@ -197,7 +207,8 @@ impl ClusterState {
             Some(Asking::Again) => return Outcome::Unsubscribed(vec![true; subscriptions.len()]),
             Some(Asking::First) => (),
         }
-        let existed = subscriptions.iter().map(|subscription| self.drop_one(key.id, subscription));
+        let of = (key.id, given_upto);
+        let existed = subscriptions.iter().map(|subscription| self.drop_one(of, subscription));
         let existed = existed.collect();
         self.advance(key.id);
         self.changed.insert(Key::Subscriptions(key.id));
@@ -205,11 +216,15 @@ impl ClusterState {
     }
 
     /// False when the session did not have it.
-    fn drop_one(&mut self, id: SessionId, subscription: &Subscription) -> bool {
+    fn drop_one(
+        &mut self,
+        (id, given_upto): (SessionId, Option<Offset>),
+        subscription: &Subscription,
+    ) -> bool {
         let Some(session) = self.sessions.get(&id) else { return false };
         let Ok(at) = session.find(subscription) else { return false };
         let place = session.subscriptions[at].place;
-        self.keep_in_flight(id, place);
+        self.keep_in_flight((id, given_upto), place);
         let session = self.sessions.get_mut(&id).expect("found above");
         session.subscriptions.remove(at);
         self.counts.subscriptions -= 1;
@@ -217,20 +232,24 @@ impl ClusterState {
         true
     }
 
-    /// Deliveries of QoS 1 that may be in flight go on as records, as they were sent
+    /// Deliveries of QoS 1 that the engine was given go on as records, as they were given
     /// [MQTT-3.10.4-3].
-    fn keep_in_flight(&mut self, id: SessionId, place: Option<Place>) {
-        let Some(place) = place else { return };
+    fn keep_in_flight(
+        &mut self,
+        (id, given_upto): (SessionId, Option<Offset>),
+        place: Option<Place>,
+    ) {
+        let (Some(place), Some(given_upto)) = (place, given_upto) else { return };
         let Some(session) = self.sessions.get(&id) else { return };
-        let perhaps = self.sendable(session, usize::from(session.receive_maximum), LAST);
-        let perhaps = perhaps.into_iter().filter(|queued| {
+        let given = self.sendable(session, PACKET_IDS_MAX, given_upto);
+        let given = given.into_iter().filter(|queued| {
             queued.record.is_none()
                 && queued.offset.private == 0
                 && self.indexes.get(place.index).has(queued.offset.message)
         });
-        let perhaps: Vec<Queued> = perhaps.collect();
+        let given: Vec<Queued> = given.collect();
         let session = self.sessions.get_mut(&id).expect("found above");
-        for queued in perhaps {
+        for queued in given {
             let Queued { offset, message, qos, retain, subscription_ids, .. } = queued;
             session.take(offset);
             let packet_id = offset.packet_id();

@@ -68,6 +68,9 @@ pub(crate) struct Sessions {
     waiting: BTreeMap<Arc<str>, Waiting>,
     /// Attached sessions that may be given more.
     due: BTreeSet<SessionId>,
+    /// Sessions that are given nothing while SUBSCRIBEs and UNSUBSCRIBEs of theirs are proposed, and how
+    /// many: these say what was given. Bounded by the asks of the brokers.
+    held: BTreeMap<SessionId, u32>,
     /// Brokers whose queues are full, and which of their sessions may be given more then.
     held_back: BTreeMap<BrokerEpoch, BTreeSet<SessionId>>,
     numbers: Numbers,
@@ -123,6 +126,24 @@ impl Sessions {
     /// When [`finish`](Self::finish) is due.
     pub(crate) fn deadline(&self) -> Option<Millis> {
         self.waiting.values().map(|waiting| waiting.until).min()
+    }
+
+    /// Gives a session nothing more until [`release`](Self::release). Up to where it was given its queue.
+    fn hold(&mut self, key: SessionKey) -> Option<Offset> {
+        *self.held.entry(key.id).or_default() += 1;
+        let attached = self.attached.get(&key.id).filter(|attached| attached.key == key);
+        attached.and_then(|attached| attached.given_upto)
+    }
+
+    /// What was proposed has its outcome.
+    fn release(&mut self, key: SessionKey) {
+        if let Some(held) = self.held.get_mut(&key.id) {
+            *held -= 1;
+            if *held == 0 {
+                self.held.remove(&key.id);
+            }
+        }
+        self.make_due(key.id);
     }
 
     fn make_due(&mut self, id: SessionId) {

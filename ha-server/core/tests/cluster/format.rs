@@ -2,11 +2,11 @@
 
 use std::sync::Arc;
 
-use ha_core::cluster::{Asked, Batch, Command, StateLimits};
+use ha_core::cluster::{Asked, Batch, ClusterState, Command, StateLimits};
 use ha_types::Qos::{AtLeastOnce, ExactlyOnce};
 use ha_types::session::{
-    CloseCause, Lifetime, Offset, Open, Progress, Refused, RetainHandling, SessionEpoch,
-    SessionKey, Start, SubscribeOptions, SubscriptionId,
+    CloseCause, ConnectionId, Lifetime, Offset, Open, Progress, Refused, RetainHandling,
+    SessionEpoch, SessionKey, Start, SubscribeOptions, SubscriptionId,
 };
 use ha_types::{
     AskNumber, BrokerEpoch, BrokerName, ClusterMillis, Incarnation, Message, PublishNumber,
@@ -79,8 +79,10 @@ fn of_sessions() -> Vec<(Command, &'static str)> {
         subscription_id: SubscriptionId::new(268_435_455),
         ..at("$share/g/a/+", AtLeastOnce)
     };
-    let open = Open { will: will("w", 3), lifetime: Lifetime::Seconds(60), ..durable("c") };
-    let clean = Open { start: Start::Clean, lifetime: Lifetime::Connection, ..durable("c") };
+    let durable = Open { connection: ConnectionId(1), ..durable("c") };
+    let lifetime = Lifetime::Seconds(60);
+    let open = Open { will: will("w", 3), lifetime, ..durable.clone() };
+    let clean = Open { start: Start::Clean, lifetime: Lifetime::Connection, ..durable };
     vec![
         (
             Command::Open { asked, open },
@@ -98,16 +100,22 @@ fn of_sessions() -> Vec<(Command, &'static str)> {
             "04 058101 ac02 02 02 00 00 00 00 01 ffffffff0f",
         ),
         (
-            Command::Subscribe { asked, session: SESSION, subscriptions: vec![options] },
-            "05 058101 ac02 02 01 0c 2473686172652f672f612f2b 01 01 01 01 01 ffffff7f",
+            Command::Subscribe {
+                asked,
+                session: SESSION,
+                given_upto: None,
+                subscriptions: vec![options],
+            },
+            "05 058101 ac02 02 00 01 0c 2473686172652f672f612f2b 01 01 01 01 01 ffffff7f",
         ),
         (
             Command::Unsubscribe {
                 asked,
                 session: SESSION,
+                given_upto: Some(Offset { message: 200, private: 3 }),
                 subscriptions: vec![subscription("a")],
             },
-            "06 058101 ac02 02 01 01 61",
+            "06 058101 ac02 02 01 c801 03 01 01 61",
         ),
         (
             Command::Release { asked, session: SESSION, packet_id: packet_id(300) },
@@ -136,6 +144,34 @@ fn commands_have_their_golden_bytes() {
         assert_eq!(hex(&bytes), golden, "{batch:?}");
         assert_eq!(Batch::decode(&bytes), Ok(batch));
     }
+}
+
+/// A broker that lives, and one that was lost, each with a publish that was refused.
+#[test]
+fn brokers_have_their_golden_bytes() {
+    let join = |name: &str| {
+        let name = BrokerName::parse(name).unwrap();
+        Command::Join { name, incarnation: Incarnation(9) }
+    };
+    let refused = Message { retain: true, ..message("t", "x", AtLeastOnce) };
+    let publish = |broker| {
+        let (number, message) = (Some(PublishNumber(129)), Arc::new(refused.clone()));
+        Command::Publish { broker: BrokerEpoch(broker), number, exchange: None, message }
+    };
+    let full = Command::Configure(StateLimits { retained_max: 0, ..StateLimits::default() });
+    let leave = Command::Leave { broker: BrokerEpoch(2) };
+    let expire = Command::Expire { at_most: 1 };
+    let commands = vec![full, join("b-1"), join("b-2"), publish(1), publish(2), leave, expire];
+    let mut state = ClusterState::new();
+    state.apply(1, &Batch { time: ClusterMillis(300), commands }.encode());
+    let parts = state.parts().filter(|(key, _)| [1, 8].contains(&key[0]));
+    let parts: Vec<_> = parts.map(|(key, value)| (hex(&key), hex(&value))).collect();
+    let golden = [
+        ("010000000000000001", "02 03622d31 09 01 01 8101 01 8101 00 00 00"),
+        ("080000000000000002", "02 03622d32 09 ac02 02 8101 01 8101 00"),
+    ];
+    let golden = golden.map(|(key, value)| (key.to_owned(), value.replace(' ', "")));
+    assert_eq!(parts, golden);
 }
 
 #[test]

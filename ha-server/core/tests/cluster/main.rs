@@ -8,6 +8,7 @@ mod asks;
 mod brokers;
 mod exchanges;
 mod format;
+mod late;
 mod limits;
 mod ownership;
 mod queues;

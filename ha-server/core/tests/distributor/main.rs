@@ -10,6 +10,7 @@ mod attach;
 mod fan_out;
 
 mod flow;
+mod late;
 mod leaders;
 mod leave;
 mod random;
@@ -17,3 +18,4 @@ mod results;
 mod retained;
 mod sessions;
 mod transfer;
+mod unsubscribing;

@@ -63,10 +63,10 @@ pub enum Downstream {
 }
 
 /// Where a numbered message comes from. Messages of one origin come in the order of their numbers;
-/// one that does not grow came before, from a leader that was lost.
+/// one that does not grow came before: from a leader that was lost, or before its broker was.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Origin {
-    /// Of whose client.
+    /// Of whose client: the first epoch of that run of the broker, in which its numbers began.
     pub broker: BrokerEpoch,
     /// Under which number it was published.
     pub number: PublishNumber,
@@ -83,7 +83,8 @@ pub enum PublishOutcome {
     RetainedFull,
     /// Not taken: a limit is reached. 0x97.
     QuotaExceeded,
-    /// Not taken: its session has another owner.
+    /// The ownership of its session under which it was published is over. Of QoS 1 some may have it
+    /// from an earlier leader. No answer for a client.
     Fenced,
 }
 

@@ -238,7 +238,6 @@ impl Keeper {
             self.exchanges.insert(number, exchange);
             number
         });
-        let exchange = exchange.filter(|_| message.qos == Qos::ExactlyOnce);
         let publish = Upstream::Publish { number, exchange, message };
         ha_core::Input::Received(STREAM, vec![publish])
     }

@@ -6,7 +6,7 @@ use ha_types::link::{Downstream, Origin, PublishOutcome};
 use ha_types::session::{Lifetime, RefuseReason, Tell};
 use ha_types::{BrokerEpoch, PublishNumber, RetainedVersion};
 
-use super::common::{attached, clustered, key, packet_id};
+use super::common::{attached, close, clustered, key, packet_id};
 use crate::common::{Bench, Outputs, message, publish};
 
 fn result(bench: &mut Bench, number: u64, outcome: PublishOutcome) -> Outputs {
@@ -54,10 +54,25 @@ fn publish_of_a_session_that_is_another_brokers_ends_its_connection() {
 }
 
 #[test]
-fn packet_identifier_goes_up_at_qos_2_only() {
+fn publish_that_is_answered_goes_up_with_its_session() {
     let mut bench = served();
-    assert_eq!(bench.publish(publish("t", "1").of(1, 7)).up(), ["publish 1 1"]);
+    assert_eq!(bench.publish(publish("t", "1").of(1, 7)).up(), ["publish 1 1!"]);
     assert_eq!(bench.publish(publish("t", "2").of(1, 8).qos_2()).up(), ["publish 2 2!"]);
+    assert_eq!(bench.publish(publish("t", "3").qos_0()).up(), ["publish 0 3"]);
+}
+
+/// The client has come back with a clean start: what waits of its older connection is not its.
+#[test]
+fn late_publish_that_is_fenced_is_no_answer_for_the_clients_next_connection() {
+    let mut bench = served();
+    bench.publish(publish("t", "old").of(1, 7));
+    bench.ask(close(1));
+    bench.serve(2, Lifetime::Connection, 3);
+    bench.publish(publish("t", "new").of(2, 7));
+    assert_eq!(result(&mut bench, 1, PublishOutcome::Fenced).0, []);
+    let (session, packet_id) = (key(2), packet_id(7));
+    let told = Tell::Published { session, packet_id, outcome: Ok(()) };
+    assert_eq!(result(&mut bench, 2, PublishOutcome::Accepted).told(), [(2, &told)]);
 }
 
 #[test]
@@ -86,7 +101,7 @@ fn result_opens_the_window_for_the_next_publish() {
         bench.publish(publish("t", "x").of(1, n));
     }
     let held = bench.plugin.publishes_held();
-    assert_eq!(result(&mut bench, 1, PublishOutcome::Accepted).up(), ["publish 5 x"]);
+    assert_eq!(result(&mut bench, 1, PublishOutcome::Accepted).up(), ["publish 5 x!"]);
     assert_eq!(bench.plugin.publishes_held(), held - 1);
 }
 
@@ -156,5 +171,5 @@ fn broker_that_has_stopped_takes_nothing() {
     let mut bench = served();
     bench.step(Input::Stop);
     assert_eq!(bench.publish(publish("t", "x").of(1, 1)).0, []);
-    assert_eq!(bench.ask(super::common::close(1)).0, []);
+    assert_eq!(bench.ask(close(1)).0, []);
 }

@@ -155,8 +155,8 @@ fn progress_passes_publishes_that_wait_and_subscribe_and_close_do_not() {
     assert_eq!(bench.ask(subscribe(1, 1, "a")).up(), ["+0 a"]);
     bench.publish(publish("t", "last").of(1, 6));
     assert_eq!(bench.ask(close(1)).up(), ["-a"]);
-    assert_eq!(bench.result(1, 0).up(), ["publish 5 x", "ask 3 subscribe 1"]);
-    assert_eq!(bench.result(2, 0).up(), ["publish 6 last", "ask 4 close 1 Disconnect"]);
+    assert_eq!(bench.result(1, 0).up(), ["publish 5 x!", "ask 3 subscribe 1"]);
+    assert_eq!(bench.result(2, 0).up(), ["publish 6 last!", "ask 4 close 1 Disconnect"]);
 }
 
 #[test]
@@ -170,6 +170,6 @@ fn qos_0_passes_publishes_that_wait_but_no_subscribe() {
     bench.ask(subscribe(1, 1, "a"));
     assert_eq!(bench.publish(publish("t", "0").qos_0()).up(), [""; 0]);
     let up = bench.result(1, 0).up();
-    assert_eq!(up, ["publish 5 x", "ask 2 subscribe 1"]);
+    assert_eq!(up, ["publish 5 x!", "ask 2 subscribe 1"]);
     assert_eq!(bench.result(2, 0).up(), ["publish 0 0"]);
 }
