@@ -221,7 +221,10 @@ mod tests {
             };
             let (session, subscriptions) = (opened.session, vec![options]);
             let asked = asked(2 * number + 2);
-            apply(&mut state, Command::Subscribe { asked, session, subscriptions });
+            apply(
+                &mut state,
+                Command::Subscribe { asked, session, given_upto: None, subscriptions },
+            );
         }
         state.take_changes();
         state
