@@ -20,7 +20,7 @@ mod waiting;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use ha_core::cluster::{Applied, Batch, Command, StateLimits};
+use ha_core::cluster::{Applied, Batch, Command, StateLimits, Strategies};
 use ha_core::{BrokerView, Config, Input, Output, StreamId};
 use ha_member::{Proposals, StateNode, plain};
 use ha_node::{ProposeError, Status};
@@ -62,6 +62,7 @@ pub(crate) struct Settings {
     pub(crate) config: Config,
     /// For the replicated state.
     pub(crate) limits: StateLimits,
+    pub(crate) strategies: Strategies,
 }
 
 /// Starts the task. It runs until it is aborted: while ha-server stops, it keeps the leases of the
@@ -183,12 +184,14 @@ impl Task {
         tracing::info!(term = self.term, "leads");
         self.proposals = Proposals::new(Arc::clone(&self.node), self.next_run());
         let config = self.settings.config.clone();
-        let (lead, limits) = self.node.read(|machine| {
+        let (lead, is_configured) = self.node.read(|machine| {
             let state = machine.state();
-            (Lead::new(config, state), *state.limits())
+            let Settings { limits, strategies, .. } = &self.settings;
+            let is_configured = state.limits() == limits && state.strategies() == strategies;
+            (Lead::new(config, state), is_configured)
         });
         self.lead = Some(lead);
-        if limits != self.settings.limits {
+        if !is_configured {
             self.configure();
         }
         let opened = self.queues.addresses();
@@ -205,10 +208,11 @@ impl Task {
         self.run
     }
 
-    /// Makes the limits of this server those of the state. Whether it succeeds shows at the next
+    /// Makes the limits and strategies of this server those of the state. Whether it succeeds shows at the next
     /// leadership.
     fn configure(&self) {
-        let commands = vec![Command::Configure(self.settings.limits)];
+        let strategies = Command::Share(self.settings.strategies.clone());
+        let commands = vec![Command::Configure(self.settings.limits), strategies];
         // Cluster time does not go back: this is the time of the batch before.
         let batch = plain(&Batch { time: ClusterMillis(0), commands });
         let node = Arc::clone(&self.node);

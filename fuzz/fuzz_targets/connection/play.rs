@@ -281,10 +281,8 @@ impl Play {
             if has_answered {
                 continue;
             }
-            let untaken = |seat: &Seat| {
-                seat.ledger.is_between_packets() && self.broker.untaken(seat.client) > 0
-            };
-            if pauses == PAUSES_MAX || !self.seats.iter().flatten().any(untaken) {
+            let is_behind = |seat: &Seat| self.is_behind(seat);
+            if pauses == PAUSES_MAX || !self.seats.iter().flatten().any(is_behind) {
                 return;
             }
             pauses += 1;
@@ -294,7 +292,14 @@ impl Play {
         panic!("there is no end of messages");
     }
 
-    /// A client that is served hears of everything that it asked for.
+    /// Whether the broker has still to take a packet of this client, or to end it for what is none.
+    fn is_behind(&self, seat: &Seat) -> bool {
+        let is_untaken = self.broker.untaken(seat.client) > seat.ledger.partial_len();
+        self.broker.is_open(seat.client) && (seat.ledger.is_garbled || is_untaken)
+    }
+
+    /// A client that is served hears of everything that it asked for; one that sent what is no packet
+    /// is not served.
     fn check_settled(&mut self, who: usize) {
         self.send(who, &FromClient::Pingreq);
         for _ in 0..PAUSES_MAX {
@@ -308,9 +313,13 @@ impl Play {
         // What others had sent may have been taken meanwhile, and waits for our answers.
         self.settle();
         let Some(seat) = &self.seats[who] else { return };
-        let is_served = self.broker.is_open(seat.client)
-            && seat.ledger.is_accepted
-            && seat.ledger.is_between_packets();
+        let is_open = self.broker.is_open(seat.client);
+        assert!(
+            !(is_open && seat.ledger.is_garbled),
+            "it sent what is no packet: {:?}",
+            seat.ledger
+        );
+        let is_served = is_open && seat.ledger.is_accepted && seat.ledger.is_between_packets();
         if is_served && !seat.ledger.is_lost {
             assert!(!seat.ledger.is_owed(), "an answer is missing: {:?}", seat.ledger);
             let waiting = self.broker.waiting(seat.client);
@@ -321,11 +330,9 @@ impl Play {
     /// The client with this identifier takes what is kept for it, unless it is here.
     fn come_back(&mut self, client_id: &str) {
         let has_id = |connect: &Connect| connect.client_id.as_str() == client_id;
-        // Behind half a packet nothing can be answered, and it may wait for its turn for long.
         let is_here = |seat: &Seat| {
             self.broker.is_open(seat.client)
                 && seat.ledger.is_accepted
-                && seat.ledger.is_between_packets()
                 && seat.ledger.connect.as_ref().is_some_and(has_id)
         };
         if self.seats.iter().flatten().any(is_here) {

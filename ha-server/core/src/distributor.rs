@@ -254,7 +254,7 @@ impl Distributor {
                 self.end(stream, GoodbyeReason::ProtocolError, "a second Hello".into(), out);
             }
             Upstream::Publish { number: None, exchange: _, message } => {
-                self.publish(slot, message, out);
+                self.publish(slot, state, message, out);
             }
             Upstream::Publish { number: Some(number), exchange, message } => {
                 self.publish_numbered(of, state, number, (exchange, message), out);

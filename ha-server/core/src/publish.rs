@@ -47,8 +47,15 @@ impl Published {
 impl Distributor {
     /// A message without a number. It is fanned out at once, also when it is to be retained: that
     /// follows.
-    pub(crate) fn publish(&mut self, slot: Slot, message: Arc<Message>, out: &mut Vec<Output>) {
+    pub(crate) fn publish(
+        &mut self,
+        slot: Slot,
+        state: &ClusterState,
+        message: Arc<Message>,
+        out: &mut Vec<Output>,
+    ) {
         self.fan_out_once(slot, &message, RetainedVersion(0), out);
+        self.share_live(state, &message, out);
         let window = self.config.publish_window as usize;
         let broker = self.brokers.get_mut(&slot).expect("the stream's broker is known");
         broker.counters.published += 1;
@@ -102,7 +109,9 @@ impl Distributor {
             outcome = PublishOutcome::Fenced;
         } else if message.qos == Qos::AtMostOnce {
             self.fan_out_once(slot, &message, RetainedVersion(0), out);
+            self.share_live(state, &message, out);
         } else {
+            self.share_live(state, &message, out);
             let source = published.source(number);
             held.waits_for = self.fan_out_numbered(source, &message, RetainedVersion(0), out);
             held.proof = self.proofs.want();
@@ -167,6 +176,9 @@ impl Distributor {
         let mut waits_for = BrokerSet::default();
         if let Some(stored) = stored {
             waits_for = self.hand_on((published, slot), message, (&stored, version), out);
+            if published.number.is_some() && stored.repeat == Repeat::No {
+                self.share_at_most_once(state, message, out);
+            }
             self.stored(state, message, stored.number, out);
         }
         let Some(slot) = slot else { return };
@@ -215,7 +227,28 @@ impl Distributor {
         let version = stored.retained.unwrap_or_default();
         let told = self.fan_out_will(&message, version, out);
         self.tell_retained(self.attached.minus(told), &message, version, out);
+        self.share_at_most_once(state, &message, out);
         self.stored(state, &message, stored.number, out);
+    }
+
+    /// What the state applied it gave to groups itself, but for QoS 0.
+    fn share_at_most_once(
+        &mut self,
+        state: &ClusterState,
+        message: &Arc<Message>,
+        out: &mut Vec<Output>,
+    ) {
+        if message.qos == Qos::AtMostOnce {
+            self.share_live(state, message, out);
+        }
+    }
+
+    /// A message that no group keeps.
+    fn share_live(&mut self, state: &ClusterState, message: &Arc<Message>, out: &mut Vec<Output>) {
+        if !message.is_expired(self.cluster_time()) {
+            self.sessions.share(state, message, &mut self.effects);
+            self.perform(out);
+        }
     }
 
     fn stored(

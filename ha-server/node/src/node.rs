@@ -268,6 +268,12 @@ impl<M: Machine> Node<M> {
         let raft = self.node.raft.clone();
         // It fails only when Raft has ended already.
         let _ = raft.shutdown().await;
+        // What was applied may not be on this disk yet; a log that has ended says so in its answer.
+        let (told, synced) = oneshot::channel();
+        let done = Box::new(move |result| drop(told.send(result)));
+        if self.node.server.log.sync(done).is_ok() {
+            let _ = synced.await;
+        }
         let replica = Arc::clone(&self.node.replica);
         let saved = self.runtime().spawn_blocking(move || replica.save()).await;
         saved.unwrap_or(Ok(()))

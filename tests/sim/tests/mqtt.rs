@@ -9,7 +9,7 @@ mod many;
 use std::time::Duration;
 
 use many::Kept;
-use sim::mqtt::run::{Faults, Summary, run};
+use sim::mqtt::run::{Faults, Summary, run, shares};
 
 const KEPT: Kept = Kept {
     path: concat!(env!("CARGO_MANIFEST_DIR"), "/tests/regressions/mqtt.txt"),
@@ -60,4 +60,34 @@ fn with_faults_every_promise_is_kept_by_fresh_seeds() {
     let runs = with_faults(seeds, time);
     eprintln!("{} seeds from {first} on keep every promise", runs.len());
     assert!(!runs.is_empty(), "no time for one seed");
+}
+
+const KEPT_SHARES: Kept = Kept {
+    path: concat!(env!("CARGO_MANIFEST_DIR"), "/tests/regressions/shares.txt"),
+    text: include_str!("regressions/shares.txt"),
+};
+
+fn run_shares(count: u64, faults: Faults, work_ms: u64) -> Vec<shares::Shares> {
+    let seeds = (0..many::number("SIM_SEEDS").unwrap_or(count)).chain(KEPT_SHARES.seeds());
+    many::run(seeds, Duration::MAX, &KEPT_SHARES, |seed| {
+        let shares = shares::run(seed, faults, work_ms);
+        assert!(shares.verdict.is_clean(), "{}", shares.verdict);
+        shares
+    })
+}
+
+#[test]
+fn without_faults_each_message_of_a_group_has_one_member_and_all_have_as_many() {
+    for run in run_shares(10, Faults::None, 5_000) {
+        assert!(run.acknowledged > 100, "{run:?}");
+        for (most, fewest) in run.spread {
+            assert!((most - fewest) * 10 <= most, "within a tenth: {run:?}");
+        }
+    }
+}
+
+#[test]
+fn with_faults_no_message_of_a_group_is_lost() {
+    let runs = run_shares(20, Faults::All, WORK_MS);
+    assert!(runs.len() < 20 || runs.iter().any(|run| run.terms > 3), "leaders change");
 }

@@ -11,6 +11,7 @@ use ha_types::{
 };
 
 use super::limits::StateLimits;
+use super::strategy::Strategies;
 
 /// Commands that are applied together, stamped by the leader.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -147,4 +148,6 @@ pub enum Command {
     },
     /// Other limits, from now on.
     Configure(StateLimits),
+    /// Other strategies of share groups, from now on.
+    Share(Strategies),
 }

@@ -8,8 +8,9 @@ use ha_types::{Message, RetainedStore, RetainedVersion, SessionId};
 use super::ClusterState;
 use super::broker::{AskedUpto, Broker};
 use super::codec::{Malformed, decode};
-use super::record::{BrokerRecord, Key, Meta, SessionRecord, SubscribedRecord};
+use super::record::{BrokerRecord, GroupRecord, Key, Meta, SessionRecord, SubscribedRecord};
 use super::session::{Acked, Durability, Place, Session, Subscribed};
+use super::share::Shared;
 
 /// A part that cannot be read, or that nothing belongs to.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -57,6 +58,7 @@ impl ClusterState {
             read.map_err(|Malformed| CorruptRecord { key: key.to_vec() })?;
         }
         state.index_timers();
+        state.index_groups()?;
         Ok(state)
     }
 
@@ -79,6 +81,22 @@ impl ClusterState {
             Key::Retained(topic) => {
                 let (version, message): (RetainedVersion, Option<Arc<Message>>) = decode(value)?;
                 self.retained.apply(&topic, version, message).map_err(|_| Malformed)?;
+            }
+            Key::Group(id) => {
+                let record: GroupRecord = decode(value)?;
+                self.groups.add(id, record.try_into()?);
+            }
+            Key::Shared(id, number) => {
+                let shared: Shared = decode(value)?;
+                self.loading(id)?.shared.insert(number, shared);
+            }
+            Key::Strategies => self.strategies = decode(value)?,
+            Key::Waiting(id, place) => {
+                let message = decode(value)?;
+                if self.groups.get(id).is_none_or(|group| place >= group.next) {
+                    return Err(Malformed);
+                }
+                self.groups.put_waiting(id, place, message);
             }
             Key::Lost(epoch) => {
                 self.lost.insert(epoch, decode(value)?);
@@ -128,6 +146,8 @@ impl ClusterState {
             received: record.received,
             private: BTreeMap::new(),
             reserved: record.reserved,
+            shared: BTreeMap::new(),
+            groups: BTreeSet::new(),
             inbound: record.inbound.into_iter().collect(),
             will: record.will,
             will_at: record.will_at,

@@ -9,19 +9,25 @@
 //! distinct filter has an index of offsets. A publish costs one entry for every filter that matches,
 //! however many sessions share it; a session knows up to where it has acknowledged.
 //!
-//! What is *not* here: who is connected to which socket, live messages that nobody must keep, share
-//! groups, the log itself.
+//! A share group has a queue, of which each member is given a part (ADR 0016).
+//!
+//! What is *not* here: who is connected to which socket, live messages that nobody must keep, the log
+//! itself.
 
 mod begin;
 mod broker;
 mod codec;
 mod command;
 mod few;
+mod group_invariants;
+mod groups;
 mod index;
 mod invariants;
 mod limits;
+mod live;
 mod load;
 mod lost;
+mod membership;
 mod messages;
 mod open;
 mod outcome;
@@ -31,6 +37,8 @@ mod progress;
 mod publish;
 mod record;
 mod session;
+mod share;
+mod strategy;
 mod subscribe;
 mod timers;
 
@@ -44,10 +52,16 @@ pub use self::broker::Refusal;
 pub use self::codec::Malformed;
 pub use self::command::{Asked, Batch, Command};
 pub use self::limits::StateLimits;
+pub use self::live::Turns;
 pub use self::load::CorruptRecord;
-pub use self::outcome::{Applied, Began, Fired, Opened, Outcome, Owner, Refused, Repeat, Stored};
+pub use self::outcome::{
+    Applied, Began, Fired, Live, Opened, Outcome, Owner, Refused, Repeat, Stored,
+};
+
+pub use self::strategy::{Strategies, Strategy};
 
 use self::broker::{Asking, Broker};
+use self::groups::Groups;
 use self::index::Indexes;
 use self::lost::Lost;
 use self::messages::Messages;
@@ -67,6 +81,8 @@ pub struct ClusterState {
     applied: u64,
     messages: Messages,
     indexes: Indexes,
+    groups: Groups,
+    strategies: Strategies,
     retained: RetainedStore,
     retained_version: RetainedVersion,
     /// In boxes: a tree of large values has room for as many again.
@@ -84,6 +100,10 @@ pub struct ClusterState {
     counts: Counts,
     /// Of this batch.
     fired: Vec<Fired>,
+    /// Of this batch: sessions that were given messages of groups.
+    given: BTreeSet<SessionId>,
+    /// Of this batch: messages of groups for members of QoS 0.
+    live: Vec<Live>,
     changed: BTreeSet<Key>,
 }
 
@@ -94,10 +114,12 @@ pub struct Counts {
     pub sessions: usize,
     /// Of all sessions.
     pub subscriptions: usize,
-    /// Messages that are stored.
+    /// Messages that are stored for several sessions, or wait for a member of their group.
     pub messages: usize,
     /// Bytes of these.
     pub bytes: usize,
+    /// Share groups.
+    pub groups: usize,
     /// Messages that a session lost because its queue was full.
     pub dropped: u64,
     /// Messages that expired before a session had them.
@@ -122,6 +144,8 @@ impl ClusterState {
             applied: 0,
             messages: Messages::default(),
             indexes: Indexes::default(),
+            groups: Groups::default(),
+            strategies: Strategies::default(),
             retained: RetainedStore::new(limits.retained_max, limits.retained_bytes_max),
             retained_version: RetainedVersion(0),
             sessions: BTreeMap::new(),
@@ -135,6 +159,8 @@ impl ClusterState {
             swept: SessionId(0),
             counts: Counts::default(),
             fired: Vec::new(),
+            given: BTreeSet::new(),
+            live: Vec::new(),
             changed: BTreeSet::new(),
             limits,
         }
@@ -152,7 +178,12 @@ impl ClusterState {
         self.now = self.now.max(time);
         self.changed.insert(Key::Meta);
         let outcomes = commands.into_iter().map(|command| self.command(command)).collect();
-        Applied { outcomes, fired: std::mem::take(&mut self.fired) }
+        Applied {
+            outcomes,
+            fired: std::mem::take(&mut self.fired),
+            given: std::mem::take(&mut self.given).into_iter().collect(),
+            live: std::mem::take(&mut self.live),
+        }
     }
 
     fn command(&mut self, command: Command) -> Outcome {
@@ -183,6 +214,7 @@ impl ClusterState {
             Command::Expire { at_most } => self.expire(at_most),
             Command::Sweep { at_most } => self.sweep(at_most),
             Command::Configure(limits) => self.configure(limits),
+            Command::Share(strategies) => self.set_strategies(strategies),
         }
     }
 
@@ -204,8 +236,9 @@ impl ClusterState {
     pub fn counts(&self) -> Counts {
         Counts {
             sessions: self.sessions.len(),
-            messages: self.messages.len(),
-            bytes: self.messages.bytes(),
+            messages: self.messages.len() + self.groups.waiting(),
+            bytes: self.messages.bytes() + self.groups.bytes(),
+            groups: self.groups.len(),
             ..self.counts
         }
     }
@@ -214,6 +247,12 @@ impl ClusterState {
     #[must_use]
     pub fn retained(&self) -> &RetainedStore {
         &self.retained
+    }
+
+    /// As the last [`Command::Share`] set them.
+    #[must_use]
+    pub fn strategies(&self) -> &Strategies {
+        &self.strategies
     }
 
     /// As the last [`Command::Configure`] set them.

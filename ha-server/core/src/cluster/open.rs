@@ -12,12 +12,13 @@ use ha_types::{Qos, SessionId};
 use super::ClusterState;
 use super::broker::Asking;
 use super::command::Asked;
+use super::membership::LastWord;
 use super::outcome::{Opened, Outcome, Owner};
 use super::record::Key;
 use super::session::{Acked, Durability, Exchange, Session, given_max};
 
 /// No offset is higher.
-const LAST: Offset = Offset { message: u64::MAX, private: u32::MAX };
+pub(super) const LAST: Offset = Offset { message: u64::MAX, private: u32::MAX };
 
 /// More cannot be in flight.
 pub(super) const PACKET_IDS_MAX: usize = 65_535;
@@ -109,6 +110,8 @@ impl ClusterState {
             received: 0,
             private: BTreeMap::new(),
             reserved: Offset::default(),
+            shared: BTreeMap::new(),
+            groups: BTreeSet::new(),
             inbound: BTreeSet::new(),
             will: None,
             will_at: None,
@@ -162,6 +165,7 @@ impl ClusterState {
         }
         self.by_broker.insert((owner.broker, id));
         self.changed.insert(Key::Session(id));
+        self.come_to_groups(id);
         (records, backlog)
     }
 
@@ -272,6 +276,8 @@ impl ClusterState {
             self.indexes.get_mut(place.index).disconnect(id);
         }
         self.changed.insert(Key::Session(id));
+        let last = if progress.is_some() { LastWord::Said } else { LastWord::None };
+        self.go_from_groups(id, cause, last);
         self.plan_end(id);
     }
 
@@ -279,6 +285,7 @@ impl ClusterState {
     pub(super) fn end(&mut self, id: SessionId) {
         self.forget_timers(id);
         self.fire_will(id);
+        self.end_in_groups(id);
         let Some(session) = self.sessions.remove(&id) else { return };
         self.by_client.remove(&session.client_id);
         if let Some(owner) = session.owner {
@@ -290,7 +297,8 @@ impl ClusterState {
         }
         let records = session.records.keys().map(|&packet_id| Key::Record(id, packet_id));
         let private = session.private.keys().map(|&offset| Key::Private(id, offset));
-        self.changed.extend(records.chain(private));
+        let shared = session.shared.keys().map(|&number| Key::Shared(id, number));
+        self.changed.extend(records.chain(private).chain(shared));
         self.changed.insert(Key::Session(id));
         self.changed.insert(Key::Subscriptions(id));
     }

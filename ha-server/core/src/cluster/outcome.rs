@@ -6,7 +6,7 @@ use ha_types::session::{
     ConnectionId, Granted, PacketId, PageEnd, Queued, Record, RefuseReason, SessionKey,
     SubscribeOptions,
 };
-use ha_types::{BrokerEpoch, Message, RetainedVersion};
+use ha_types::{BrokerEpoch, Message, RetainedVersion, SessionId};
 
 /// What came of a batch.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -15,6 +15,21 @@ pub struct Applied {
     pub outcomes: Vec<Outcome>,
     /// Wills that were published, in order.
     pub fired: Vec<Fired>,
+    /// Sessions that were given messages of share groups: each once, in order.
+    pub given: Vec<SessionId>,
+    /// Messages of share groups for members of QoS 0, in order.
+    pub live: Vec<Live>,
+}
+
+/// A message for a connected session that nobody keeps: sent now, or lost.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Live {
+    /// To which session.
+    pub session: SessionKey,
+    /// Of whom.
+    pub owner: Owner,
+    /// At QoS 0, at no place of a queue.
+    pub queued: Queued,
 }
 
 /// What came of one command.

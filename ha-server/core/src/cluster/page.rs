@@ -63,7 +63,13 @@ impl ClusterState {
         let private = session.private.iter().filter(move |(offset, _)| is_after(offset));
         let private = private.filter(|(_, kept)| !kept.message.is_expired(self.now));
         let private = private.map(|(offset, kept)| kept.queued(*offset, None));
-        Joined { shared: shared.peekable(), private: private.peekable() }
+        let from = after.map_or(0, |after| after.message + 1);
+        let of_groups = session.shared.range(from..).filter_map(|(&number, shared)| {
+            let kept = shared.kept.as_ref().filter(|kept| !kept.message.is_expired(self.now))?;
+            Some(kept.queued(Offset::new(number), None))
+        });
+        let own = Joined { one: private.peekable(), other: of_groups.peekable() };
+        Joined { one: own.peekable(), other: shared.peekable() }
     }
 
     /// Messages of a session that are not acknowledged, those in exchanges among them. As slow as they
@@ -159,7 +165,7 @@ impl ClusterState {
     /// Whether a message of this topic must be kept for somebody, if it is of QoS 1 or 2.
     #[must_use]
     pub fn is_durable(&self, topic: &TopicName) -> bool {
-        !self.indexes.matching(topic).is_empty()
+        !self.indexes.matching(topic).is_empty() || self.is_kept_by_groups(topic)
     }
 
     /// Sessions of a broker's life, in order.
@@ -171,18 +177,18 @@ impl ClusterState {
 
 /// Two sequences in order of their offsets.
 struct Joined<A: Iterator<Item = Queued>, B: Iterator<Item = Queued>> {
-    shared: Peekable<A>,
-    private: Peekable<B>,
+    one: Peekable<A>,
+    other: Peekable<B>,
 }
 
 impl<A: Iterator<Item = Queued>, B: Iterator<Item = Queued>> Iterator for Joined<A, B> {
     type Item = Queued;
 
     fn next(&mut self) -> Option<Queued> {
-        match (self.shared.peek(), self.private.peek()) {
-            (Some(shared), Some(private)) if private.offset < shared.offset => self.private.next(),
-            (Some(_), _) => self.shared.next(),
-            (None, _) => self.private.next(),
+        match (self.one.peek(), self.other.peek()) {
+            (Some(one), Some(other)) if other.offset < one.offset => self.other.next(),
+            (Some(_), _) => self.one.next(),
+            (None, _) => self.other.next(),
         }
     }
 }

@@ -76,34 +76,43 @@ impl ClusterState {
 
     /// Retains it and stores it for durable sessions, or does neither.
     pub(super) fn store(&mut self, message: &Arc<Message>) -> Result<Stored, Refused> {
-        let indexes = match message.qos {
-            Qos::AtMostOnce => Vec::new(),
-            Qos::AtLeastOnce | Qos::ExactlyOnce => self.indexes.matching(&message.topic),
+        let (indexes, groups) = match message.qos {
+            Qos::AtMostOnce => Default::default(),
+            Qos::AtLeastOnce | Qos::ExactlyOnce => {
+                (self.indexes.matching(&message.topic), self.groups.matching(&message.topic))
+            }
         };
         let size = message.size();
-        if !indexes.is_empty() && !self.has_room(&indexes, size) {
+        let is_for_nobody = indexes.is_empty() && groups.is_empty();
+        if !(is_for_nobody || self.has_room(&indexes, size)) {
             return Err(Refused::QuotaExceeded);
         }
         let mut stored = Stored { retained: self.retain(message)?, ..Stored::default() };
+        self.store_in(&indexes, message, &mut stored);
+        self.share(&groups, message);
+        Ok(stored)
+    }
+
+    fn store_in(&mut self, indexes: &[IndexId], message: &Arc<Message>, stored: &mut Stored) {
         if indexes.is_empty() {
-            return Ok(stored);
+            return;
         }
         let number = self.messages.append(Arc::clone(message), indexes.len());
         self.changed.insert(Key::Message(number));
-        for &index in &indexes {
-            self.indexes.push(index, number, size);
+        for &index in indexes {
+            self.indexes.push(index, number, message.size());
         }
         stored.number = Some(number);
         if message.qos == Qos::ExactlyOnce {
-            stored.began = self.begin_connected(number, &indexes);
+            stored.began = self.begin_connected(number, indexes);
         }
-        Ok(stored)
     }
 
     fn has_room(&self, indexes: &[IndexId], size: usize) -> bool {
         let is_full =
             |&id: &IndexId| self.indexes.get(id).numbers.len() >= self.limits.filter_messages_max;
-        self.messages.bytes() + size <= self.limits.store_bytes_max && !indexes.iter().any(is_full)
+        let bytes = self.messages.bytes() + self.groups.bytes() + size;
+        bytes <= self.limits.store_bytes_max && !indexes.iter().any(is_full)
     }
 
     /// `None`: it is not to be retained.

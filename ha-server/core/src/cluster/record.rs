@@ -3,16 +3,20 @@
 use bytes::{Bytes, BytesMut};
 use ha_types::session::{Offset, PacketId, SessionEpoch, SubscribeOptions};
 use ha_types::{
-    AskNumber, BrokerEpoch, BrokerName, ClusterMillis, Incarnation, SessionId, TopicName,
+    AskNumber, BrokerEpoch, BrokerName, ClusterMillis, Incarnation, SessionId, Subscription,
+    TopicName,
 };
 
 use super::ClusterState;
 use super::broker::Numbers;
 use super::codec::{Malformed, Wire, encode, fields};
+use super::groups::{Group, GroupId};
 use super::limits::StateLimits;
 use super::lost::Lost;
 use super::outcome::Owner;
 use super::session::{Durability, Exchange, Kept, Session};
+use super::share::Shared;
+use super::strategy::Strategies;
 
 /// What a part is known by. The order is that of loading: messages come after the subscriptions that
 /// need them.
@@ -27,6 +31,10 @@ pub(super) enum Key {
     Message(u64),
     Retained(TopicName),
     Lost(BrokerEpoch),
+    Group(GroupId),
+    Shared(SessionId, u64),
+    Waiting(GroupId, u64),
+    Strategies,
 }
 
 /// What belongs to nobody in particular.
@@ -79,6 +87,13 @@ pub(super) struct SubscribedRecord {
     pub(super) at_2_from: Option<u64>,
 }
 
+/// A share group without its members and what waits for them.
+pub(super) struct GroupRecord {
+    pub(super) of: Subscription,
+    pub(super) last: SessionId,
+    pub(super) next: u64,
+}
+
 fields!(Meta {
     now,
     applied,
@@ -114,6 +129,29 @@ fields!(SessionRecord {
 });
 fields!(SubscribedRecord { options, began, at_2_from });
 fields!(Kept { message, qos, retain, subscription_ids });
+fields!(GroupRecord { of, last, next });
+fields!(Shared { group, place, kept });
+
+impl Wire for GroupId {
+    fn write(&self, out: &mut BytesMut) {
+        self.0.write(out);
+    }
+
+    fn read(input: &mut Bytes) -> Result<Self, Malformed> {
+        u64::read(input).map(Self)
+    }
+}
+
+impl TryFrom<GroupRecord> for Group {
+    type Error = Malformed;
+
+    fn try_from(GroupRecord { of, last, next }: GroupRecord) -> Result<Self, Malformed> {
+        let Subscription::Shared(of) = of else { return Err(Malformed) };
+        let mut group = Self::new(of);
+        (group.last, group.next) = (last, next);
+        Ok(group)
+    }
+}
 
 impl Wire for Exchange {
     fn write(&self, out: &mut BytesMut) {
@@ -149,6 +187,10 @@ impl Key {
             Self::Message(number) => with(6, &[*number]),
             Self::Retained(topic) => [&[7], &topic.as_bytes()[..]].concat(),
             Self::Lost(epoch) => with(8, &[epoch.0]),
+            Self::Group(id) => with(9, &[id.0]),
+            Self::Shared(id, number) => with(10, &[id.0, *number]),
+            Self::Waiting(id, place) => with(11, &[id.0, *place]),
+            Self::Strategies => vec![12],
         }
     }
 
@@ -175,6 +217,10 @@ impl Key {
             }
             (6, &[number]) => Some(Self::Message(number)),
             (8, &[epoch]) => Some(Self::Lost(BrokerEpoch(epoch))),
+            (9, &[id]) => Some(Self::Group(GroupId(id))),
+            (10, &[id, number]) => Some(Self::Shared(SessionId(id), number)),
+            (11, &[id, place]) => Some(Self::Waiting(GroupId(id), place)),
+            (12, []) => Some(Self::Strategies),
             _ => None,
         }
     }
@@ -229,7 +275,13 @@ impl ClusterState {
             .chain(sessions().flat_map(|of| of.private.keys().map(|&at| Key::Private(of.id, at))))
             .chain(self.messages.numbers().map(Key::Message))
             .chain(self.retained.ordered_after(None).map(|(topic, _)| Key::Retained(topic.clone())))
-            .chain(self.lost.keys().map(|&epoch| Key::Lost(epoch)));
+            .chain(self.lost.keys().map(|&epoch| Key::Lost(epoch)))
+            .chain(self.groups.iter().map(|(id, _)| Key::Group(id)))
+            .chain(sessions().flat_map(|of| of.shared.keys().map(|&at| Key::Shared(of.id, at))))
+            .chain(self.groups.iter().flat_map(|(id, group)| {
+                group.waiting().keys().map(move |&place| Key::Waiting(id, place))
+            }))
+            .chain(std::iter::once(Key::Strategies));
         keys.filter_map(|key| Some((key.bytes(), self.part(&key)?)))
     }
 
@@ -265,6 +317,16 @@ impl ClusterState {
                 Some(encode(&(known.version, known.message.clone())))
             }
             Key::Lost(epoch) => self.lost.get(epoch).map(encode),
+            Key::Group(id) => self.groups.get(*id).map(|group| {
+                let of = Subscription::Shared(group.of.clone());
+                encode(&GroupRecord { of, last: group.last, next: group.next })
+            }),
+            Key::Shared(id, number) => session(id)?.shared.get(number).map(encode),
+            Key::Waiting(id, place) => self.groups.get(*id)?.waiting().get(place).map(encode),
+            Key::Strategies => {
+                let is_set = self.strategies != Strategies::default();
+                is_set.then(|| encode(&self.strategies))
+            }
         }
     }
 

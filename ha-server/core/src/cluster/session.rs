@@ -8,8 +8,10 @@ use ha_types::session::{
 };
 use ha_types::{ClusterMillis, Message, Qos, SessionId, Subscription};
 
+use super::groups::GroupId;
 use super::index::IndexId;
 use super::outcome::Owner;
+use super::share::Shared;
 
 /// One session.
 #[derive(Debug)]
@@ -39,6 +41,10 @@ pub(super) struct Session {
     pub(super) private: BTreeMap<Offset, Kept>,
     /// The last place that one of these got.
     pub(super) reserved: Offset,
+    /// Messages of share groups that it was given, by number.
+    pub(super) shared: BTreeMap<u64, Shared>,
+    /// Share groups that it is a member of.
+    pub(super) groups: BTreeSet<GroupId>,
     /// QoS 2 publishes of the client between PUBREC and PUBCOMP.
     pub(super) inbound: BTreeSet<PacketId>,
     pub(super) will: Option<Box<NewWill>>,
@@ -137,7 +143,7 @@ impl Session {
     }
 
     /// The subscriptions that are for this message, which is stored under `number`, and at which QoS at
-    /// most.
+    /// most. What comes by shared ones has numbers of its own.
     fn wants<'a>(
         &'a self,
         number: u64,
@@ -147,7 +153,8 @@ impl Session {
             let began = of.place.map_or(0, |place| place.began);
             let options = &of.options;
             let is_own = options.no_local && message.publisher.session == self.id;
-            let is_for_it = number >= began && !is_own;
+            let is_plain = matches!(options.subscription, Subscription::Plain(_));
+            let is_for_it = is_plain && number >= began && !is_own;
             let is_lower = of.place.is_some_and(|place| number < place.at_2_from);
             let qos = if is_lower { options.qos.min(Qos::AtLeastOnce) } else { options.qos };
             let matches = is_for_it && options.subscription.filter().matches(&message.topic);

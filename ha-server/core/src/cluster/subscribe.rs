@@ -10,6 +10,7 @@ use ha_types::{Message, Qos, SessionId, Subscription};
 use super::ClusterState;
 use super::broker::Asking;
 use super::command::Asked;
+use super::membership::shared;
 use super::open::PACKET_IDS_MAX;
 use super::outcome::Outcome;
 use super::record::Key;
@@ -39,14 +40,12 @@ impl ClusterState {
     fn subscribe_again(&self, id: SessionId, subscriptions: &[SubscribeOptions]) -> Outcome {
         let Some(session) = self.sessions.get(&id) else { return Outcome::Fenced };
         let again = |options: &SubscribeOptions| {
-            if matches!(options.subscription, Subscription::Shared(_)) {
-                return Err(RefuseReason::SharedNotSupported);
-            }
             if session.find(&options.subscription).is_err() {
                 return Err(RefuseReason::QuotaExceeded);
             }
             // Whether it was new then is not known; too many come rather than too few.
-            let wants_retained = options.retain_handling != RetainHandling::Never;
+            let wants_retained =
+                options.retain_handling != RetainHandling::Never && shared(options).is_none();
             let found = wants_retained.then(|| self.retained_for(session, options));
             let unqueued = found.into_iter().flatten().filter_map(|(message, qos)| {
                 let subscription_id = options.subscription_id;
@@ -75,9 +74,6 @@ impl ClusterState {
         (id, given_upto): (SessionId, Option<Offset>),
         options: SubscribeOptions,
     ) -> Result<Granted, RefuseReason> {
-        if matches!(options.subscription, Subscription::Shared(_)) {
-            return Err(RefuseReason::SharedNotSupported);
-        }
         let session = self.sessions.get(&id).ok_or(RefuseReason::Unavailable)?;
         let found = session.find(&options.subscription);
         let is_new = found.is_err();
@@ -88,7 +84,12 @@ impl ClusterState {
             self.forget_own(id);
         }
         self.place((id, given_upto), found, &options);
+        if let Some(shared) = shared(&options) {
+            self.join_group(id, shared, &options);
+        }
+        // 5.0 §4.8.2: a shared subscription gets no retained messages.
         let wants_retained = match options.retain_handling {
+            _ if shared(&options).is_some() => false,
             RetainHandling::AtSubscribe => true,
             RetainHandling::IfNew => is_new,
             RetainHandling::Never => false,
@@ -109,7 +110,9 @@ impl ClusterState {
     ) {
         let session = self.sessions.get(&id).expect("looked at by the caller");
         let known = found.ok().and_then(|at| session.subscriptions[at].place);
-        let is_stored = session.durability == Durability::Durable && options.qos > Qos::AtMostOnce;
+        let is_stored = session.durability == Durability::Durable
+            && options.qos > Qos::AtMostOnce
+            && shared(options).is_none();
         let before = found.ok().map(|at| &session.subscriptions[at].options);
         let is_changed = before.is_some_and(|before| before != options);
         let is_raised = before.is_some_and(|before| before.qos < options.qos);
@@ -226,9 +229,12 @@ impl ClusterState {
         let place = session.subscriptions[at].place;
         self.keep_in_flight((id, given_upto), place);
         let session = self.sessions.get_mut(&id).expect("found above");
-        session.subscriptions.remove(at);
+        let options = session.subscriptions.remove(at).options;
         self.counts.subscriptions -= 1;
         self.unplace(id, place);
+        if let Some(shared) = shared(&options) {
+            self.leave_group(id, shared);
+        }
         true
     }
 

@@ -17,6 +17,7 @@ mod attached;
 mod outcome;
 mod pump;
 mod resume;
+mod share;
 mod takeover;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -27,7 +28,7 @@ use ha_types::{BrokerEpoch, Millis, SessionId, Ticket};
 
 use self::attached::Attached;
 use self::takeover::Waiting;
-use crate::cluster::{Asked, Command, Owner};
+use crate::cluster::{Asked, Command, Owner, Turns};
 
 /// Something that must be done, in the order given.
 #[derive(Debug)]
@@ -74,6 +75,8 @@ pub(crate) struct Sessions {
     /// Brokers whose queues are full, and which of their sessions may be given more then.
     held_back: BTreeMap<BrokerEpoch, BTreeSet<SessionId>>,
     numbers: Numbers,
+    /// Whose turn it was last in each share group, for messages that nobody keeps.
+    turns: Turns,
 }
 
 /// How the numbers of stored messages come in one batch.
@@ -82,14 +85,14 @@ enum Numbers {
     /// In their order.
     #[default]
     Growing,
-    /// Wills come after the others.
+    /// Others come after them.
     Mixed,
 }
 
 impl Sessions {
-    /// Outcomes of a batch follow, and wills if any fired.
-    pub(crate) fn begin_batch(&mut self, nothing_fired: bool) {
-        self.numbers = if nothing_fired { Numbers::Growing } else { Numbers::Mixed };
+    /// Outcomes of a batch follow, and then wills and what groups give, if there are any.
+    pub(crate) fn begin_batch(&mut self, nothing_else: bool) {
+        self.numbers = if nothing_else { Numbers::Growing } else { Numbers::Mixed };
     }
 
     /// A broker has a new stream. Its sessions are attached when it resumes them.

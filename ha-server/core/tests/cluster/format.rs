@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use ha_core::cluster::{Asked, Batch, ClusterState, Command, StateLimits};
+use ha_core::cluster::{Asked, Batch, ClusterState, Command, StateLimits, Strategies, Strategy};
 use ha_types::Qos::{AtLeastOnce, ExactlyOnce};
 use ha_types::session::{
     CloseCause, ConnectionId, Lifetime, Offset, Open, Progress, Refused, RetainHandling,
@@ -61,7 +61,13 @@ fn of_brokers() -> Vec<(Command, &'static str)> {
             }),
             "14 01 02 03 04 05 06 07 08",
         ),
+        (Command::Share(strategies()), "15 02 02 0161 01 0162 04"),
     ]
+}
+
+fn strategies() -> Strategies {
+    let by_name = [("a".into(), Strategy::LocalFirst), ("b".into(), Strategy::ByTopic)];
+    Strategies { otherwise: Strategy::LeastInFlight, by_name: by_name.into_iter().collect() }
 }
 
 fn of_sessions() -> Vec<(Command, &'static str)> {

@@ -37,15 +37,6 @@ fn subscription_that_is_too_many_is_refused_and_the_others_are_taken() {
 }
 
 #[test]
-fn shared_subscription_is_refused_until_groups_are_replicated() {
-    let mut bench = Bench::new();
-    let session = bench.open(durable("a")).session;
-    let subscriptions = vec![at("$share/g/t", AtLeastOnce)];
-    let outcome = bench.one(bench.subscribe_command(session, subscriptions));
-    assert_eq!(outcome, Outcome::Subscribed(vec![Err(RefuseReason::SharedNotSupported)]));
-}
-
-#[test]
 fn full_queue_loses_its_oldest_messages_when_somebody_looks() {
     let limits = [
         StateLimits { queue_messages_max: 3, ..StateLimits::default() },

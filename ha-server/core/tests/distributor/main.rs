@@ -17,5 +17,6 @@ mod random;
 mod results;
 mod retained;
 mod sessions;
+mod shares;
 mod transfer;
 mod unsubscribing;

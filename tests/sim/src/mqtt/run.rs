@@ -1,5 +1,7 @@
 //! One run of a seed: attach, work under faults, come to rest, be judged.
 
+pub mod shares;
+
 use broker_core::codec::Version;
 use ha_types::Qos;
 use history::{History, Recorder, Verdict, What};
@@ -102,16 +104,7 @@ struct Run {
 /// Runs a seed for `work_ms` milliseconds of its own time. Panics when an invariant is broken.
 #[must_use]
 pub fn run(seed: u64, faults: Faults, work_ms: u64) -> Summary {
-    let mut random = Random::new(seed);
-    let recorder = Recorder::new(EVENTS_MAX);
-    let mut clock = || Clock { pace: pace(&mut random), ahead_ms: wall_clock(&mut random) };
-    let clocks = (0..NODES).map(|_| clock()).collect();
-    let paces = (0..BROKERS).map(|_| pace(&mut random)).collect();
-    let own = Random::new(random.between(0, u64::MAX - 1));
-    let mut world = World::new(clocks, paces, CALM, own);
-    world.clients = (0..8).map(|number| client(number, &recorder)).collect();
-    let mut run = Run { world, recorder, random, faults: 0 };
-    run.world.run_until(START_MS);
+    let mut run = Run::begin(seed);
     run.work_until(START_MS + work_ms, faults);
     run.rest();
     for client in run.world.clients.iter().filter(|client| client.device.is_durable()) {
@@ -130,6 +123,20 @@ fn client(number: usize, recorder: &Recorder) -> Client {
 }
 
 impl Run {
+    /// All are there, and nobody has connected.
+    fn begin(seed: u64) -> Self {
+        let mut random = Random::new(seed);
+        let recorder = Recorder::new(EVENTS_MAX);
+        let mut clock = || Clock { pace: pace(&mut random), ahead_ms: wall_clock(&mut random) };
+        let clocks = (0..NODES).map(|_| clock()).collect();
+        let paces = (0..BROKERS).map(|_| pace(&mut random)).collect();
+        let own = Random::new(random.between(0, u64::MAX - 1));
+        let mut world = World::new(clocks, paces, CALM, own);
+        world.clients = (0..8).map(|number| client(number, &recorder)).collect();
+        world.run_until(START_MS);
+        Self { world, recorder, random, faults: 0 }
+    }
+
     fn work_until(&mut self, end: u64, faults: Faults) {
         let mut next_fault = self.world.now + self.random.between(100, 1_500);
         while self.world.now < end {
@@ -184,6 +191,10 @@ impl Run {
             retain: self.random.once_in(6),
             expires_in_s: self.random.once_in(12).then_some(2),
         };
+        self.publish_one(who, post);
+    }
+
+    fn publish_one(&mut self, who: usize, post: Post) {
         if let Some(packet) = self.world.clients[who].device.publish(post) {
             self.world.send(who, &packet);
         }
@@ -197,6 +208,10 @@ impl Run {
         // Not mixed: while a SUBSCRIBE is under way, a message may come by an older one of QoS 0 too.
         let levels = [Qos::AtMostOnce, Qos::AtLeastOnce, Qos::ExactlyOnce];
         let qos = self.random.pick(if who.is_multiple_of(5) { &levels[..1] } else { &levels[1..] });
+        self.subscribe_to(who, filter, qos);
+    }
+
+    fn subscribe_to(&mut self, who: usize, filter: &'static str, qos: Qos) {
         if let Some(packet) = self.world.clients[who].device.subscribe(filter, qos) {
             self.world.send(who, &packet);
         }

@@ -16,7 +16,7 @@ use ha_types::session::{
 };
 use ha_types::{
     AskNumber, BrokerEpoch, BrokerName, ClusterMillis, Incarnation, Message, Millis, PublishNumber,
-    Qos, ServerIncarnation, Subscription, Ticket,
+    ServerIncarnation, Subscription, Ticket,
 };
 
 /// Of the one broker.
@@ -67,6 +67,8 @@ pub(crate) struct Keeper {
     owners: BTreeMap<SessionKey, ConnectionId>,
     subscribing: BTreeMap<(SessionKey, Ticket), Vec<SubscribeOptions>>,
     unsubscribing: BTreeMap<(SessionKey, Ticket), Vec<Subscription>>,
+    /// Those that were published and have not come back.
+    wills: Vec<Arc<Message>>,
 }
 
 impl Keeper {
@@ -98,6 +100,7 @@ impl Keeper {
             owners: BTreeMap::new(),
             subscribing: BTreeMap::new(),
             unsubscribing: BTreeMap::new(),
+            wills: Vec::new(),
         };
         let hello = Hello {
             versions: PROTOCOL_VERSIONS,
@@ -169,7 +172,10 @@ impl Keeper {
             }
             Downstream::PublishResult { number, outcome, .. } => self.answer(number, outcome, out),
             // Its own come back to no broker: this is a will.
-            Downstream::Deliver { message, .. } => out.push(Output::Publish(message)),
+            Downstream::Deliver { message, .. } => {
+                self.wills.push(Arc::clone(&message));
+                out.push(Output::Publish(message));
+            }
             _ => (),
         }
     }
@@ -215,16 +221,18 @@ impl Keeper {
                 let number = AskNumber(self.asked);
                 Some(ha_core::Input::Received(STREAM, vec![Upstream::Ask { number, ask }]))
             }
-            // A will comes back, and is in the state already.
-            Input::Message(message) if message.retain && message.qos == Qos::AtMostOnce => {
-                Some(self.publish(None, message))
-            }
-            Input::Message(_) => None,
+            Input::Message(message) if self.is_will(&message) => None,
+            Input::Message(message) => Some(self.publish(None, message)),
             Input::Tick => Some(ha_core::Input::Tick),
             Input::Retained { .. } | Input::SubscribeRefused { .. } => {
                 panic!("the plugin was not asked")
             }
         }
+    }
+
+    /// A will comes back, and all have it already.
+    fn is_will(&mut self, message: &Arc<Message>) -> bool {
+        self.wills.extract_if(.., |will| Arc::ptr_eq(will, message)).next().is_some()
     }
 
     fn publish(

@@ -3,8 +3,8 @@
 use broker_core::holder::RouteChange;
 use broker_core::host::HostCommand;
 use broker_core::{Config, Output};
-use ha_types::Ticket;
-use ha_types::session::{Ask, Lifetime, Offset, Opened, Page, PageEnd, RefuseReason, Tell};
+use ha_types::session::{Ask, Lifetime, Offset, Opened, Page, PageEnd, Queued, RefuseReason, Tell};
+use ha_types::{Qos, Ticket};
 
 use super::common::{
     acknowledge, attached, close, clustered, key, open, opened, options, queued, subscribe,
@@ -125,6 +125,19 @@ fn subscribe_beyond_the_limit_of_filters_is_refused_here() {
     let refused = Tell::Subscribed { session: key(1), ticket: Ticket(2), granted };
     assert_eq!(outputs.told(), [(1, &refused)]);
     assert_eq!(bench.ask(subscribe(1, 3, "a")).up(), ["ask 3 subscribe 1"], "known");
+}
+
+/// A message of a share group at QoS 0: it is in no queue.
+#[test]
+fn delivery_without_a_place_is_always_new_and_hides_no_other() {
+    let mut bench = attached();
+    bench.serve(1, DURABLE, 1);
+    let Tell::Deliver { session, queued: placed } = queued(1, 6) else { unreachable!() };
+    let live = Queued { offset: Offset::NONE, qos: Qos::AtMostOnce, ..placed.clone() };
+    for (queued, told) in [(&live, 1), (&live, 1), (&placed, 1), (&live, 1), (&placed, 0)] {
+        let tell = Tell::Deliver { session, queued: queued.clone() };
+        assert_eq!(bench.tell(1, tell).told().len(), told);
+    }
 }
 
 #[test]

@@ -86,7 +86,7 @@ impl Bench {
     }
 
     pub(crate) fn one(&mut self, command: Command) -> Outcome {
-        let Applied { mut outcomes, fired } = self.batch(vec![command]);
+        let Applied { mut outcomes, fired, .. } = self.batch(vec![command]);
         assert!(fired.is_empty(), "{fired:?}");
         assert_eq!(outcomes.len(), 1);
         outcomes.remove(0)
