@@ -152,7 +152,7 @@ impl<M: Machine> Node<M> {
         if standing == Standing::Member {
             begin(&raft, &config).await?;
         }
-        let heard = Arc::new(Heard::default());
+        let heard = Arc::new(Heard::new(config.failover.timers().heartbeat_ms));
         let patience = status::patience(config.failover.timers().election_ms_max);
         let (metrics, told) = (raft.metrics(), Arc::clone(&status));
         tokio::spawn(status::follow(metrics, told, Arc::clone(&heard), patience));
@@ -250,6 +250,13 @@ impl<M: Machine> Node<M> {
     #[must_use]
     pub fn watch(&self) -> watch::Receiver<Status> {
         self.node.status.clone()
+    }
+
+    /// Whether the leader that this node follows was heard of lately: within two heartbeats. An
+    /// election may be near otherwise. False on the leader.
+    #[must_use]
+    pub fn hears_leader(&self) -> bool {
+        self.node.server.heard.is_recent()
     }
 
     /// Stops with everything saved, so that the next start has nothing to apply again. The files

@@ -166,6 +166,7 @@ impl ClusterState {
         records: Vec<SubscribedRecord>,
     ) -> Result<(), Malformed> {
         let session = self.sessions.get_mut(&id).ok_or(Malformed)?;
+        session.subscriptions.reserve_exact(records.len());
         for SubscribedRecord { options, began, at_2_from } in records {
             let place = began.map(|began| {
                 let cursor = began.max(session.acked.upto);

@@ -18,6 +18,7 @@ mod begin;
 mod broker;
 mod codec;
 mod command;
+mod few;
 mod group_invariants;
 mod groups;
 mod index;

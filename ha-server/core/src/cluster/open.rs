@@ -273,7 +273,7 @@ impl ClusterState {
             session.will = None;
         }
         for place in session.subscriptions.iter().filter_map(|of| of.place) {
-            self.indexes.get_mut(place.index).connected.remove(&id);
+            self.indexes.get_mut(place.index).disconnect(id);
         }
         self.changed.insert(Key::Session(id));
         let last = if progress.is_some() { LastWord::Said } else { LastWord::None };

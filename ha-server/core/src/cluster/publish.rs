@@ -226,3 +226,101 @@ fn refused(why: Refusal) -> Outcome {
         Refusal::Repeat => of_exchange(Vec::new()),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use bytes::Bytes;
+    use ha_types::session::{
+        ConnectionId, Lifetime, Open, RetainHandling, Start, SubscribeOptions,
+    };
+    use ha_types::{
+        AskNumber, BrokerName, ClusterMillis, Incarnation, Publisher, Subscription, TopicName,
+    };
+
+    use super::*;
+    use crate::cluster::{Batch, Command};
+
+    const BROKER: BrokerEpoch = BrokerEpoch(1);
+
+    fn apply(state: &mut ClusterState, command: Command) -> Outcome {
+        let batch = Batch { time: ClusterMillis(1), commands: vec![command] };
+        state.apply(state.applied + 1, &batch.encode()).outcomes.remove(0)
+    }
+
+    fn asked(number: u64) -> Asked {
+        Asked { broker: BROKER, number: AskNumber(number) }
+    }
+
+    /// So many durable sessions with one subscription each.
+    fn with_sessions(count: u64, filter: impl Fn(u64) -> String) -> ClusterState {
+        let mut state = ClusterState::new();
+        let name = BrokerName::parse("b").unwrap();
+        apply(&mut state, Command::Join { name, incarnation: Incarnation(1) });
+        for number in 0..count {
+            let open = Open {
+                connection: ConnectionId(number),
+                client_id: number.to_string().as_str().into(),
+                start: Start::Resume,
+                lifetime: Lifetime::Unlimited,
+                will: None,
+                receive_maximum: 10,
+            };
+            let opened = apply(&mut state, Command::Open { asked: asked(2 * number + 1), open });
+            let Outcome::Opened(opened) = opened else { panic!("{opened:?}") };
+            let options = SubscribeOptions {
+                subscription: Subscription::parse(filter(number).as_bytes()).unwrap(),
+                qos: Qos::AtLeastOnce,
+                no_local: false,
+                retain_as_published: false,
+                retain_handling: RetainHandling::AtSubscribe,
+                subscription_id: None,
+            };
+            let (session, subscriptions) = (opened.session, vec![options]);
+            let asked = asked(2 * number + 2);
+            apply(
+                &mut state,
+                Command::Subscribe { asked, session, given_upto: None, subscriptions },
+            );
+        }
+        state.take_changes();
+        state
+    }
+
+    /// Index entries and parts for the store that one publish writes.
+    fn written_by_a_publish(mut state: ClusterState, topic: &'static str) -> (usize, usize) {
+        let entries = |state: &ClusterState| -> usize {
+            state.indexes.iter().map(|(_, index)| index.numbers.len()).sum()
+        };
+        let before = entries(&state);
+        let message = Message {
+            topic: TopicName::parse(Bytes::from_static(topic.as_bytes())).unwrap(),
+            payload: Bytes::from_static(b"x"),
+            properties: Bytes::new(),
+            qos: Qos::AtLeastOnce,
+            retain: false,
+            expires_at: None,
+            publisher: Publisher::default(),
+        };
+        let (number, message) = (Some(PublishNumber(1)), Arc::new(message));
+        let publish = Command::Publish { broker: BROKER, number, exchange: None, message };
+        assert!(matches!(apply(&mut state, publish), Outcome::Published(Ok(_))));
+        (entries(&state) - before, state.take_changes().len())
+    }
+
+    #[test]
+    fn publish_costs_one_index_entry_however_many_sessions_share_the_filter() {
+        let of = |sessions| written_by_a_publish(with_sessions(sessions, |_| "t".into()), "t");
+        let (entries, parts) = of(1);
+        assert_eq!(entries, 1);
+        assert_eq!(of(5_000), (entries, parts));
+    }
+
+    #[test]
+    fn publish_costs_one_index_entry_however_many_other_filters_there_are() {
+        let own = |number: u64| format!("t/{number}");
+        let of = |sessions| written_by_a_publish(with_sessions(sessions, own), "t/0");
+        let (entries, parts) = of(1);
+        assert_eq!(entries, 1);
+        assert_eq!(of(5_000), (entries, parts));
+    }
+}

@@ -119,6 +119,10 @@ impl Acked {
     pub(super) fn skip_to(&mut self, upto: u64) {
         self.upto = self.upto.max(upto);
         self.above = self.above.split_off(&self.upto);
+        if self.above.is_empty() {
+            // An empty set may keep its last node.
+            self.above = BTreeSet::new();
+        }
     }
 }
 

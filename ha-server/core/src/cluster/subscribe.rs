@@ -143,6 +143,10 @@ impl ClusterState {
         match found {
             Ok(at) => session.subscriptions[at] = subscribed,
             Err(at) => {
+                // Most sessions have one.
+                if session.subscriptions.is_empty() {
+                    session.subscriptions.reserve_exact(1);
+                }
                 session.subscriptions.insert(at, subscribed);
                 self.counts.subscriptions += 1;
             }

@@ -148,6 +148,8 @@ fn leader_that_does_not_answer_is_left_for_the_configured_addresses() {
     bench.receive(not_leader(Some("c:2000")));
     bench.break_stream();
     assert_eq!(bench.at(0).dialled(), [1], "at once");
+    bench.break_stream();
+    assert_eq!(bench.at(0).dialled(), [0], "at once: nobody said yet what this one knows");
     let waits = bench.break_stream().left().unwrap().1;
     assert!((50..=100).contains(&waits), "{waits}");
 }
