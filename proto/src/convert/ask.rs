@@ -159,11 +159,13 @@ pub(super) fn fetch_from(wire: v1::Fetch) -> Result<Ask, ProtocolError> {
 pub(super) fn progress_from(wire: v1::Progress) -> Result<(SessionKey, Progress), ProtocolError> {
     let acknowledged = limited("acknowledged", wire.acknowledged)?;
     let refused = limited("refused", wire.refused)?;
+    let passed_over = limited("passed_over", wire.passed_over)?;
     let progress = Progress {
         acknowledged: acknowledged.into_iter().map(offset_from).collect(),
         received: packet_ids_from("received", wire.received)?,
         completed: packet_ids_from("completed", wire.completed)?,
         refused: refused.into_iter().map(refused_from).collect::<Result<_, _>>()?,
+        passed_over: passed_over.into_iter().map(offset_from).collect(),
     };
     Ok((key_from(wire.session, wire.session_epoch)?, progress))
 }
@@ -181,6 +183,7 @@ fn progress_into(number: u64, session: SessionKey, progress: &Progress) -> v1::P
         received: packet_ids_into(&progress.received),
         completed: packet_ids_into(&progress.completed),
         refused: refused.map(|by| v1::Refused { by: Some(by) }).collect(),
+        passed_over: progress.passed_over.iter().copied().map(offset_into).collect(),
     }
 }
 
@@ -196,7 +199,7 @@ pub(super) fn close_from(wire: v1::Close) -> Result<Ask, ProtocolError> {
     let cause =
         Cause::try_from(wire.cause).map_err(|_| ProtocolError::unknown("cause", wire.cause))?;
     let v1::Close { number, session, session_epoch, .. } = wire;
-    let v1::Close { acknowledged, received, completed, refused, .. } = wire;
+    let v1::Close { acknowledged, received, completed, refused, passed_over, .. } = wire;
     let (session, progress) = progress_from(v1::Progress {
         number,
         session,
@@ -205,6 +208,7 @@ pub(super) fn close_from(wire: v1::Close) -> Result<Ask, ProtocolError> {
         received,
         completed,
         refused,
+        passed_over,
     })?;
     let cause = match cause {
         Cause::Disconnect => CloseCause::Disconnect,
@@ -223,7 +227,7 @@ fn close_into(progress: v1::Progress, cause: CloseCause, lifetime: Option<Lifeti
         CloseCause::Handover => Cause::Handover,
     };
     let v1::Progress { number, session, session_epoch, .. } = progress;
-    let v1::Progress { acknowledged, received, completed, refused, .. } = progress;
+    let v1::Progress { acknowledged, received, completed, refused, passed_over, .. } = progress;
     v1::Close {
         number,
         session,
@@ -232,6 +236,7 @@ fn close_into(progress: v1::Progress, cause: CloseCause, lifetime: Option<Lifeti
         received,
         completed,
         refused,
+        passed_over,
         cause: cause.into(),
         expiry_s: lifetime.map(expiry_into),
     }

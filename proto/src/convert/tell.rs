@@ -10,9 +10,9 @@ use ha_types::{Qos, Ticket};
 use super::ProtocolError;
 use super::message::{message_into, qos_from, required_message};
 use super::session::{
-    key_from, limited, packet_id_from, packet_ids_from, packet_ids_into, page_end_from,
-    page_end_into, queued_from, queued_into, reason_from, reason_into, required_queued,
-    subscription_id_from, subscription_id_into,
+    key_from, limited, offset_from, offset_into, packet_id_from, packet_ids_from, packet_ids_into,
+    page_end_from, page_end_into, queued_from, queued_into, reason_from, reason_into,
+    required_queued, subscription_id_from, subscription_id_into,
 };
 use super::subscription::{options_from, options_into};
 use crate::v1::{self, downstream_item::Item};
@@ -28,7 +28,9 @@ pub(super) fn tell_from(item: Item) -> Result<Downstream, ProtocolError> {
             let session = key_from(wire.session, wire.session_epoch)?;
             let received = packet_ids_from("received", wire.received)?;
             let completed = packet_ids_from("completed", wire.completed)?;
-            (wire.connection, Tell::Recorded { session, received, completed })
+            let passed_over = limited("passed_over", wire.passed_over)?;
+            let passed_over = passed_over.into_iter().map(offset_from).collect();
+            (wire.connection, Tell::Recorded { session, received, completed, passed_over })
         }
         Item::Opened(wire) => (wire.connection, Tell::Opened(opened_from(wire)?)),
         Item::OpenRefused(wire) => {
@@ -68,10 +70,18 @@ pub(super) fn tell_into(ConnectionId(connection): ConnectionId, tell: &Tell) -> 
             let ((session, session_epoch), queued) = (key(session), Some(queued_into(queued)));
             Item::SessionDeliver(v1::SessionDeliver { connection, session, session_epoch, queued })
         }
-        Tell::Recorded { session, received, completed } => {
+        Tell::Recorded { session, received, completed, passed_over } => {
             let (session, session_epoch) = key(session);
             let (received, completed) = (packet_ids_into(received), packet_ids_into(completed));
-            Item::Recorded(v1::Recorded { connection, session, session_epoch, received, completed })
+            let passed_over = passed_over.iter().copied().map(offset_into).collect();
+            Item::Recorded(v1::Recorded {
+                connection,
+                session,
+                session_epoch,
+                received,
+                completed,
+                passed_over,
+            })
         }
         Tell::Opened(opened) => Item::Opened(opened_into(opened)),
         Tell::OpenRefused { reason, .. } => {

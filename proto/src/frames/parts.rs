@@ -199,11 +199,11 @@ listed! {
     Withdraw { filters }
     Subscribe { subscriptions }
     Unsubscribe { filters }
-    Progress { acknowledged, received, completed, refused }
-    Close { acknowledged, received, completed, refused }
+    Progress { acknowledged, received, completed, refused, passed_over }
+    Close { acknowledged, received, completed, refused, passed_over }
     Opened { subscriptions, inbound, records }
     Subscribed { reasons, retained, unqueued }
     Unsubscribed { existed }
     Page { messages }
-    Recorded { received, completed }
+    Recorded { received, completed, passed_over }
 }

@@ -35,6 +35,7 @@ fn progress(entries: u16) -> Progress {
         received: packet_ids(),
         completed: packet_ids(),
         refused: (1..=entries).map(refused).collect(),
+        passed_over: (1..=entries).map(offset).collect(),
     }
 }
 
@@ -126,9 +127,10 @@ fn longest_downstream_lists_travel_in_frames_that_the_receiver_accepts() {
         backlog: PageEnd::Live(Offset::new(9)),
     };
     let (received, completed) = (packet_ids.clone(), packet_ids);
+    let passed_over = (1..=65_535).map(Offset::new).collect();
     let items = vec![
         tell(Tell::Opened(opened)),
-        tell(Tell::Recorded { session: key(), received, completed }),
+        tell(Tell::Recorded { session: key(), received, completed, passed_over }),
         tell(Tell::Unsubscribed { session: key(), ticket: Ticket(1), existed: vec![true; 65_535] }),
         tell(Tell::Subscribed {
             session: key(),

@@ -119,8 +119,9 @@ prop_compose! {
     fn progress()(
         (acknowledged, received) in (vec(offset(), 0..5), vec(packet_id(), 0..5)),
         (completed, refused) in (vec(packet_id(), 0..5), vec(refused(), 0..5)),
+        passed_over in vec(offset(), 0..5),
     ) -> Progress {
-        Progress { acknowledged, received, completed, refused }
+        Progress { acknowledged, received, completed, refused, passed_over }
     }
 }
 
@@ -287,9 +288,11 @@ fn tell() -> impl Strategy<Value = (ConnectionId, Tell)> {
         (key(), packet_id()).prop_map(|(session, packet_id)| Tell::Released { session, packet_id }),
         (key(), queued()).prop_map(|(session, queued)| Tell::Deliver { session, queued }),
         (key(), page).prop_map(|(session, page)| Tell::Page { session, page }),
-        (key(), packet_ids(), packet_ids()).prop_map(|(session, received, completed)| {
-            Tell::Recorded { session, received, completed }
-        }),
+        (key(), packet_ids(), packet_ids(), vec(offset(), 0..4)).prop_map(
+            |(session, received, completed, passed_over)| {
+                Tell::Recorded { session, received, completed, passed_over }
+            }
+        ),
         key().prop_map(|session| Tell::Evict { session }),
         key().prop_map(|session| Tell::Fenced { session }),
     ];

@@ -12,7 +12,8 @@ use super::{Holder, Output};
 
 impl Session {
     pub(super) fn apply(&mut self, progress: &Progress) {
-        progress.acknowledged.iter().for_each(|&offset| self.queue.acknowledge(offset));
+        let done = progress.acknowledged.iter().chain(&progress.passed_over);
+        done.for_each(|&offset| self.queue.acknowledge(offset));
         progress.received.iter().for_each(|&id| self.queue.receive(id));
         progress.completed.iter().for_each(|&id| self.queue.complete(id));
         for refused in &progress.refused {
@@ -27,9 +28,10 @@ impl Session {
 impl Holder {
     pub(super) fn progress(&mut self, key: SessionKey, progress: Progress, out: &mut Vec<Output>) {
         let Some(owner) = self.take_progress(key, &progress) else { return };
-        let Progress { received, completed, .. } = progress;
-        if !(received.is_empty() && completed.is_empty()) {
-            out.push(Output::Tell(owner, Tell::Recorded { session: key, received, completed }));
+        let Progress { received, completed, passed_over, .. } = progress;
+        if !(received.is_empty() && completed.is_empty() && passed_over.is_empty()) {
+            let recorded = Tell::Recorded { session: key, received, completed, passed_over };
+            out.push(Output::Tell(owner, recorded));
         }
         self.pump(key.id, out);
     }

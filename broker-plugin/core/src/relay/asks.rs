@@ -78,6 +78,7 @@ impl Asks {
         progress.received.extend(&more.received);
         progress.completed.extend(&more.completed);
         progress.refused.extend(&more.refused);
+        progress.passed_over.extend(&more.passed_over);
         true
     }
 

@@ -20,6 +20,7 @@ mod opening;
 mod order;
 mod overtaken;
 mod paging;
+mod passed_over;
 mod random;
 mod repeats;
 mod takeover;

@@ -128,7 +128,7 @@ impl Attached {
     /// The log has what the client acknowledged.
     pub(super) fn done(&mut self, progress: &Progress) {
         self.refused_at = None;
-        for offset in &progress.acknowledged {
+        for offset in progress.acknowledged.iter().chain(&progress.passed_over) {
             self.acknowledge(*offset);
         }
         for packet_id in &progress.completed {

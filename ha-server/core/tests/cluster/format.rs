@@ -77,6 +77,7 @@ fn of_sessions() -> Vec<(Command, &'static str)> {
         received: vec![packet_id(1)],
         completed: vec![packet_id(65_535)],
         refused: vec![Refused::Offset(Offset::new(9)), Refused::Record(packet_id(4))],
+        passed_over: vec![Offset::new(7)],
     };
     let options = SubscribeOptions {
         no_local: true,
@@ -103,7 +104,7 @@ fn of_sessions() -> Vec<(Command, &'static str)> {
                 progress: Progress::default(),
                 lifetime: Some(Lifetime::Unlimited),
             },
-            "04 058101 ac02 02 02 00 00 00 00 01 ffffffff0f",
+            "04 058101 ac02 02 02 00 00 00 00 00 01 ffffffff0f",
         ),
         (
             Command::Subscribe {
@@ -129,7 +130,7 @@ fn of_sessions() -> Vec<(Command, &'static str)> {
         ),
         (
             Command::Progress { asked, session: SESSION, progress },
-            "09 058101 ac02 02 02 c801 00 03 01 01 01 01 ffff03 02 00 09 00 01 04",
+            "09 058101 ac02 02 02 c801 00 03 01 01 01 01 ffff03 02 00 09 00 01 04 01 07 00",
         ),
         (Command::Begin { session: SESSION, offsets: vec![Offset::new(6)] }, "0a ac02 02 01 06 00"),
         (Command::Pass { asked }, "0d 058101"),

@@ -185,6 +185,10 @@ pub struct Progress {
     pub completed: Vec<PacketId>,
     /// Deliveries that the client refused with a reason of 0x80 or above: they are done.
     pub refused: Vec<Refused>,
+    /// Deliveries that are never sent, for they have expired, the client may not have them or does not
+    /// take packets of their size. Newer ones wait for `Recorded`: whoever has the session next must
+    /// not find these still to be sent.
+    pub passed_over: Vec<Offset>,
 }
 
 /// A delivery that the client refused.

@@ -69,7 +69,7 @@ pub enum Tell {
         page: Page,
     },
     /// What a progress said is on disk: PUBRELs for what was received go out, packet ids of what
-    /// was completed are free.
+    /// was completed are free, and what waited behind what was passed over is sent.
     Recorded {
         /// Whose.
         session: SessionKey,
@@ -77,6 +77,8 @@ pub enum Tell {
         received: Vec<PacketId>,
         /// PUBCOMP.
         completed: Vec<PacketId>,
+        /// Never sent.
+        passed_over: Vec<Offset>,
     },
     /// Another connection opens the session: flush progress in a close, within 100 ms.
     Evict {

@@ -5,10 +5,10 @@
 //! its holder's: every step that must outlive the connection is reported as progress, and the next
 //! packet waits for the record.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
-use ha_types::Qos;
 use ha_types::session::{Offset, PacketId, Progress, Refused};
+use ha_types::{Message, Qos};
 
 use super::aliases::OutboundAliases;
 use super::backlog::Backlog;
@@ -35,6 +35,9 @@ pub(super) struct Outflow {
     window: usize,
     inflight: BTreeMap<PacketId, Inflight>,
     backlog: Backlog,
+    /// Of a durable session, never sent and not yet recorded: newer messages wait, for another broker
+    /// might otherwise send these after them.
+    passed_over: BTreeSet<Offset>,
     /// The last one that an ephemeral session used.
     last_id: u16,
     aliases: OutboundAliases,
@@ -80,6 +83,7 @@ impl Outflow {
             window: usize::from(window),
             inflight: BTreeMap::new(),
             backlog: Backlog::default(),
+            passed_over: BTreeSet::new(),
             last_id: 0,
             aliases: OutboundAliases::new(aliases),
             progress: Progress::default(),
@@ -107,7 +111,7 @@ impl Outflow {
     /// The connection ends when nothing more can be kept.
     pub(super) fn offer(&mut self, waiting: Waiting, to: &mut Sending<'_>) -> Result<(), End> {
         // Those of the holder's queue wait like any other: nobody else has them.
-        let is_unkept_qos_0 = waiting.qos == Qos::AtMostOnce && waiting.offset.is_none();
+        let is_unkept_qos_0 = waiting.is_unkept_qos_0();
         let overtakes = match is_unkept_qos_0 {
             true => self.backlog.has_qos_0(),
             false => !self.backlog.is_empty(),
@@ -142,24 +146,18 @@ impl Outflow {
     fn can_send(&self, next: &Waiting, to: &Sending<'_>) -> bool {
         (self.inflight.len() < self.window || next.qos == Qos::AtMostOnce)
             && to.out.bytes.len() < to.around.limits.queue_bytes_max
+            && (self.passed_over.is_empty()
+                || next.is_unkept_qos_0()
+                || Self::is_passed_over(next, to))
             // An earlier exchange with this packet identifier must end first.
             && next.packet_id.is_none_or(|id| !self.inflight.contains_key(&id))
     }
 
     fn send(&mut self, waiting: Waiting, to: &mut Sending<'_>) -> Result<(), End> {
         let message = &waiting.message;
-        // A record began an exchange that must end, whatever has changed since.
-        let must_end = waiting.dup;
-        if !must_end && message.is_expired(to.at.cluster) {
-            self.done(waiting.offset);
-            return Ok(());
-        }
-        let may = |access: &dyn crate::access::Access| {
-            access.allows(to.who, Action::Receive(message.topic.as_str()))
-        };
-        if !to.around.access.is_none_or(may) && !must_end {
-            to.out.counts.denied += 1;
-            self.done(waiting.offset);
+        if Self::is_passed_over(&waiting, to) {
+            to.out.counts.denied += u64::from(!message.is_expired(to.at.cluster));
+            self.pass_over(waiting.offset);
             return Ok(());
         }
         let flow = self.flow(&waiting);
@@ -191,6 +189,17 @@ impl Outflow {
         self.aliases.sent(alias, &message.topic);
         self.began(flow, waiting.offset);
         Ok(())
+    }
+
+    /// It has expired, or the client may not have it. What began must end, whatever has changed since.
+    fn is_passed_over(waiting: &Waiting, to: &Sending<'_>) -> bool {
+        let is_due = || waiting.message.is_expired(to.at.cluster);
+        !waiting.dup && (is_due() || !Self::may_have(&waiting.message, to))
+    }
+
+    fn may_have(message: &Message, to: &Sending<'_>) -> bool {
+        let action = Action::Receive(message.topic.as_str());
+        to.around.access.is_none_or(|access| access.allows(to.who, action))
     }
 
     fn flow(&mut self, waiting: &Waiting) -> Flow {
@@ -239,7 +248,18 @@ impl Outflow {
                 self.inflight.insert(id, Inflight { awaits, offset: waiting.offset });
                 self.progress.received.push(id);
             }
-            _ => self.done(waiting.offset),
+            _ if waiting.dup => self.done(waiting.offset),
+            _ => self.pass_over(waiting.offset),
+        }
+    }
+
+    fn pass_over(&mut self, offset: Option<Offset>) {
+        match self.durability {
+            Durability::Ephemeral => self.done(offset),
+            Durability::Durable => {
+                self.passed_over.extend(offset);
+                self.progress.passed_over.extend(offset);
+            }
         }
     }
 
@@ -327,6 +347,13 @@ impl Outflow {
             (Awaits::Puback | Awaits::Pubrec | Awaits::RecordOfPubrec, _) => {
                 Err(End::because(Reason::PROTOCOL_ERROR, "PUBCOMP before PUBREL"))
             }
+        }
+    }
+
+    /// No other broker will send these.
+    pub(super) fn passed_over_is_recorded(&mut self, recorded: &[Offset]) {
+        for offset in recorded {
+            self.passed_over.remove(offset);
         }
     }
 

@@ -239,8 +239,11 @@ impl Serving {
             Tell::Page { session, page } if session == self.session => {
                 self.page(page, at, around, out)
             }
-            Tell::Recorded { session, received, completed } if session == self.session => {
+            Tell::Recorded { session, received, completed, passed_over }
+                if session == self.session =>
+            {
                 self.feed.unblock();
+                self.outflow.passed_over_is_recorded(&passed_over);
                 self.outflow.recorded(&received, &completed, out)
             }
             Tell::Evict { session } if session == self.session => {

@@ -74,6 +74,11 @@ impl Waiting {
         }
     }
 
+    /// Nobody else has it, and it may be lost.
+    pub(super) fn is_unkept_qos_0(&self) -> bool {
+        self.qos == Qos::AtMostOnce && self.offset.is_none()
+    }
+
     /// Perhaps sent on an earlier connection [MQTT-3.3.1-1].
     pub(super) fn again(mut self) -> Self {
         self.dup = self.qos != Qos::AtMostOnce;

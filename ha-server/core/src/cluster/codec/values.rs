@@ -93,7 +93,7 @@ fields!(SubscribeOptions {
     retain_handling,
     subscription_id,
 });
-fields!(Progress { acknowledged, received, completed, refused });
+fields!(Progress { acknowledged, received, completed, refused, passed_over });
 
 impl<T: Wire> Wire for Arc<T> {
     fn write(&self, out: &mut BytesMut) {

@@ -54,7 +54,7 @@ impl Model {
         waiting.any(|&(of, at, qos)| (of, at) == (client, filter) && qos > Qos::AtMostOnce)
     }
 
-    /// PUBACK; PUBREC and PUBCOMP come together.
+    /// PUBACK, or it is never sent; PUBREC and PUBCOMP come together.
     pub(in crate::random) fn acknowledge(&mut self, cluster: &mut Cluster, count: usize) {
         let Some(session) = &mut self.session else { return };
         let Some(key) = session.key else { return };
@@ -62,6 +62,7 @@ impl Model {
         let count = count.min(session.waiting.len());
         for queued in session.waiting.drain(..count) {
             match queued.record {
+                None if queued.offset.message % 4 == 0 => progress.passed_over.push(queued.offset),
                 None => progress.acknowledged.push(queued.offset),
                 Some(packet_id) => {
                     progress.received.push(packet_id);
