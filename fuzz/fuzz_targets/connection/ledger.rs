@@ -303,7 +303,10 @@ impl Ledger {
             let older = self.inflight.insert(id.get(), Exchange { awaits, counts: true });
             let inflight = self.inflight.values().filter(|of| of.counts).count();
             if !self.is_lost {
-                assert!(older.is_none(), "packet identifier {} is in use: {older:?}", id.get());
+                // It was released more often than it began: our PUBREC was sent twice.
+                let is_over = |older: &Exchange| !older.counts && self.received.contains(&id.get());
+                let is_free = older.as_ref().is_none_or(is_over);
+                assert!(is_free, "packet identifier {} is in use: {older:?}", id.get());
                 let window = self.window;
                 assert!(inflight <= window, "{inflight} in flight, {window} at most");
             }
@@ -346,21 +349,32 @@ impl Ledger {
         assert!(last.is_none_or(|last| last < number), "{payload} after {last:?}");
     }
 
+    /// It answers a PUBREC out of the blue, and begins nothing. Before 5.0 it does not say so; there only a
+    /// CONNECT brings what an earlier connection began.
+    fn is_refused(&self, pubrel: &Ack) -> bool {
+        match self.version {
+            Version::V5 => pubrel.reason == Reason::PACKET_ID_NOT_FOUND,
+            _ => self.received.contains(&pubrel.packet_id.get()),
+        }
+    }
+
     fn is_released(&mut self, ack: &Ack) {
         let id = ack.packet_id.get();
+        let is_refused = self.is_refused(ack);
         match self.inflight.get_mut(&id) {
             Some(of) => {
                 let is_due = matches!(of.awaits, Awaits::Pubrel | Awaits::OurPubcomp);
                 assert!(is_due || self.is_lost, "PUBREL {id} before PUBREC");
                 of.awaits = Awaits::OurPubcomp;
             }
-            // Of an earlier connection; an answer to a PUBREC out of the blue begins nothing.
-            None if !self.received.contains(&id) => {
-                assert!(self.is_resumed || self.is_lost, "PUBREL {id} out of the blue");
+            None if is_refused => (),
+            // Of an earlier connection, or our PUBREC was sent twice.
+            None => {
+                let is_known = self.is_resumed || self.received.contains(&id);
+                assert!(is_known || self.is_lost, "PUBREL {id} out of the blue");
                 let resumed = Exchange { awaits: Awaits::OurPubcomp, counts: false };
                 self.inflight.insert(id, resumed);
             }
-            None => (),
         }
     }
 }
