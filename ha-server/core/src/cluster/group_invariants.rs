@@ -31,7 +31,7 @@ fn members_are_the_sessions_that_subscribed(state: &ClusterState) {
             groups.insert(group);
             expected.entry(group).or_default().insert(session.id, Member::from(options));
         }
-        assert_eq!(session.groups, groups);
+        assert_eq!(*session.groups, groups);
     }
     assert_eq!(state.groups.len(), expected.len(), "a group ends with its last member");
     for (id, group) in state.groups.iter() {

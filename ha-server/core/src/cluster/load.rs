@@ -1,6 +1,6 @@
 //! The state from the parts that a store kept.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use ha_types::{Message, RetainedStore, RetainedVersion, SessionId};
@@ -8,6 +8,7 @@ use ha_types::{Message, RetainedStore, RetainedVersion, SessionId};
 use super::ClusterState;
 use super::broker::{AskedUpto, Broker};
 use super::codec::{Malformed, decode};
+use super::rare::Rare;
 use super::record::{BrokerRecord, GroupRecord, Key, Meta, SessionRecord, SubscribedRecord};
 use super::session::{Acked, Durability, Place, Session, Subscribed};
 use super::share::Shared;
@@ -138,17 +139,17 @@ impl ClusterState {
             subscriptions: Vec::new(),
             acked: Acked {
                 upto: record.acked_upto,
-                above: record.acked_above.into_iter().collect(),
+                above: BTreeSet::from_iter(record.acked_above).into(),
             },
             sent_upto: record.sent_upto,
             is_behind: record.is_behind,
-            records: BTreeMap::new(),
+            records: Rare::default(),
             received: record.received,
-            private: BTreeMap::new(),
+            private: Rare::default(),
             reserved: record.reserved,
-            shared: BTreeMap::new(),
-            groups: BTreeSet::new(),
-            inbound: record.inbound,
+            shared: Rare::default(),
+            groups: Rare::default(),
+            inbound: record.inbound.into(),
             will: record.will,
             will_at: record.will_at,
             ends_at: record.ends_at,

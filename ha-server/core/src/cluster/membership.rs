@@ -90,7 +90,7 @@ impl ClusterState {
             }
         }
         self.ready(id);
-        groups.into_iter().for_each(|group| self.gather(group));
+        groups.iter().for_each(|&group| self.gather(group));
     }
 
     /// A session has no owner any more. That of a client who comes back at once keeps what it has; one

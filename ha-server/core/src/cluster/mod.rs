@@ -35,6 +35,7 @@ mod page;
 mod pending;
 mod progress;
 mod publish;
+mod rare;
 mod record;
 mod session;
 mod share;

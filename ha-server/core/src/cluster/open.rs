@@ -1,6 +1,6 @@
 //! Who owns a session, and what happens when a connection or a session ends.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use ha_types::session::{
@@ -14,6 +14,7 @@ use super::broker::Asking;
 use super::command::Asked;
 use super::membership::LastWord;
 use super::outcome::{Opened, Outcome, Owner};
+use super::rare::Rare;
 use super::record::Key;
 use super::session::{Acked, Durability, Exchange, Session, given_max};
 
@@ -103,16 +104,16 @@ impl ClusterState {
             lifetime: open.lifetime,
             receive_maximum: 1,
             subscriptions: Vec::new(),
-            acked: Acked { upto: self.messages.next(), above: BTreeSet::new() },
+            acked: Acked { upto: self.messages.next(), above: Rare::default() },
             sent_upto: Offset::default(),
             is_behind: false,
-            records: BTreeMap::new(),
+            records: Rare::default(),
             received: 0,
-            private: BTreeMap::new(),
+            private: Rare::default(),
             reserved: Offset::default(),
-            shared: BTreeMap::new(),
-            groups: BTreeSet::new(),
-            inbound: BTreeMap::new(),
+            shared: Rare::default(),
+            groups: Rare::default(),
+            inbound: Rare::default(),
             will: None,
             will_at: None,
             ends_at: None,
@@ -275,6 +276,7 @@ impl ClusterState {
         for place in session.subscriptions.iter().filter_map(|of| of.place) {
             self.indexes.get_mut(place.index).disconnect(id);
         }
+        session.trim();
         self.changed.insert(Key::Session(id));
         let last = if progress.is_some() { LastWord::Said } else { LastWord::None };
         self.go_from_groups(id, cause, last);

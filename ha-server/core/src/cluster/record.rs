@@ -250,7 +250,7 @@ impl From<&Session> for SessionRecord {
             is_behind: session.is_behind,
             received: session.received,
             reserved: session.reserved,
-            inbound: session.inbound.clone(),
+            inbound: session.inbound.clone().into_inner(),
             will: session.will.clone(),
             will_at: session.will_at,
             ends_at: session.ends_at,

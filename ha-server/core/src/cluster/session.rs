@@ -12,6 +12,7 @@ use ha_types::{ClusterMillis, Message, Qos, SessionId, Subscription};
 use super::groups::GroupId;
 use super::index::IndexId;
 use super::outcome::Owner;
+use super::rare::Rare;
 use super::share::Shared;
 
 /// One session.
@@ -35,20 +36,20 @@ pub(super) struct Session {
     /// There is more than its owner was told of: QoS 2 deliveries begin when it asks.
     pub(super) is_behind: bool,
     /// Exchanges that began, in order of their packet identifiers.
-    pub(super) records: BTreeMap<PacketId, Exchange>,
+    pub(super) records: Rare<BTreeMap<PacketId, Exchange>>,
     /// PUBRECs that came.
     pub(super) received: u64,
     /// Retained messages that it must get, in order.
-    pub(super) private: BTreeMap<Offset, Kept>,
+    pub(super) private: Rare<BTreeMap<Offset, Kept>>,
     /// The last place that one of these got.
     pub(super) reserved: Offset,
     /// Messages of share groups that it was given, by number.
-    pub(super) shared: BTreeMap<u64, Shared>,
+    pub(super) shared: Rare<BTreeMap<u64, Shared>>,
     /// Share groups that it is a member of.
-    pub(super) groups: BTreeSet<GroupId>,
+    pub(super) groups: Rare<BTreeSet<GroupId>>,
     /// QoS 2 publishes of the client until PUBREL, and what each is known by: for each life of a broker
     /// that brought it its first number. In the order in which they came.
-    pub(super) inbound: BTreeMap<PacketId, Vec<Origin>>,
+    pub(super) inbound: Rare<BTreeMap<PacketId, Vec<Origin>>>,
     pub(super) will: Option<Box<NewWill>>,
     /// When a will that waits is due, and when the session ends.
     pub(super) will_at: Option<ClusterMillis>,
@@ -90,7 +91,7 @@ pub(super) struct Acked {
     /// Everything below.
     pub(super) upto: u64,
     /// And these.
-    pub(super) above: BTreeSet<u64>,
+    pub(super) above: Rare<BTreeSet<u64>>,
 }
 
 /// A message of this session alone, or in an exchange that began.
@@ -118,10 +119,8 @@ impl Acked {
 
     pub(super) fn skip_to(&mut self, upto: u64) {
         self.upto = self.upto.max(upto);
-        self.above = self.above.split_off(&self.upto);
-        if self.above.is_empty() {
-            // An empty set may keep its last node.
-            self.above = BTreeSet::new();
+        if !self.above.is_empty() {
+            self.above = self.above.split_off(&self.upto).into();
         }
     }
 }
@@ -136,6 +135,16 @@ pub(crate) fn given_max(receive_maximum: u16) -> usize {
 }
 
 impl Session {
+    /// Its client is away, perhaps for long.
+    pub(super) fn trim(&mut self) {
+        self.acked.above.trim();
+        self.records.trim();
+        self.private.trim();
+        self.shared.trim();
+        self.groups.trim();
+        self.inbound.trim();
+    }
+
     pub(super) fn key(&self) -> SessionKey {
         SessionKey { id: self.id, epoch: self.epoch }
     }

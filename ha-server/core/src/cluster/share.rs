@@ -239,7 +239,7 @@ impl ClusterState {
         if was_full && session.readiness() == Readiness::Ready {
             let groups = session.groups.clone();
             self.ready(id);
-            groups.into_iter().for_each(|group| self.serve(group));
+            groups.iter().for_each(|&group| self.serve(group));
         }
         Some(shared)
     }
