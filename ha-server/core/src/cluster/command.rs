@@ -10,6 +10,7 @@ use ha_types::{
     Subscription,
 };
 
+use super::feature::FeatureLevel;
 use super::limits::StateLimits;
 use super::strategy::Strategies;
 
@@ -150,4 +151,6 @@ pub enum Command {
     Configure(StateLimits),
     /// Other strategies of share groups, from now on.
     Share(Strategies),
+    /// All members understand this; lower ones than before change nothing.
+    Raise(FeatureLevel),
 }

@@ -3,11 +3,13 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
+use bytes::Bytes;
 use ha_types::{Message, RetainedStore, RetainedVersion, SessionId};
 
 use super::ClusterState;
 use super::broker::{AskedUpto, Broker};
-use super::codec::{Malformed, decode};
+use super::codec::{Malformed, Wire, decode};
+use super::feature::FeatureLevel;
 use super::rare::Rare;
 use super::record::{BrokerRecord, GroupRecord, Key, Meta, SessionRecord, SubscribedRecord};
 use super::session::{Acked, Durability, Place, Session, Subscribed};
@@ -28,6 +30,23 @@ impl std::fmt::Display for CorruptRecord {
 
 impl std::error::Error for CorruptRecord {}
 
+/// Why a stored state cannot be used.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum LoadError {
+    /// A part is damaged.
+    #[error(transparent)]
+    Corrupt(#[from] CorruptRecord),
+    /// It uses what this program does not know. No damage.
+    #[error(
+        "the state has feature level {level}, and this program understands {}: a newer one wrote it",
+        FeatureLevel::NEWEST
+    )]
+    Newer {
+        /// That of the state.
+        level: FeatureLevel,
+    },
+}
+
 impl From<BrokerRecord> for Broker {
     fn from(record: BrokerRecord) -> Self {
         let above = record.asked_above.into_iter().collect();
@@ -41,13 +60,22 @@ impl From<BrokerRecord> for Broker {
     }
 }
 
+/// Whether this program knows what a state uses, as its [`Meta`] says behind the version of the format.
+fn understood(meta: &[u8]) -> Result<(), LoadError> {
+    match <(u8, FeatureLevel)>::read(&mut Bytes::copy_from_slice(meta)) {
+        Ok((_, level)) if level > FeatureLevel::NEWEST => Err(LoadError::Newer { level }),
+        // What else is wrong is found when all of it is read.
+        _ => Ok(()),
+    }
+}
+
 impl ClusterState {
     /// From all parts, in the order of their keys, as [`parts`](Self::parts) gives them or as a store
     /// has them after [`take_changes`](Self::take_changes).
     ///
     /// # Errors
-    /// [`CorruptRecord`]: the first part that is wrong.
-    pub fn load<K, V>(parts: impl IntoIterator<Item = (K, V)>) -> Result<Self, CorruptRecord>
+    /// [`LoadError`]: of the first part that is wrong.
+    pub fn load<K, V>(parts: impl IntoIterator<Item = (K, V)>) -> Result<Self, LoadError>
     where
         K: AsRef<[u8]>,
         V: AsRef<[u8]>,
@@ -55,6 +83,9 @@ impl ClusterState {
         let mut state = Self::new();
         for (key, value) in parts {
             let (key, value) = (key.as_ref(), value.as_ref());
+            if key == Key::Meta.bytes() {
+                understood(value)?;
+            }
             let read = Key::parse(key).ok_or(Malformed).and_then(|key| state.load_part(key, value));
             read.map_err(|Malformed| CorruptRecord { key: key.to_vec() })?;
         }
@@ -111,6 +142,7 @@ impl ClusterState {
     }
 
     fn load_meta(&mut self, meta: &Meta) {
+        self.feature_level = meta.feature_level;
         self.now = meta.now;
         self.applied = meta.applied;
         self.messages.set_next(meta.next_message);

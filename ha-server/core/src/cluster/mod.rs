@@ -18,6 +18,7 @@ mod begin;
 mod broker;
 mod codec;
 mod command;
+mod feature;
 mod few;
 mod group_invariants;
 mod groups;
@@ -52,9 +53,10 @@ use ha_types::{BrokerEpoch, ClusterMillis, RetainedStore, RetainedVersion, Sessi
 pub use self::broker::Refusal;
 pub use self::codec::Malformed;
 pub use self::command::{Asked, Batch, Command};
+pub use self::feature::FeatureLevel;
 pub use self::limits::StateLimits;
 pub use self::live::Turns;
-pub use self::load::CorruptRecord;
+pub use self::load::{CorruptRecord, LoadError};
 pub use self::outcome::{
     Applied, Began, Fired, Live, Opened, Outcome, Owner, Refused, Repeat, Stored,
 };
@@ -84,6 +86,8 @@ pub struct ClusterState {
     indexes: Indexes,
     groups: Groups,
     strategies: Strategies,
+    /// Of what came after the first version, what may be used.
+    feature_level: FeatureLevel,
     retained: RetainedStore,
     retained_version: RetainedVersion,
     /// In boxes: a tree of large values has room for as many again.
@@ -147,6 +151,7 @@ impl ClusterState {
             indexes: Indexes::default(),
             groups: Groups::default(),
             strategies: Strategies::default(),
+            feature_level: FeatureLevel::default(),
             retained: RetainedStore::new(limits.retained_max, limits.retained_bytes_max),
             retained_version: RetainedVersion(0),
             sessions: BTreeMap::new(),
@@ -216,7 +221,19 @@ impl ClusterState {
             Command::Sweep { at_most } => self.sweep(at_most),
             Command::Configure(limits) => self.configure(limits),
             Command::Share(strategies) => self.set_strategies(strategies),
+            Command::Raise(level) => self.raise(level),
         }
+    }
+
+    fn raise(&mut self, level: FeatureLevel) -> Outcome {
+        self.feature_level = self.feature_level.max(level);
+        Outcome::Done
+    }
+
+    /// What may be proposed.
+    #[must_use]
+    pub fn feature_level(&self) -> FeatureLevel {
+        self.feature_level
     }
 
     /// Cluster time, as of the last batch.

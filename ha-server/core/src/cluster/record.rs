@@ -13,6 +13,7 @@ use ha_types::{
 use super::ClusterState;
 use super::broker::Numbers;
 use super::codec::{Malformed, Wire, encode, fields};
+use super::feature::FeatureLevel;
 use super::groups::{Group, GroupId};
 use super::limits::StateLimits;
 use super::lost::Lost;
@@ -42,6 +43,8 @@ pub(super) enum Key {
 
 /// What belongs to nobody in particular.
 pub(super) struct Meta {
+    /// The first in every version: whoever does not understand the rest knows why.
+    pub(super) feature_level: FeatureLevel,
     pub(super) now: ClusterMillis,
     pub(super) applied: u64,
     pub(super) next_message: u64,
@@ -98,6 +101,7 @@ pub(super) struct GroupRecord {
 }
 
 fields!(Meta {
+    feature_level,
     now,
     applied,
     next_message,
@@ -343,6 +347,7 @@ impl ClusterState {
             retained_version: self.retained_version.0,
             swept: self.swept,
             limits: self.limits,
+            feature_level: self.feature_level,
         }
     }
 }

@@ -13,6 +13,7 @@ use ha_types::session::{Offset, SubscriptionId};
 use ha_types::{Message, Qos, SessionId, TopicName};
 
 use super::ClusterState;
+use super::feature::FeatureLevel;
 use super::groups::{Group, GroupId, Member, Readiness, Turn};
 use super::outcome::{Live, Outcome};
 use super::record::Key;
@@ -339,6 +340,9 @@ impl ClusterState {
     }
 
     pub(super) fn set_strategies(&mut self, strategies: Strategies) -> Outcome {
+        if self.feature_level < FeatureLevel::STRATEGIES {
+            return Outcome::Done;
+        }
         self.strategies = strategies;
         self.changed.insert(Key::Strategies);
         // What waits may be somebody's by another choice.

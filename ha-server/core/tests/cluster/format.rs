@@ -2,7 +2,9 @@
 
 use std::sync::Arc;
 
-use ha_core::cluster::{Asked, Batch, ClusterState, Command, StateLimits, Strategies, Strategy};
+use ha_core::cluster::{
+    Asked, Batch, ClusterState, Command, FeatureLevel, StateLimits, Strategies, Strategy,
+};
 use ha_types::Qos::{AtLeastOnce, ExactlyOnce};
 use ha_types::session::{
     CloseCause, ConnectionId, Lifetime, Offset, Open, Progress, Refused, RetainHandling,
@@ -62,6 +64,7 @@ fn of_brokers() -> Vec<(Command, &'static str)> {
             "14 01 02 03 04 05 06 07 08",
         ),
         (Command::Share(strategies()), "15 02 02 0161 01 0162 04"),
+        (Command::Raise(FeatureLevel(300)), "16 ac02"),
     ]
 }
 

@@ -7,6 +7,7 @@ mod common;
 mod asks;
 mod brokers;
 mod exchanges;
+mod feature;
 mod format;
 mod groups;
 mod groups_leaving;

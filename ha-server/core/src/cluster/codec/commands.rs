@@ -54,6 +54,10 @@ macro_rules! commands {
                         SHARE.write(out);
                         strategies.write(out);
                     }
+                    Self::Raise(level) => {
+                        RAISE.write(out);
+                        level.write(out);
+                    }
                 }
             }
 
@@ -62,6 +66,7 @@ macro_rules! commands {
                     $($number => Ok(Self::$name { $($field: Wire::read(input)?),* }),)*
                     CONFIGURE => Wire::read(input).map(Self::Configure),
                     SHARE => Wire::read(input).map(Self::Share),
+                    RAISE => Wire::read(input).map(Self::Raise),
                     _ => Err(Malformed),
                 }
             }
@@ -71,6 +76,7 @@ macro_rules! commands {
 
 const CONFIGURE: u8 = 20;
 const SHARE: u8 = 21;
+const RAISE: u8 = 22;
 
 commands!(
     1 => Join { name, incarnation },

@@ -15,6 +15,7 @@ use ha_types::{
 
 use super::{Malformed, Wire, fields};
 use crate::cluster::broker::Refusal;
+use crate::cluster::feature::FeatureLevel;
 use crate::cluster::strategy::{Strategies, Strategy};
 
 macro_rules! counter {
@@ -29,6 +30,16 @@ macro_rules! counter {
             }
         }
     )*};
+}
+
+impl Wire for FeatureLevel {
+    fn write(&self, out: &mut BytesMut) {
+        self.0.write(out);
+    }
+
+    fn read(input: &mut Bytes) -> Result<Self, Malformed> {
+        u32::read(input).map(Self)
+    }
 }
 
 counter!(

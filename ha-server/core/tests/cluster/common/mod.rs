@@ -7,7 +7,8 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use ha_core::cluster::{
-    Applied, Asked, Batch, ClusterState, Command, Fired, Opened, Outcome, Refused, Stored,
+    Applied, Asked, Batch, ClusterState, Command, FeatureLevel, Fired, Opened, Outcome, Refused,
+    Stored,
 };
 use ha_types::session::{
     CloseCause, ConnectionId, Offset, Open, Page, Progress, Queued, Record, RecordStage,
@@ -48,6 +49,7 @@ impl Bench {
             asked: Cell::new(0),
             broker: BrokerEpoch(0),
         };
+        bench.one(Command::Raise(FeatureLevel::NEWEST));
         bench.broker = bench.join("a", 1);
         bench
     }
