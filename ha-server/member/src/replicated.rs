@@ -3,8 +3,8 @@
 //! Replicated: runs on every node, under the node's lock.
 
 use bytes::Bytes;
-use ha_core::cluster::{Applied, ClusterState};
-use ha_node::{Change, CorruptRecord, Machine};
+use ha_core::cluster::{self, Applied, ClusterState};
+use ha_node::{Change, CorruptRecord, LoadError, Machine};
 
 use crate::place::{Place, take};
 
@@ -52,11 +52,7 @@ impl Machine for Replicated {
     fn load(
         &mut self,
         records: &mut dyn Iterator<Item = (Vec<u8>, Vec<u8>)>,
-    ) -> Result<(), CorruptRecord> {
-        let corrupt = |key| {
-            let reason = "it is damaged, or of a later version".to_owned();
-            CorruptRecord { key, reason }
-        };
+    ) -> Result<(), LoadError> {
         let mut place = None;
         let parts = records.filter(|(key, value)| {
             let is_part = key != PLACE;
@@ -65,12 +61,23 @@ impl Machine for Replicated {
             }
             is_part
         });
-        let state = ClusterState::load(parts.map(unpacked)).map_err(|error| corrupt(error.key))?;
+        let state = ClusterState::load(parts.map(unpacked)).map_err(refused)?;
         let place = place.unwrap_or(Some(Place::default()));
         let place = place.ok_or_else(|| corrupt(PLACE.to_vec()))?;
         *self = Self { state, place };
         Ok(())
     }
+}
+
+fn refused(error: cluster::LoadError) -> LoadError {
+    match error {
+        cluster::LoadError::Corrupt(record) => corrupt(record.key),
+        newer @ cluster::LoadError::Newer { .. } => LoadError::Newer(newer.to_string()),
+    }
+}
+
+fn corrupt(key: Vec<u8>) -> LoadError {
+    CorruptRecord { key, reason: "it is damaged".to_owned() }.into()
 }
 
 /// Key of the record that holds the place of the last batch.
@@ -103,7 +110,7 @@ fn unpacked((mut key, value): (Vec<u8>, Vec<u8>)) -> (Vec<u8>, Vec<u8>) {
 mod tests {
     use std::sync::Arc;
 
-    use ha_core::cluster::{Batch, Command};
+    use ha_core::cluster::{Batch, Command, FeatureLevel};
     use ha_types::{
         BrokerEpoch, BrokerName, ClusterMillis, Incarnation, Message, PublishNumber, Publisher,
         Qos, TopicName,
@@ -182,8 +189,19 @@ mod tests {
         for key in [session, PLACE.to_vec()] {
             let record = (key.clone(), b"garbage".to_vec());
             let error = Replicated::default().load(&mut std::iter::once(record)).unwrap_err();
-            assert_eq!(error.key, key);
+            assert_eq!(error, corrupt(key));
         }
+    }
+
+    #[test]
+    fn state_of_a_newer_program_is_no_damage() {
+        let mut machine = Replicated::default();
+        let level = FeatureLevel(FeatureLevel::NEWEST.0 + 1);
+        apply(&mut machine, 1, Command::Raise(level));
+        let records = machine.take_changes().into_iter().map(|(key, value)| (key, value.unwrap()));
+        let mut records = records.collect::<Vec<_>>().into_iter();
+        let error = Replicated::default().load(&mut records).unwrap_err();
+        assert!(matches!(error, LoadError::Newer(_)), "{error}");
     }
 
     #[test]

@@ -4,7 +4,7 @@ use std::io;
 use std::path::PathBuf;
 
 use crate::log::LogError;
-use crate::machine::CorruptRecord;
+use crate::machine::LoadError;
 use crate::peers::NodeId;
 use crate::store::is_content;
 
@@ -81,10 +81,14 @@ impl StartError {
     pub(crate) fn is_damage(&self) -> bool {
         match self {
             Self::Log(LogError::Damaged { .. })
-            | Self::Store(StoreError::Damaged { .. } | StoreError::Record(_))
+            | Self::Store(StoreError::Damaged { .. } | StoreError::Load(LoadError::Corrupt(_)))
             | Self::Gap { .. } => true,
             Self::Log(LogError::Io { source, .. }) => is_content(source),
-            Self::Store(StoreError::Database { .. } | StoreError::Snapshot(_))
+            Self::Store(
+                StoreError::Database { .. }
+                | StoreError::Load(LoadError::Newer(_))
+                | StoreError::Snapshot(_),
+            )
             | Self::Config(_)
             | Self::Foreign { .. }
             | Self::Lost { .. }
@@ -113,9 +117,9 @@ pub enum StoreError {
         /// What the database said.
         reason: String,
     },
-    /// A record of the state cannot be read.
+    /// A record of the state cannot be read, or a newer program wrote it.
     #[error(transparent)]
-    Record(#[from] CorruptRecord),
+    Load(#[from] LoadError),
     /// A snapshot from another node cannot be read.
     #[error("read a snapshot")]
     Snapshot(#[source] io::Error),

@@ -28,7 +28,7 @@ mod store;
 pub use config::{Config, Durability, Failover, Limits};
 pub use error::{ConfirmError, MembershipError, ProposeError, StartError, StoreError};
 pub use log::LogError;
-pub use machine::{Change, CorruptRecord, Machine};
+pub use machine::{Change, CorruptRecord, LoadError, Machine};
 pub use node::Node;
 pub use peers::{Member, NodeId, Peers, Unreachable};
 pub use pending::Pending;

@@ -24,15 +24,26 @@ pub trait Machine: Send + 'static {
     /// changed. `records` are what [`Machine::take_changes`] once answered, here or on another node.
     ///
     /// # Errors
-    /// The first record that cannot be read. The node stops.
+    /// The first record that cannot be read, or that a newer program wrote. The node stops.
     fn load(
         &mut self,
         records: &mut dyn Iterator<Item = (Vec<u8>, Vec<u8>)>,
-    ) -> Result<(), CorruptRecord>;
+    ) -> Result<(), LoadError>;
 }
 
 /// A key and its value, or `None` when it is removed. A key has at most 65,535 bytes.
 pub type Change = (Vec<u8>, Option<Vec<u8>>);
+
+/// Why records cannot be loaded.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum LoadError {
+    /// Damage: records are lost.
+    #[error(transparent)]
+    Corrupt(#[from] CorruptRecord),
+    /// No damage: they say what this program does not understand.
+    #[error("{0}")]
+    Newer(String),
+}
 
 /// A record of the state that cannot be read.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]

@@ -12,7 +12,7 @@ use super::log_store::LogStore;
 use super::types::Types;
 use crate::config::Durability;
 use crate::log::Log;
-use crate::machine::{Change, CorruptRecord, Machine};
+use crate::machine::{Change, LoadError, Machine};
 use crate::replica::{self, Replica};
 use crate::store::Store;
 
@@ -28,10 +28,7 @@ impl Machine for Blank {
         Vec::new()
     }
 
-    fn load(
-        &mut self,
-        _: &mut dyn Iterator<Item = (Vec<u8>, Vec<u8>)>,
-    ) -> Result<(), CorruptRecord> {
+    fn load(&mut self, _: &mut dyn Iterator<Item = (Vec<u8>, Vec<u8>)>) -> Result<(), LoadError> {
         Ok(())
     }
 }

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::mem;
 
 use bytes::{Buf, BufMut, Bytes, BytesMut};
-use ha_node::{Change, CorruptRecord, Machine};
+use ha_node::{Change, CorruptRecord, LoadError, Machine};
 
 /// Keys and their values.
 #[derive(Debug, Default)]
@@ -61,13 +61,14 @@ impl Machine for KeyValues {
     fn load(
         &mut self,
         records: &mut dyn Iterator<Item = (Vec<u8>, Vec<u8>)>,
-    ) -> Result<(), CorruptRecord> {
+    ) -> Result<(), LoadError> {
         self.changed.clear();
         self.values = records.collect();
         match self.values.get(b"corrupt".as_slice()) {
             None => Ok(()),
             Some(_) => {
-                Err(CorruptRecord { key: b"corrupt".to_vec(), reason: "as asked".to_owned() })
+                Err(CorruptRecord { key: b"corrupt".to_vec(), reason: "as asked".to_owned() }
+                    .into())
             }
         }
     }
