@@ -2,11 +2,12 @@
 //! of a [`ha_node::Node`].
 //!
 //! [`Replicated`] is the machine, [`Proposals`] hands it batches of commands in order and never
-//! makes anybody wait; [`distribute`] owns the distributor while the node leads. For ha-server, and for
-//! a broker that works alone and embeds the same node.
+//! makes anybody wait; [`distribute`] owns the distributor while the node leads. For ha-server; and, as
+//! [`alone`], for a broker without ha-server.
 //!
 //! What is absent here: a network, and any decision about sessions or messages.
 
+pub mod alone;
 pub mod distribute;
 pub mod incarnation;
 mod leader;
@@ -15,6 +16,8 @@ mod proposals;
 mod rates;
 mod replicated;
 
+pub use ha_core::cluster::StateLimits;
+pub use ha_node::{Durability, StoreError};
 pub use leader::{Leader, leader};
 pub use place::plain;
 pub use proposals::{BATCH_BYTES, IN_FLIGHT_BYTES_MAX, Proposals};

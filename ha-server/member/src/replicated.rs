@@ -2,6 +2,9 @@
 //!
 //! Replicated: runs on every node, under the node's lock.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
 use bytes::Bytes;
 use ha_core::cluster::{Applied, ClusterState};
 use ha_node::{Change, CorruptRecord, Machine};
@@ -16,6 +19,7 @@ const KEY_BYTES_MAX: usize = 65_535;
 pub struct Replicated {
     state: ClusterState,
     place: Place,
+    has_durable: Arc<AtomicBool>,
 }
 
 /// A command was not applied: one that was proposed before it in its run never came.
@@ -27,6 +31,17 @@ impl Replicated {
     #[must_use]
     pub fn state(&self) -> &ClusterState {
         &self.state
+    }
+
+    /// Follows [`ClusterState::has_durable`] for those who must not wait for the node's lock: it changes
+    /// before anybody is told what the batch came to.
+    #[must_use]
+    pub fn has_durable(&self) -> Arc<AtomicBool> {
+        Arc::clone(&self.has_durable)
+    }
+
+    fn note_durable(&self) {
+        self.has_durable.store(self.state.has_durable(), Ordering::Release);
     }
 }
 
@@ -40,7 +55,9 @@ impl Machine for Replicated {
         {
             return Err(Skipped);
         }
-        Ok(self.state.apply(index, &batch))
+        let applied = self.state.apply(index, &batch);
+        self.note_durable();
+        Ok(applied)
     }
 
     fn take_changes(&mut self) -> Vec<Change> {
@@ -68,7 +85,8 @@ impl Machine for Replicated {
         let state = ClusterState::load(parts.map(unpacked)).map_err(|error| corrupt(error.key))?;
         let place = place.unwrap_or(Some(Place::default()));
         let place = place.ok_or_else(|| corrupt(PLACE.to_vec()))?;
-        *self = Self { state, place };
+        (self.state, self.place) = (state, place);
+        self.note_durable();
         Ok(())
     }
 }
@@ -101,8 +119,6 @@ fn unpacked((mut key, value): (Vec<u8>, Vec<u8>)) -> (Vec<u8>, Vec<u8>) {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::Arc;
-
     use ha_core::cluster::{Batch, Command};
     use ha_types::{
         BrokerEpoch, BrokerName, ClusterMillis, Incarnation, Message, PublishNumber, Publisher,

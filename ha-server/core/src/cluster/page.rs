@@ -156,6 +156,12 @@ impl ClusterState {
         !self.indexes.matching(topic).is_empty()
     }
 
+    /// Whether there is any topic for which [`is_durable`](Self::is_durable) holds.
+    #[must_use]
+    pub fn has_durable(&self) -> bool {
+        self.indexes.len() > 0
+    }
+
     /// Sessions of a broker's life, in order.
     pub fn sessions_of(&self, broker: BrokerEpoch) -> impl Iterator<Item = SessionId> {
         let range = (broker, SessionId(0))..=(broker, SessionId(u64::MAX));
