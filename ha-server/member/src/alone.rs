@@ -215,7 +215,7 @@ impl Alone {
         }
     }
 
-    /// Stops with everything saved. The files are closed when it is dropped.
+    /// Stops with everything saved. The files are closed a moment after it is dropped.
     ///
     /// # Errors
     /// [`StoreError`]: the last save failed. Nothing is lost, it is in the log.

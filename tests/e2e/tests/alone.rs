@@ -183,10 +183,10 @@ fn data(folder: &TemporaryFolder) -> PathBuf {
     folder.path().join("alone-data")
 }
 
-fn only_file(folder: &Path) -> PathBuf {
+fn log_file(folder: &Path) -> PathBuf {
     let mut files: Vec<_> =
-        fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()).collect();
-    files.retain(|path| path.is_file());
+        fs::read_dir(folder).unwrap().map(|file| file.unwrap().path()).collect();
+    files.retain(|path| path.extension().is_some_and(|ending| ending == "wal"));
     assert_eq!(files.len(), 1, "{files:?}");
     files.remove(0)
 }
@@ -200,7 +200,7 @@ fn damaged_log_is_refused_with_what_can_be_done() {
         publisher.retain("kept", "x".repeat(1_000), 1);
     }
     broker.kill();
-    let log = only_file(&data(&folder).join("group-0/log"));
+    let log = log_file(&data(&folder).join("group-0/log"));
     let mut bytes = fs::read(&log).unwrap();
     let middle = bytes.len() / 2;
     bytes[middle] ^= 1;
