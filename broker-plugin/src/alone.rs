@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use broker_core::holder::HolderCounts;
 use ha_member::alone::{Alone, AloneConfig, AloneError};
-use ha_member::{Durability, StateLimits};
+use ha_member::{Durability, StateLimits, Strategies};
 use ha_types::TopicName;
 use session_host::OwnState;
 
@@ -31,6 +31,7 @@ pub(crate) async fn open(config: &BrokerConfig) -> Result<Option<Arc<Alone>>, Al
         data_dir: config.data_dir.clone(),
         durability,
         limits: limits(config),
+        strategies: Strategies::default(),
         filters_max: config.filters_max,
         software: SOFTWARE.to_owned(),
     };

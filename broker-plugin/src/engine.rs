@@ -173,7 +173,7 @@ fn session_config(config: &BrokerConfig) -> session_host::HostConfig {
             subscriptions_max: config.subscriptions_max,
             queue_messages_max: config.queue_messages_max,
             queue_bytes_max: config.queue_bytes_max,
-            shared_subscriptions: shared_subscriptions(config),
+            shared_subscriptions: SharedSubscriptions::Served,
         },
         unix_ms: unix_time_ms(),
         sys_interval: config.sys_interval,
@@ -196,16 +196,6 @@ fn limits(config: &BrokerConfig, of: &ConnectionLimits) -> Limits {
         publish_rate_max: of.publish_rate_max,
         keep_alive_max_s: of.keep_alive_max_s,
         session_expiry_max_s: of.session_expiry_max_s,
-        shared_subscriptions: shared_subscriptions(config),
         ..Limits::default()
-    }
-}
-
-/// The replicated state does not have groups yet, and each broker of a cluster would choose a member of
-/// its own: refused rather than wrong.
-fn shared_subscriptions(config: &BrokerConfig) -> SharedSubscriptions {
-    match held_by(config) {
-        HeldBy::Host => SharedSubscriptions::Served,
-        HeldBy::Cluster => SharedSubscriptions::Refused,
     }
 }

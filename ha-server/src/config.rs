@@ -2,12 +2,13 @@
 
 mod group;
 mod keys;
+mod shares;
 
 use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 
 use ha_core::FanOut;
-use ha_core::cluster::StateLimits;
+use ha_core::cluster::{StateLimits, Strategies};
 use ha_shell::problem::ConfigError;
 use ha_shell::schema::Section;
 
@@ -52,6 +53,8 @@ pub struct ServerConfig {
     pub group: GroupConfig,
     /// Limits of the replicated state: those of the leader count.
     pub limits: StateLimits,
+    /// How members of share groups are chosen: as the leader says.
+    pub strategies: Strategies,
     /// What the operator should know, although it is no mistake.
     pub warnings: Vec<String>,
 }
@@ -82,6 +85,7 @@ impl ServerConfig {
             warnings: group.warnings(),
             group,
             limits: limits(settings),
+            strategies: shares::strategies(settings)?,
         };
         if config.heartbeat_ms * 2 > config.lease_ms {
             let lease = config.lease_ms;

@@ -105,7 +105,11 @@ pub async fn run(
     let (server, group) = open(&config, &listeners).await?;
     let Listeners { grpc, http } = listeners;
     settle(&group).await;
-    let settings = Settings { config: core_config(&config, server), limits: config.limits };
+    let settings = Settings {
+        config: core_config(&config, server),
+        limits: config.limits,
+        strategies: config.strategies.clone(),
+    };
     let (handle, mut distributor) =
         distribute::start(Arc::clone(group.node()), group.config().node, settings);
     let health = Health::new(&["listener", "distributor", "leader"]);

@@ -1,14 +1,16 @@
-//! As much of an MQTT 3.1.1 client as a load needs, over a raw socket.
+//! As much of an MQTT 3.1.1 client as a measurement needs, over a raw socket.
 
 use std::io;
 
 use bytes::{Buf, BufMut, BytesMut, TryGetError};
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
-use tokio::net::tcp::OwnedReadHalf;
 
 /// Publisher, sequence number and intended time of sending: 2, 6 and 8 bytes.
 pub(crate) const STAMP_BYTES: usize = 16;
+
+/// Room for the first answers; many connections may be open.
+const ANSWER_BYTES: usize = 64;
 
 /// Room for what is read.
 const READ_BYTES: usize = 1 << 16;
@@ -31,9 +33,31 @@ pub(crate) enum Packet {
     Pubrec(u16),
     Pubrel(u16),
     /// PUBACK or PUBCOMP.
-    Completed,
-    /// By its type.
-    Other(u8),
+    Completed(u16),
+    Connack {
+        found: Found,
+        code: u8,
+    },
+    /// The QoS that was granted; 0x80: none.
+    Suback(u8),
+    /// Neither of these, or too short.
+    Other,
+}
+
+/// Whether a session outlives its connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Session {
+    /// It begins and ends with it.
+    Clean,
+    /// It is resumed, or begins, and is kept.
+    Kept,
+}
+
+/// Session Present.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Found {
+    New,
+    Present,
 }
 
 /// What a message carries in front of its padding.
@@ -45,44 +69,84 @@ pub(crate) struct Stamp {
     pub(crate) meant_at_us: u64,
 }
 
-/// Connects with a clean session and the longest keep alive; rumqttd refuses to do without.
-pub(crate) async fn connect(address: &str, client_id: &str) -> io::Result<(TcpStream, BytesMut)> {
+/// An accepted connection.
+#[derive(Debug)]
+pub(crate) struct Connected {
+    pub(crate) socket: TcpStream,
+    /// What came behind CONNACK.
+    pub(crate) buffer: BytesMut,
+    pub(crate) found: Found,
+}
+
+/// Connects with the longest keep alive; rumqttd refuses to do without.
+pub(crate) async fn connect(
+    address: &str,
+    client_id: &str,
+    session: Session,
+) -> io::Result<Connected> {
     let mut socket = TcpStream::connect(address).await?;
     socket.set_nodelay(true)?;
     let mut body = BytesMut::new();
-    body.put_slice(b"\x00\x04MQTT\x04\x02\xff\xff");
+    body.put_slice(b"\x00\x04MQTT\x04");
+    body.put_u8(if session == Session::Clean { 2 } else { 0 });
+    body.put_u16(u16::MAX);
     put_text(&mut body, client_id);
     let mut packet = BytesMut::new();
     put_packet(&mut packet, 0x10, &body);
     socket.write_all(&packet).await?;
-    let mut buffer = BytesMut::with_capacity(READ_BYTES);
-    expect(&mut socket, &mut buffer, 2).await?;
-    Ok((socket, buffer))
+    let mut buffer = BytesMut::with_capacity(ANSWER_BYTES);
+    let connack = |packet| match packet {
+        Packet::Connack { found, code } => Some((found, code)),
+        _ => None,
+    };
+    match expect(&mut socket, &mut buffer, connack).await? {
+        (found, 0) => Ok(Connected { socket, buffer, found }),
+        (_, code) => Err(io::Error::other(format!("CONNECT was refused with {code}"))),
+    }
 }
 
-/// Subscribes and waits for SUBACK.
-pub(crate) async fn subscribe(
+impl Connected {
+    /// Subscribes and waits until it is granted.
+    pub(crate) async fn subscribe(&mut self, filter: &str, qos: u8) -> io::Result<()> {
+        let mut body = BytesMut::new();
+        body.put_u16(1);
+        put_text(&mut body, filter);
+        body.put_u8(qos);
+        let mut packet = BytesMut::new();
+        put_packet(&mut packet, 0x82, &body);
+        self.socket.write_all(&packet).await?;
+        let suback = |packet| if let Packet::Suback(code) = packet { Some(code) } else { None };
+        match expect(&mut self.socket, &mut self.buffer, suback).await? {
+            granted if granted == qos => Ok(()),
+            code => Err(io::Error::other(format!("SUBSCRIBE was answered with {code:#04x}"))),
+        }
+    }
+
+    /// Says goodbye and waits until the broker closes.
+    pub(crate) async fn leave(mut self) -> io::Result<()> {
+        self.socket.write_all(&[0xe0, 0]).await?;
+        while self.socket.read_buf(&mut self.buffer).await? > 0 {
+            self.buffer.clear();
+        }
+        Ok(())
+    }
+}
+
+/// Ends a session that is kept.
+pub(crate) async fn forget(address: &str, client_id: &str) -> io::Result<()> {
+    connect(address, client_id, Session::Clean).await?.leave().await
+}
+
+/// Reads packets until one comes that is waited for.
+async fn expect<T>(
     socket: &mut TcpStream,
     buffer: &mut BytesMut,
-    filter: &str,
-    qos: u8,
-) -> io::Result<()> {
-    let mut body = BytesMut::new();
-    body.put_u16(1);
-    put_text(&mut body, filter);
-    body.put_u8(qos);
-    let mut packet = BytesMut::new();
-    put_packet(&mut packet, 0x82, &body);
-    socket.write_all(&packet).await?;
-    expect(socket, buffer, 9).await
-}
-
-/// Reads packets until one of this type comes.
-async fn expect(socket: &mut TcpStream, buffer: &mut BytesMut, packet_type: u8) -> io::Result<()> {
+    take: impl Fn(Packet) -> Option<T>,
+) -> io::Result<T> {
     loop {
         while let Some(packet) = next(buffer) {
-            if packet == Packet::Other(packet_type) {
-                return Ok(());
+            if let Some(taken) = take(packet) {
+                return Ok(taken);
             }
         }
         if socket.read_buf(buffer).await? == 0 {
@@ -100,17 +164,27 @@ pub(crate) fn next(buffer: &mut BytesMut) -> Option<Packet> {
     let packet = packet(buffer[0], &buffer[header..header + length]);
     buffer.advance(header + length);
     // What is too short for its type comes from nobody that was asked.
-    Some(packet.unwrap_or(Packet::Other(0)))
+    Some(packet.unwrap_or(Packet::Other))
 }
 
 fn packet(first: u8, mut body: &[u8]) -> Result<Packet, TryGetError> {
     Ok(match first >> 4 {
+        2 => connack(body)?,
         3 => publish(first, body)?,
-        4 | 7 => Packet::Completed,
+        4 | 7 => Packet::Completed(body.try_get_u16()?),
         5 => Packet::Pubrec(body.try_get_u16()?),
         6 => Packet::Pubrel(body.try_get_u16()?),
-        other => Packet::Other(other),
+        9 => {
+            body.try_get_u16()?;
+            Packet::Suback(body.try_get_u8()?)
+        }
+        _ => Packet::Other,
     })
+}
+
+fn connack(mut body: &[u8]) -> Result<Packet, TryGetError> {
+    let found = if body.try_get_u8()? & 1 == 1 { Found::Present } else { Found::New };
+    Ok(Packet::Connack { found, code: body.try_get_u8()? })
 }
 
 fn publish(first: u8, mut body: &[u8]) -> Result<Packet, TryGetError> {
@@ -133,14 +207,21 @@ pub(crate) fn put_answer(out: &mut BytesMut, packet: Packet) {
         Packet::Publish { qos: 2, id, .. } => (PUBREC, id),
         Packet::Pubrec(id) => (PUBREL, id),
         Packet::Pubrel(id) => (PUBCOMP, id),
-        Packet::Publish { .. } | Packet::Completed | Packet::Other(_) => return,
+        Packet::Publish { .. }
+        | Packet::Completed(_)
+        | Packet::Connack { .. }
+        | Packet::Suback(_)
+        | Packet::Other => return,
     };
     out.put_slice(&[first, 2]);
     out.put_u16(id);
 }
 
 /// Reads more, in pieces that suit large messages as well. Returns how much; 0: the end.
-pub(crate) async fn read(socket: &mut OwnedReadHalf, buffer: &mut BytesMut) -> io::Result<usize> {
+pub(crate) async fn read(
+    socket: &mut (impl AsyncRead + Unpin),
+    buffer: &mut BytesMut,
+) -> io::Result<usize> {
     if buffer.capacity() - buffer.len() < READ_BYTES / 4 {
         buffer.reserve(READ_BYTES);
     }
@@ -166,12 +247,22 @@ pub(crate) fn put_publish(out: &mut BytesMut, topic: &str, qos: u8, stamp: Stamp
     put_length(out, 2 + topic.len() + id_bytes + STAMP_BYTES + padding.len());
     put_text(out, topic);
     if qos > 0 {
-        out.put_u16(u16::try_from(stamp.sequence % 65_535).expect("below 65,535") + 1);
+        out.put_u16(packet_id(stamp.sequence));
     }
     out.put_u16(stamp.publisher);
     out.put_uint(stamp.sequence, 6);
     out.put_u64(stamp.meant_at_us);
     out.put_slice(padding);
+}
+
+/// What follows the stamp in a payload of so many bytes.
+pub(crate) fn padding(size: u32) -> Vec<u8> {
+    vec![b'.'; (size as usize).saturating_sub(STAMP_BYTES)]
+}
+
+/// Of the message with this sequence number.
+pub(crate) fn packet_id(sequence: u64) -> u16 {
+    u16::try_from(sequence % 65_535).expect("below 65,535") + 1
 }
 
 fn put_packet(out: &mut BytesMut, first: u8, body: &[u8]) {
@@ -244,14 +335,22 @@ mod tests {
         assert_eq!(answer(publish(2)), [0x50, 2, 1, 2]);
         assert_eq!(answer(Packet::Pubrec(0x0102)), [0x62, 2, 1, 2]);
         assert_eq!(answer(Packet::Pubrel(0x0102)), [0x70, 2, 1, 2]);
-        assert_eq!(answer(Packet::Completed), []);
+        assert_eq!(answer(Packet::Completed(0x0102)), []);
+    }
+
+    #[test]
+    fn answers_to_connect_and_subscribe_say_what_was_granted() {
+        let mut answers = BytesMut::from(&[0x20, 2, 1, 0, 0x90, 3, 0, 1, 0x80][..]);
+        let connack = Packet::Connack { found: Found::Present, code: 0 };
+        assert_eq!(next(&mut answers), Some(connack));
+        assert_eq!(next(&mut answers), Some(Packet::Suback(0x80)));
     }
 
     #[test]
     fn a_message_of_somebody_else_is_passed_over() {
         for short in [&[0x30, 1, 0][..], &[0x30, 4, 0, 9, b'a', b'b'], &[0x50, 1, 0]] {
             let mut packet = BytesMut::from(short);
-            assert_eq!(next(&mut packet), Some(Packet::Other(0)), "{short:?}");
+            assert_eq!(next(&mut packet), Some(Packet::Other), "{short:?}");
             assert!(packet.is_empty());
         }
     }

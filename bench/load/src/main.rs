@@ -1,94 +1,65 @@
-//! `ha-bench`: an MQTT load generator over raw sockets.
+//! `ha-bench`: measures MQTT brokers and clusters of them, over raw sockets.
 //!
-//! MQTT 3.1.1, patterns made of publishers and subscribers, closed loop with a window per publisher
-//! or open loop at a rate. A message carries the time at which it was meant to be sent, so that a
-//! publisher that cannot keep its rate shows as latency (no coordinated omission).
+//! MQTT 3.1.1. [`load`]: patterns made of publishers and subscribers, closed loop with a window per
+//! publisher or open loop at a rate. The others ask one question each about a cluster: how long clients
+//! wait when a server dies ([`outage`]), how fast a client gets what was queued for it ([`backlog`]),
+//! what sessions that are away cost ([`sessions`]), how soon a process serves ([`ready`]).
+//!
+//! Prints a line for each figure: name, number, unit.
 
 #![expect(clippy::print_stdout, reason = "a measuring program")]
 
+mod backlog;
 mod client;
+mod load;
+mod outage;
 mod processes;
 mod publishing;
+mod ready;
 mod run;
+mod sessions;
 mod shape;
 mod subscribing;
 
+use std::io;
 use std::process::ExitCode;
-use std::time::Duration;
 
-use clap::Parser;
+use clap::{Parser, Subcommand};
 
-use crate::run::{Load, Report};
+use crate::load::LoadArgs;
 use crate::shape::Pattern;
 
-/// Bytes of payload.
-const SIZES: std::ops::RangeInclusive<i64> = 16..=1 << 20;
-
-/// Loads MQTT brokers and prints throughput, latency, loss, duplicates and processor time.
+/// Measures MQTT brokers and clusters of them.
 #[derive(Debug, Parser)]
 #[command(name = "ha-bench", version)]
 struct Args {
-    /// pairs: each publisher has its own subscriber. fan-out: one publisher, all subscribers.
-    /// fan-in: all publishers, one subscriber.
-    #[arg(value_enum)]
-    pattern: Pattern,
-    /// Publishers (pairs, fan-in) or subscribers (fan-out).
-    #[arg(long, default_value_t = 4, value_parser = clap::value_parser!(u16).range(1..))]
-    clients: u16,
-    /// Where publishers connect.
-    #[arg(long, value_name = "HOST:PORT", default_value = "127.0.0.1:1883")]
-    publish: String,
-    /// Where subscribers connect.
-    #[arg(long, value_name = "HOST:PORT", default_value = "127.0.0.1:1884")]
-    subscribe: String,
-    /// Quality of service of both sides. At 1 and 2 a message stays in the window until its
-    /// exchange with the publisher is complete, too.
-    #[arg(long, default_value_t = 0, value_parser = clap::value_parser!(u8).range(0..=2))]
-    qos: u8,
-    /// Bytes of payload, 16 to 1048576; the first 16 say which message it is.
-    #[arg(long, default_value_t = 256, value_parser = clap::value_parser!(u32).range(SIZES))]
-    size: u32,
-    /// Messages of one publisher that may be on their way to a subscriber, 1 to 65535. By default
-    /// 512, or fewer, so that no more than 4 MiB are on their way to any one subscriber.
-    #[arg(long, value_parser = clap::value_parser!(u16).range(1..))]
-    window: Option<u16>,
-    /// Messages per second of all publishers together; 0: as fast as the window allows.
-    #[arg(long, default_value_t = 0)]
-    rate: u64,
-    /// Seconds that count.
-    #[arg(long, default_value_t = 5)]
-    seconds: u64,
-    /// Seconds before that.
-    #[arg(long, default_value_t = 1)]
-    warm_up: u64,
-    /// Processes whose processor time is measured.
-    #[arg(long = "pid", value_name = "PID")]
-    pids: Vec<u32>,
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Loads brokers: each publisher has its own subscriber.
+    Pairs(LoadArgs),
+    /// Loads brokers: one publisher, all subscribers.
+    FanOut(LoadArgs),
+    /// Loads brokers: all publishers, one subscriber.
+    FanIn(LoadArgs),
+    /// Strikes, and measures how long a publisher waits for its acknowledgements.
+    Outage(outage::Args),
+    /// Queues messages for a client that is away, and measures how it gets them.
+    Backlog(backlog::Args),
+    /// Makes sessions of clients that are away, and measures what they cost.
+    Sessions(sessions::Args),
+    /// Waits until a program says that it is ready.
+    Ready(ready::Args),
 }
 
 fn main() -> ExitCode {
     let args = Args::parse();
-    let window = args.pattern.window(args.clients, args.size);
-    let load = Load {
-        pattern: args.pattern,
-        clients: args.clients,
-        publish: args.publish,
-        subscribe: args.subscribe,
-        qos: args.qos,
-        padding: vec![b'.'; args.size as usize - client::STAMP_BYTES],
-        window: args.window.unwrap_or(window).into(),
-        rate: args.rate,
-        seconds: Duration::from_secs(args.seconds.max(1)),
-        warm_up: Duration::from_secs(args.warm_up),
-        pids: args.pids,
-    };
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
-    let report = runtime.and_then(|runtime| runtime.block_on(run::run(load)));
-    match report {
-        Ok(report) => {
-            print(&report);
-            ExitCode::SUCCESS
-        }
+    match runtime.and_then(|runtime| runtime.block_on(args.command.run())) {
+        Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("ha-bench: {error}");
             ExitCode::FAILURE
@@ -96,18 +67,16 @@ fn main() -> ExitCode {
     }
 }
 
-fn print(report: &Report) {
-    #[expect(clippy::cast_precision_loss, reason = "far below 2^52")]
-    let millis = |quantile| report.latency_us.value_at_quantile(quantile) as f64 / 1_000.0;
-    println!("delivered   {:>12.0} msg/s", report.delivered_per_second);
-    println!("sent        {:>12.0} msg/s", report.sent_per_second);
-    println!("p50         {:>12.2} ms", millis(0.5));
-    println!("p99         {:>12.2} ms", millis(0.99));
-    println!("p99.9       {:>12.2} ms", millis(0.999));
-    println!("lost        {:>12}", report.lost);
-    println!("duplicates  {:>12}", report.duplicates);
-    println!("reordered   {:>12}", report.reordered);
-    for (pid, seconds) in &report.cpu_seconds_per_million {
-        println!("cpu {pid:<8}{seconds:>12.2} s per million");
+impl Command {
+    async fn run(self) -> io::Result<()> {
+        match self {
+            Self::Pairs(args) => args.run(Pattern::Pairs).await,
+            Self::FanOut(args) => args.run(Pattern::FanOut).await,
+            Self::FanIn(args) => args.run(Pattern::FanIn).await,
+            Self::Outage(args) => outage::run(args).await,
+            Self::Backlog(args) => backlog::run(args).await,
+            Self::Sessions(args) => sessions::run(args).await,
+            Self::Ready(args) => ready::run(args).await,
+        }
     }
 }

@@ -70,7 +70,7 @@ pub(crate) async fn acknowledged(
     loop {
         let mut completed = 0;
         while let Some(packet) = client::next(&mut buffer) {
-            completed += u64::from(packet == Packet::Completed);
+            completed += u64::from(matches!(packet, Packet::Completed(_)));
             client::put_answer(&mut answers, packet);
         }
         if !answers.is_empty() {

@@ -9,7 +9,7 @@ use hdrhistogram::Histogram;
 use tokio::sync::{Mutex, Notify};
 use tokio::time;
 
-use crate::client;
+use crate::client::{self, Connected, Session};
 use crate::processes::processor_time;
 use crate::publishing::{acknowledged, publish};
 use crate::shape::Pattern;
@@ -32,6 +32,8 @@ pub(crate) struct Load {
     pub(crate) rate: u64,
     pub(crate) seconds: Duration,
     pub(crate) warm_up: Duration,
+    /// Of the subscribers.
+    pub(crate) session: Session,
     pub(crate) pids: Vec<u32>,
 }
 
@@ -101,23 +103,34 @@ pub(crate) async fn run(load: Load) -> io::Result<Report> {
     let shared = Arc::new(Shared { load: load.clone(), start, flows, counts, stops });
     let mut subscribing = Vec::new();
     for subscriber in 0..subscribers {
-        let id = format!("bench-sub-{}-{subscriber}", std::process::id());
-        let (mut socket, mut buffer) = client::connect(&load.subscribe, &id).await?;
-        let filter = load.pattern.filter(subscriber);
-        client::subscribe(&mut socket, &mut buffer, &filter, load.qos).await?;
+        let id = subscriber_id(subscriber);
+        let mut open = client::connect(&load.subscribe, &id, load.session).await?;
+        open.subscribe(&load.pattern.filter(subscriber), load.qos).await?;
+        let Connected { socket, buffer, .. } = open;
         let (reader, writer) = socket.into_split();
         subscribing.push(tokio::spawn(receive(Arc::clone(&shared), reader, writer, buffer)));
     }
     for publisher in 0..publishers {
         let id = format!("bench-pub-{}-{publisher}", std::process::id());
-        let (socket, buffer) = client::connect(&load.publish, &id).await?;
+        let open = client::connect(&load.publish, &id, Session::Clean).await?;
+        let Connected { socket, buffer, .. } = open;
         let (reader, writer) = socket.into_split();
         let writer = Arc::new(Mutex::new(writer));
         let answers = Arc::clone(&writer);
         tokio::spawn(acknowledged(Arc::clone(&shared), publisher, reader, buffer, answers));
         tokio::spawn(publish(Arc::clone(&shared), publisher, writer));
     }
-    measure(&shared, subscribing).await
+    let report = measure(&shared, subscribing).await;
+    if load.session == Session::Kept {
+        for subscriber in 0..subscribers {
+            client::forget(&load.subscribe, &subscriber_id(subscriber)).await?;
+        }
+    }
+    report
+}
+
+fn subscriber_id(subscriber: u16) -> String {
+    format!("bench-sub-{}-{subscriber}", std::process::id())
 }
 
 async fn measure(

@@ -87,7 +87,7 @@ pub(crate) fn publishes(batch: usize) -> Vec<Upstream> {
 fn deliveries(batch: usize) -> Vec<Downstream> {
     let origin = Some(Origin { broker: BrokerEpoch(7), number: PublishNumber(100_000) });
     let retained = RetainedVersion(0);
-    vec![Downstream::Deliver { origin, message: message(), retained }; batch]
+    vec![Downstream::Deliver { origin, known_as: vec![], message: message(), retained }; batch]
 }
 
 /// The frame of [`publishes`].

@@ -188,19 +188,13 @@ impl Plugin {
         self.advance(out);
     }
 
-    /// ha-server let the epoch before end. What a host with sessions of its own has published goes up in
-    /// the new one; of sessions that ha-server held, clients have no acknowledgement and will retry.
+    /// ha-server let the epoch before end. What a host with sessions of its own has published goes up again
+    /// as it is: its clients have their acknowledgements. Of sessions that ha-server held, clients have
+    /// none and will retry.
     fn begin_epoch(&mut self, out: &mut Vec<Output>) {
-        match self.config.sessions {
-            HeldBy::Host => {
-                self.copy.provisional.lose_all_but(&self.outbox.retained());
-                let shift = self.outbox.renumber();
-                self.copy.provisional.renumber(shift);
-            }
-            HeldBy::Cluster => {
-                self.lose_sessions(out);
-                self.outbox.clear();
-            }
+        if self.config.sessions == HeldBy::Cluster {
+            self.lose_sessions(out);
+            self.outbox.clear();
         }
     }
 

@@ -10,6 +10,7 @@ use ha_types::{
 
 use crate::host::{Delivery, HostCommand};
 use crate::link::Link;
+use crate::outbox::Entry;
 use crate::plugin::{Event, Output, Plugin};
 
 impl Plugin {
@@ -31,8 +32,8 @@ impl Plugin {
             }
             Downstream::Tell { connection, tell } => self.told(connection, tell, out),
             Downstream::Asked { upto } => self.asked(upto, out),
-            Downstream::Deliver { origin, message, retained } => {
-                self.deliver(origin, message, retained, out);
+            Downstream::Deliver { origin, known_as, message, retained } => {
+                self.deliver((origin, &known_as), message, retained, out);
             }
             Downstream::RetainedUpdate(change) => {
                 let message = change.message.as_deref();
@@ -63,7 +64,7 @@ impl Plugin {
         };
         self.note_full(outcome == PublishOutcome::RetainedFull, out);
         if let Some(exchange) = entry.exchange {
-            self.answer_session(exchange, &entry.message, outcome, out);
+            self.answer_session(exchange, &entry, outcome, out);
             return self.pump(out);
         }
         if retained > RetainedVersion(0) {
@@ -75,22 +76,19 @@ impl Plugin {
         self.pump(out);
     }
 
-    /// At QoS 2 this broker's subscribers get it now, and not when it is a repeat.
+    /// At QoS 2 this broker's subscribers get it now, if they do not have it; a repeat they were given.
     fn answer_session(
         &mut self,
         exchange: (SessionKey, PacketId),
-        message: &Message,
+        entry: &Entry,
         outcome: PublishOutcome,
         out: &mut Vec<Output>,
     ) {
+        let message = &entry.message;
         let answer = match outcome {
             PublishOutcome::Accepted | PublishOutcome::RetainedFull => {
-                if message.qos == Qos::ExactlyOnce {
-                    // Here a message of this broker's own has no epoch.
-                    let epoch = BrokerEpoch(0);
-                    let publisher = Publisher { epoch, ..message.publisher };
-                    let own = Arc::new(Message { publisher, ..message.clone() });
-                    self.give_host(&own, out);
+                if message.qos == Qos::ExactlyOnce && !entry.is_given {
+                    self.give_host(&own(message), out);
                 }
                 Ok(())
             }
@@ -124,7 +122,7 @@ impl Plugin {
 
     pub(crate) fn deliver(
         &mut self,
-        origin: Option<Origin>,
+        (origin, known_as): (Option<Origin>, &[Origin]),
         message: Arc<Message>,
         retained: RetainedVersion,
         out: &mut Vec<Output>,
@@ -135,9 +133,35 @@ impl Plugin {
         if let (Some(_), Link::Attached(attached)) = (origin, &mut self.link) {
             attached.received += 1;
         }
-        if origin.is_none_or(|origin| self.origins.is_new(origin)) {
-            self.give_host(&message, out);
+        let Some(origin) = origin else { return self.give_host(&message, out) };
+        if !self.is_first(origin, known_as) {
+            return;
         }
+        if self.is_own(origin) {
+            return self.give_host(&own(&message), out);
+        }
+        self.give_host(&message, out);
+    }
+
+    /// Whether a message did not come before, under any of its origins.
+    fn is_first(&mut self, origin: Origin, known_as: &[Origin]) -> bool {
+        let mut is_first = match self.is_own(origin) {
+            true => self.outbox.gives(origin.number),
+            false => self.origins.is_new(origin),
+        };
+        for &other in known_as {
+            is_first &= match self.is_own(other) {
+                // Also when it came before: what is accepted later must not come then.
+                true => self.outbox.gives(other.number),
+                false => !self.origins.has(other),
+            };
+        }
+        is_first
+    }
+
+    /// Whether this broker published it, in this life.
+    fn is_own(&self, origin: Origin) -> bool {
+        Some(origin.broker) == self.epoch
     }
 
     fn give_host(&mut self, message: &Arc<Message>, out: &mut Vec<Output>) {
@@ -145,6 +169,12 @@ impl Plugin {
             out.push(Output::Host(HostCommand::Deliver(delivery)));
         }
     }
+}
+
+/// As a client of this broker published it: here such a message has no epoch.
+fn own(message: &Message) -> Arc<Message> {
+    let publisher = Publisher { epoch: BrokerEpoch(0), ..message.publisher };
+    Arc::new(Message { publisher, ..message.clone() })
 }
 
 /// The message with the rest of its life; `None`: it is over.

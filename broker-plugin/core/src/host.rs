@@ -36,8 +36,8 @@ pub struct HostPublish {
     pub expires_in_s: Option<u32>,
     /// Whose message; zero: the broker's own.
     pub session: SessionId,
-    /// At QoS 1 and 2 of a session that ha-server holds: whom [`Tell::Published`] is for. `None`:
-    /// nobody waits for an answer.
+    /// At QoS 1 and 2 of a session that ha-server holds: whom [`Tell::Published`] is for, and under
+    /// which ownership it is published. `None`: nobody waits for an answer.
     pub exchange: Option<(SessionKey, PacketId)>,
 }
 

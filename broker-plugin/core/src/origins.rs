@@ -17,6 +17,12 @@ pub(crate) struct Origins {
 }
 
 impl Origins {
+    /// Whether it came before, or something newer of that broker: what is sent again comes in its order, so
+    /// it was not needed then.
+    pub(crate) fn has(&self, Origin { broker, number }: Origin) -> bool {
+        self.highest.get(&broker).is_some_and(|highest| number <= *highest)
+    }
+
     /// Whether it did not come before.
     pub(crate) fn is_new(&mut self, Origin { broker, number }: Origin) -> bool {
         if let Some(highest) = self.highest.get_mut(&broker) {
@@ -46,6 +52,15 @@ mod tests {
         let came = [(1, 5), (1, 5), (1, 4), (2, 4), (1, 6)];
         let new = came.map(|(broker, number)| origins.is_new(origin(broker, number)));
         assert_eq!(new, [true, false, false, true, true]);
+    }
+
+    #[test]
+    fn what_is_looked_up_has_not_come() {
+        let mut origins = Origins::default();
+        origins.is_new(origin(1, 5));
+        let has = |broker, number| origins.has(origin(broker, number));
+        assert_eq!([has(1, 4), has(1, 5), has(1, 6), has(2, 1)], [true, true, false, false]);
+        assert!(origins.is_new(origin(1, 6)));
     }
 
     #[test]

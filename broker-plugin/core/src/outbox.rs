@@ -1,7 +1,7 @@
 //! Publishes on their way to ha-server.
 //!
-//! QoS ≥ 1 publishes are numbered, from 1, without gaps, and stay here until they are answered: a
-//! broken stream sends them again under the same numbers. A QoS 0 publish is here only while it
+//! QoS ≥ 1 publishes are numbered, from 1, without gaps, through all epochs of this run, and stay here
+//! until they are answered: a broken stream and a new epoch send them again under the same numbers. A QoS 0 publish is here only while it
 //! waits for its first sending (retained ones wait out a missing ha-server); it is never sent
 //! again. A publish of a session that ha-server holds is kept for its answer, and sent again for that
 //! answer also when ha-server has taken it.
@@ -24,6 +24,8 @@ pub(crate) struct Entry {
     pub(crate) exchange: Option<(SessionKey, PacketId)>,
     pub(crate) message: Arc<Message>,
     pub(crate) turn: Turn,
+    /// At QoS 2: this broker's subscribers have it, before it is answered.
+    pub(crate) is_given: bool,
 }
 
 #[derive(Clone, Debug)]
@@ -99,7 +101,13 @@ impl Outbox {
         });
         self.bytes += message.size();
         self.weight += weight(message.size());
-        self.entries.push_back(Entry { number, exchange, message, turn: turns.waits() });
+        self.entries.push_back(Entry {
+            number,
+            exchange,
+            message,
+            turn: turns.waits(),
+            is_given: false,
+        });
         number
     }
 
@@ -137,6 +145,13 @@ impl Outbox {
         Some(entry)
     }
 
+    /// Subscribers of this broker have the publish from now on. False: they have had it, now or when it was
+    /// answered.
+    pub(crate) fn gives(&mut self, number: PublishNumber) -> bool {
+        let entry = self.entries.iter_mut().find(|entry| entry.number == Some(number));
+        entry.is_some_and(|entry| !std::mem::replace(&mut entry.is_given, true))
+    }
+
     fn forget(&mut self, entry: &Entry) {
         self.bytes -= entry.message.size();
         self.weight -= weight(entry.message.size());
@@ -152,21 +167,11 @@ impl Outbox {
         self.weight = self.entries.iter().map(|entry| weight(entry.message.size())).sum();
     }
 
-    /// A new epoch: numbers begin with 1. Returns by how much those of the publishes here are lower.
-    pub(crate) fn renumber(&mut self) -> u64 {
-        self.sent = 0;
-        let first = self.entries.iter().find_map(|entry| entry.number);
-        let shift = first.map_or(self.last_number.0, |first| first.0 - 1);
-        for number in self.entries.iter_mut().filter_map(|entry| entry.number.as_mut()) {
-            number.0 -= shift;
-        }
-        self.last_number.0 -= shift;
-        shift
-    }
-
-    /// A new epoch: the sessions of these publishes are lost, and so are they.
+    /// A new epoch: the sessions of these publishes are lost, and so are they. Their numbers do not come
+    /// again: receivers know messages by them.
     pub(crate) fn clear(&mut self) {
-        *self = Self::new(self.messages_max, self.bytes_max);
+        let last_number = self.last_number;
+        *self = Self { last_number, ..Self::new(self.messages_max, self.bytes_max) };
     }
 }
 
@@ -250,17 +255,13 @@ mod tests {
     }
 
     #[test]
-    fn new_epoch_numbers_what_is_kept_from_1() {
+    fn numbers_go_on_when_all_was_lost() {
         let mut outbox = Outbox::new(10, 1_000);
-        (0..3).for_each(|_| push(&mut outbox, Qos::AtLeastOnce));
-        numbers(&mut outbox, 10);
-        outbox.answered(PublishNumber(1));
-        assert_eq!(outbox.renumber(), 1);
-        assert_eq!(numbers(&mut outbox, 10), [Some(1), Some(2)]);
-        assert_eq!(outbox.last_number(), PublishNumber(2));
-        (1..=2).for_each(|n| assert!(outbox.answered(PublishNumber(n)).is_some()));
-        assert_eq!(outbox.renumber(), 2);
-        assert_eq!(outbox.last_number(), PublishNumber(0), "nothing is kept");
+        (0..2).for_each(|_| push(&mut outbox, Qos::AtLeastOnce));
+        outbox.clear();
+        assert_eq!((outbox.len(), outbox.bytes(), outbox.weight()), (0, 0, 0));
+        push(&mut outbox, Qos::AtLeastOnce);
+        assert_eq!(numbers(&mut outbox, 10), [Some(3)]);
     }
 
     #[test]

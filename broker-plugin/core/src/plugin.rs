@@ -176,17 +176,18 @@ impl Plugin {
         assert!(config.mode != Mode::Clustered(0), "a cluster has an address");
         let is_alone = config.mode == Mode::Alone;
         assert!(!is_alone || config.sessions == HeldBy::Host, "nobody else is there");
-        let link = match config.mode {
-            Mode::Alone => Link::Alone,
-            Mode::Clustered(_) => Link::Detached(Millis(0)),
+        let (link, addresses) = match config.mode {
+            Mode::Alone => (Link::Alone, 0),
+            Mode::Clustered(count) => (Link::Detached(Millis(0)), count),
         };
+        let addresses = u32::try_from(addresses).unwrap_or(u32::MAX);
         Self {
             link,
             next_stream: 1,
             next_address: 0,
             first_target: None,
             hints: 0,
-            backoff: Backoff::new(config.backoff_ms.0, config.backoff_ms.1, config.seed),
+            backoff: Backoff::new(addresses, config.backoff_ms, config.seed),
             outbox: Outbox::new(config.outbox_max, config.outbox_bytes_max),
             interest: Interest::default(),
             copy: Copy::new(config.retained_max, config.retained_bytes_max),

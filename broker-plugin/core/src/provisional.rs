@@ -75,16 +75,6 @@ impl Provisional {
         }
     }
 
-    /// A new epoch: publishes that are on their way have numbers lower by `shift`. After
-    /// [`lose_all_but`](Self::lose_all_but).
-    pub(crate) fn renumber(&mut self, shift: u64) {
-        for entry in self.topics.values_mut() {
-            if let Fate::OnItsWay(Some(number)) = &mut entry.fate {
-                number.0 -= shift;
-            }
-        }
-    }
-
     /// A transfer is complete: it told what came of the lost ones.
     pub(crate) fn remove_lost(&mut self) {
         let lost = self.topics.extract_if(.., |_, entry| entry.fate == Fate::Lost);

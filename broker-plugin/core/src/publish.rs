@@ -134,9 +134,9 @@ impl Plugin {
 }
 
 impl Entry {
-    /// The packet identifier goes up at QoS 2 only: ha-server knows a repeat by it.
+    /// ha-server takes it under this ownership of its session only, however long it waits here.
     fn into_item(self) -> Upstream {
-        let exchange = self.exchange.filter(|_| self.message.qos == Qos::ExactlyOnce);
+        let exchange = self.exchange.filter(|_| self.number.is_some());
         Upstream::Publish { number: self.number, exchange, message: self.message }
     }
 }

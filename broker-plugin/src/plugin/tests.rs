@@ -283,7 +283,8 @@ async fn subscribe_is_answered_when_the_server_has_taken_it_and_deliveries_reach
         publisher: Publisher::default(),
     });
     bench.sends.send(Downstream::InterestTaken { ticket }).await.unwrap();
-    let deliver = Downstream::Deliver { origin: None, message, retained: RetainedVersion(0) };
+    let (known_as, retained) = (vec![], RetainedVersion(0));
+    let deliver = Downstream::Deliver { origin: None, known_as, message, retained };
     bench.sends.send(deliver).await.unwrap();
     assert!(matches!(bench.command().await, HostCommand::Subscribed { ticket: Ticket(5), .. }));
     let HostCommand::Deliver(delivery) = bench.command().await else { panic!("no delivery") };

@@ -114,6 +114,11 @@ impl Ledger {
         !self.is_garbled && self.partial.is_empty()
     }
 
+    /// Bytes that were sent after the last whole packet.
+    pub fn partial_len(&self) -> usize {
+        self.partial.len()
+    }
+
     /// Whether the broker still owes an answer.
     pub fn is_owed(&self) -> bool {
         !self.owed.is_empty() || self.inflight.values().any(|of| of.awaits == Awaits::Pubrel)

@@ -18,8 +18,10 @@ use crate::script::{
 use crate::spec::broker::{Broker, Client};
 use crate::spec::packets::{name, text};
 
-/// Rounds after which a broker that still has something to say never stops.
+/// Rounds of answers after which a broker that still has something to say never stops: so many for
+/// what is not a message of the script, and for each of its messages two exchanges of two answers.
 const ROUNDS_MAX: usize = 3_000;
+const ROUNDS_PER_MESSAGE: usize = 4;
 
 /// Seconds until the broker has taken all that a script may have published.
 const PAUSES_MAX: usize = 2 * STEPS_MAX * BURST_MAX as usize / RATE_MAX as usize;
@@ -38,7 +40,7 @@ pub struct Play {
     /// Some payloads may be anything.
     is_tainted: bool,
     /// Of the last message.
-    number: u64,
+    number: usize,
     sockets: usize,
 }
 
@@ -273,7 +275,7 @@ impl Play {
     /// Until everything is answered, and nothing waits for time to pass.
     fn settle(&mut self) {
         let mut pauses = 0;
-        for _ in 0..ROUNDS_MAX {
+        for _ in 0..ROUNDS_MAX + ROUNDS_PER_MESSAGE * self.number {
             let mut has_answered = false;
             for who in 0..self.seats.len() {
                 has_answered |= self.answer_all(who);
@@ -281,10 +283,8 @@ impl Play {
             if has_answered {
                 continue;
             }
-            let untaken = |seat: &Seat| {
-                seat.ledger.is_between_packets() && self.broker.untaken(seat.client) > 0
-            };
-            if pauses == PAUSES_MAX || !self.seats.iter().flatten().any(untaken) {
+            let is_behind = |seat: &Seat| self.is_behind(seat);
+            if pauses == PAUSES_MAX || !self.seats.iter().flatten().any(is_behind) {
                 return;
             }
             pauses += 1;
@@ -294,7 +294,14 @@ impl Play {
         panic!("there is no end of messages");
     }
 
-    /// A client that is served hears of everything that it asked for.
+    /// Whether the broker has still to take a packet of this client, or to end it for what is none.
+    fn is_behind(&self, seat: &Seat) -> bool {
+        let is_untaken = self.broker.untaken(seat.client) > seat.ledger.partial_len();
+        self.broker.is_open(seat.client) && (seat.ledger.is_garbled || is_untaken)
+    }
+
+    /// A client that is served hears of everything that it asked for; one that sent what is no packet
+    /// is not served.
     fn check_settled(&mut self, who: usize) {
         self.send(who, &FromClient::Pingreq);
         for _ in 0..PAUSES_MAX {
@@ -308,9 +315,13 @@ impl Play {
         // What others had sent may have been taken meanwhile, and waits for our answers.
         self.settle();
         let Some(seat) = &self.seats[who] else { return };
-        let is_served = self.broker.is_open(seat.client)
-            && seat.ledger.is_accepted
-            && seat.ledger.is_between_packets();
+        let is_open = self.broker.is_open(seat.client);
+        assert!(
+            !(is_open && seat.ledger.is_garbled),
+            "it sent what is no packet: {:?}",
+            seat.ledger
+        );
+        let is_served = is_open && seat.ledger.is_accepted && seat.ledger.is_between_packets();
         if is_served && !seat.ledger.is_lost {
             assert!(!seat.ledger.is_owed(), "an answer is missing: {:?}", seat.ledger);
             let waiting = self.broker.waiting(seat.client);
@@ -321,11 +332,9 @@ impl Play {
     /// The client with this identifier takes what is kept for it, unless it is here.
     fn come_back(&mut self, client_id: &str) {
         let has_id = |connect: &Connect| connect.client_id.as_str() == client_id;
-        // Behind half a packet nothing can be answered, and it may wait for its turn for long.
         let is_here = |seat: &Seat| {
             self.broker.is_open(seat.client)
                 && seat.ledger.is_accepted
-                && seat.ledger.is_between_packets()
                 && seat.ledger.connect.as_ref().is_some_and(has_id)
         };
         if self.seats.iter().flatten().any(is_here) {

@@ -6,7 +6,7 @@ use ha_types::link::{
 };
 use ha_types::{AskNumber, BrokerEpoch, Millis, PublishNumber};
 
-use crate::broker::{Broker, Link, StreamId};
+use crate::broker::{Broker, Life, Link, StreamId};
 use crate::broker_set::Slot;
 use crate::cluster::{ClusterState, Command, Outcome};
 use crate::distributor::{Distributor, Stream};
@@ -104,7 +104,11 @@ impl Distributor {
             let detail = format!("a newer run of {name} is known; was the clock set back?");
             return self.end(joining.stream, GoodbyeReason::NameInUse, detail, out);
         };
-        let Some(slot) = self.slot_for(&joining.hello, epoch, out) else {
+        // The state may be further: a life that is over there publishes nothing.
+        let origin = state.origin(epoch).unwrap_or(epoch);
+        let incarnation = joining.hello.incarnation;
+        let life = Life { epoch, origin, name: name.clone(), incarnation };
+        let Some(slot) = self.slot_for(life, out) else {
             self.propose(Proposed::Leave(epoch), Command::Leave { broker: epoch }, out);
             let detail = format!("{} brokers are attached, the limit", self.config.brokers_max);
             return self.end(joining.stream, GoodbyeReason::TooManyBrokers, detail, out);
@@ -122,13 +126,9 @@ impl Distributor {
 
     /// The slot of a broker in this life of it. An older life makes place for a newer; so does the
     /// broker that was lost first. `None`: as many as possible live.
-    fn slot_for(
-        &mut self,
-        hello: &Hello,
-        epoch: BrokerEpoch,
-        out: &mut Vec<Output>,
-    ) -> Option<Slot> {
-        let known = self.brokers.values().find(|broker| broker.name == hello.name);
+    fn slot_for(&mut self, life: Life, out: &mut Vec<Output>) -> Option<Slot> {
+        let epoch = life.epoch;
+        let known = self.brokers.values().find(|broker| broker.name == life.name);
         if let Some(known) = known.filter(|broker| broker.epoch == epoch) {
             return Some(known.slot);
         }
@@ -142,8 +142,7 @@ impl Distributor {
             lost.min_by_key(|broker| broker.heard_at).map(|broker| broker.slot)
         };
         let slot = same_name.or_else(free).or_else(oldest_lost)?;
-        let mut broker =
-            Broker::new(slot, (epoch, hello.name.clone(), hello.incarnation), self.now);
+        let mut broker = Broker::new(slot, life, self.now);
         if same_name.is_some() {
             broker.counters = self.brokers[&slot].counters;
             self.replace(slot, out);

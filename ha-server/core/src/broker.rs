@@ -52,6 +52,16 @@ impl Asks {
     }
 }
 
+/// One life of a broker, as the log has it.
+#[derive(Debug)]
+pub(crate) struct Life {
+    pub(crate) epoch: BrokerEpoch,
+    /// The first life of its run: what others know its publishes by.
+    pub(crate) origin: BrokerEpoch,
+    pub(crate) name: BrokerName,
+    pub(crate) incarnation: Incarnation,
+}
+
 /// See the module.
 #[derive(Debug)]
 pub(crate) struct Broker {
@@ -59,6 +69,8 @@ pub(crate) struct Broker {
     pub(crate) slot: Slot,
     pub(crate) incarnation: Incarnation,
     pub(crate) epoch: BrokerEpoch,
+    /// See [`Life`].
+    pub(crate) origin: BrokerEpoch,
     pub(crate) link: Link,
     pub(crate) address: String,
     pub(crate) software: String,
@@ -83,16 +95,14 @@ pub(crate) struct Broker {
 
 impl Broker {
     /// Without a stream.
-    pub(crate) fn new(
-        slot: Slot,
-        (epoch, name, incarnation): (BrokerEpoch, BrokerName, Incarnation),
-        now: Millis,
-    ) -> Self {
+    pub(crate) fn new(slot: Slot, life: Life, now: Millis) -> Self {
+        let Life { epoch, origin, name, incarnation } = life;
         Self {
             name,
             slot,
             incarnation,
             epoch,
+            origin,
             link: Link::Detached,
             address: String::new(),
             software: String::new(),

@@ -10,7 +10,7 @@ use ha_types::limits::BROKERS_MAX;
 use ha_types::link::{GoodbyeReason, Upstream};
 use ha_types::{BrokerEpoch, ClusterMillis, FilterTree, Millis};
 
-use crate::broker::{Broker, StreamId};
+use crate::broker::{Broker, Life, StreamId};
 use crate::broker_set::{BrokerSet, Slot};
 use crate::clock::ClusterClock;
 use crate::cluster::ClusterState;
@@ -103,7 +103,9 @@ impl Distributor {
         };
         // A broker joins when there is a slot for it: never more live than there are.
         for (slot, (epoch, name, incarnation)) in Slot::all().zip(state.alive()) {
-            let broker = Broker::new(slot, (epoch, name.clone(), incarnation), Millis(0));
+            let origin = state.origin(epoch).expect("who is alive is known");
+            let life = Life { epoch, origin, name: name.clone(), incarnation };
+            let broker = Broker::new(slot, life, Millis(0));
             distributor.brokers.insert(slot, broker);
             distributor.by_epoch.insert(epoch, slot);
             distributor.living.insert(slot);
@@ -252,7 +254,7 @@ impl Distributor {
                 self.end(stream, GoodbyeReason::ProtocolError, "a second Hello".into(), out);
             }
             Upstream::Publish { number: None, exchange: _, message } => {
-                self.publish(slot, message, out);
+                self.publish(slot, state, message, out);
             }
             Upstream::Publish { number: Some(number), exchange, message } => {
                 self.publish_numbered(of, state, number, (exchange, message), out);

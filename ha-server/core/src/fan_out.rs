@@ -1,7 +1,7 @@
 //! Who gets a published message.
 //!
-//! Every broker with a matching filter gets it once; the broker that published it never does (it
-//! served its own subscribers). Of QoS 1 and 2 only those that need all messages of the filter: the
+//! Every broker with a matching filter gets it once; the broker that published it does not (it served
+//! its own subscribers), unless it was published more than once. Of QoS 1 and 2 only those that need all messages of the filter: the
 //! others have it in the queues of their sessions. A message that is not numbered is dropped, counted,
 //! for a broker that is behind; a numbered one is always queued, and is answered when all have it. So a
 //! slow broker slows down the publishers that send to it, and nobody else.
@@ -14,6 +14,7 @@ use ha_types::{Message, Qos, RetainedVersion};
 use crate::broker_set::{BrokerSet, Slot};
 use crate::distributor::Distributor;
 use crate::interface::{FanOut, Output};
+use crate::publish::Source;
 use crate::receipts::Unreceived;
 
 /// Brokers with a filter.
@@ -29,20 +30,42 @@ impl Distributor {
     /// Gives a message of QoS 1 or 2 to all that need it. Returns those: each has it when it says so.
     pub(crate) fn fan_out_numbered(
         &mut self,
-        origin: Origin,
+        source: Source,
         message: &Arc<Message>,
         retained: RetainedVersion,
         out: &mut Vec<Output>,
     ) -> BrokerSet {
-        if message.is_expired(self.cluster_time()) {
+        let mut targets = self.targets(message);
+        self.by_epoch.get(&source.broker).into_iter().for_each(|&slot| targets.remove(slot));
+        let (source, message) = (Some(source), Arc::clone(message));
+        let item = Unreceived { source, known_as: Vec::new(), message, retained };
+        self.give_all(targets, &item, out)
+    }
+
+    /// The same for a message of QoS 2 that its client has sent more than once: whoever was given it under
+    /// one of its origins has it. The broker that sent it now gets it as well: its answer brings it nothing.
+    pub(crate) fn fan_out_again(
+        &mut self,
+        source: Source,
+        known_as: Vec<Origin>,
+        message: &Arc<Message>,
+        out: &mut Vec<Output>,
+    ) -> BrokerSet {
+        let (message, retained) = (Arc::clone(message), RetainedVersion(0));
+        let item = Unreceived { source: Some(source), known_as, message, retained };
+        self.give_all(self.targets(&item.message), &item, out)
+    }
+
+    fn give_all(
+        &mut self,
+        targets: BrokerSet,
+        item: &Unreceived,
+        out: &mut Vec<Output>,
+    ) -> BrokerSet {
+        if item.message.is_expired(self.cluster_time()) {
             return BrokerSet::default();
         }
-        let mut targets = self.targets(message);
-        self.by_epoch.get(&origin.broker).into_iter().for_each(|&slot| targets.remove(slot));
-        for slot in targets.iter() {
-            let (origin, message) = (Some(origin), Arc::clone(message));
-            self.give(slot, Unreceived { origin, message, retained }, out);
-        }
+        targets.iter().for_each(|slot| self.give(slot, item.clone(), out));
         targets
     }
 
@@ -68,7 +91,9 @@ impl Distributor {
             } else {
                 counters.delivered += 1;
                 let message = Arc::clone(message);
-                self.send(slot, Downstream::Deliver { origin: None, message, retained }, out);
+                let known_as = Vec::new();
+                let deliver = Downstream::Deliver { origin: None, known_as, message, retained };
+                self.send(slot, deliver, out);
             }
         }
         targets
@@ -89,7 +114,8 @@ impl Distributor {
         let targets = self.targets(message).and(present);
         for slot in targets.iter() {
             let message = Arc::clone(message);
-            self.give(slot, Unreceived { origin: None, message, retained }, out);
+            let known_as = Vec::new();
+            self.give(slot, Unreceived { source: None, known_as, message, retained }, out);
         }
         targets.and(self.resumed)
     }

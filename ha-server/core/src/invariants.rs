@@ -117,19 +117,19 @@ fn held_publishes_are_dense_bounded_and_end_at_the_last_taken(state: &Distributo
 fn publish_waits_for_whoever_has_not_received_it(state: &Distributor) {
     let mut owed = BTreeMap::new();
     for (&slot, broker) in &state.brokers {
-        for origin in broker.receipts.unreceived.iter().filter_map(|item| item.origin) {
-            owed.entry(origin).or_insert_with(BrokerSet::default).insert(slot);
+        for source in broker.receipts.unreceived.iter().filter_map(|item| item.source) {
+            let at = (source.broker, source.origin.number);
+            owed.entry(at).or_insert_with(BrokerSet::default).insert(slot);
         }
     }
     for broker in state.brokers.values() {
         for held in &broker.publishes.held {
-            let origin = ha_types::link::Origin { broker: broker.epoch, number: held.number };
-            let by = owed.remove(&origin).unwrap_or_default();
+            let by = owed.remove(&(broker.epoch, held.number)).unwrap_or_default();
             assert_eq!(held.waits_for, by, "{held:?}");
         }
     }
-    for origin in owed.keys() {
-        assert!(!state.by_epoch.contains_key(&origin.broker), "{origin:?} was answered");
+    for (broker, number) in owed.keys() {
+        assert!(!state.by_epoch.contains_key(broker), "{number} of {broker} was answered");
     }
 }
 
@@ -164,7 +164,7 @@ fn receipts_count_what_was_sent(state: &Distributor) {
     for slot in state.resumed.iter() {
         let receipts = &state.brokers[&slot].receipts;
         assert_eq!(receipts.unreceived.len() as u64, receipts.sent - receipts.received);
-        assert!(receipts.unreceived.iter().all(|item| item.origin.is_some()));
+        assert!(receipts.unreceived.iter().all(|item| item.source.is_some()));
     }
 }
 

@@ -37,8 +37,8 @@ impl Distributor {
         applied: Applied,
         out: &mut Vec<Output>,
     ) {
-        // Wills come after all outcomes, but may be stored before.
-        self.sessions.begin_batch(applied.fired.is_empty());
+        // Wills and what groups give come after all outcomes, but may be stored before.
+        self.sessions.begin_batch(applied.fired.is_empty() && applied.given.is_empty());
         for outcome in applied.outcomes {
             // Only the shell could give more than was proposed.
             let Some(proposed) = self.proposed.pop_front() else { return };
@@ -47,6 +47,9 @@ impl Distributor {
         for fired in applied.fired {
             self.fired(state, fired, out);
         }
+        self.sessions.given(applied.given);
+        self.sessions.live(applied.live, &mut self.effects);
+        self.perform(out);
     }
 
     fn outcome(

@@ -75,7 +75,9 @@ const FIXED_BYTES: usize = 64;
 /// What an item weighs in a broker's queue: its bytes on the wire, roughly.
 fn queue_bytes(item: &Downstream) -> usize {
     match item {
-        Downstream::Deliver { message, .. } => FIXED_BYTES + message.size(),
+        Downstream::Deliver { known_as, message, .. } => {
+            FIXED_BYTES + size_of_val(known_as.as_slice()) + message.size()
+        }
         Downstream::RetainedUpdate(change) => update_bytes(change),
         Downstream::Tell { tell, .. } => FIXED_BYTES + tell_bytes(tell),
         _ => FIXED_BYTES,

@@ -15,6 +15,7 @@ use crate::broker::StreamId;
 use crate::broker_set::{BrokerSet, Slot};
 use crate::distributor::Distributor;
 use crate::interface::Output;
+use crate::publish::Source;
 
 /// Wills that are kept for a broker without a stream, beside what is numbered: more are dropped.
 const UNRECEIVED_WILLS_MAX: usize = 65_536;
@@ -23,7 +24,9 @@ const UNRECEIVED_WILLS_MAX: usize = 65_536;
 #[derive(Clone, Debug)]
 pub(crate) struct Unreceived {
     /// `None`: a will. It is kept until it is sent, and comes once.
-    pub(crate) origin: Option<Origin>,
+    pub(crate) source: Option<Source>,
+    /// See [`Downstream::Deliver`].
+    pub(crate) known_as: Vec<Origin>,
     pub(crate) message: Arc<Message>,
     pub(crate) retained: RetainedVersion,
 }
@@ -44,7 +47,7 @@ impl Distributor {
         let is_back = self.resumed.contains(slot);
         let broker = self.brokers.get_mut(&slot).expect("targets are known");
         let receipts = &mut broker.receipts;
-        let is_will = item.origin.is_none();
+        let is_will = item.source.is_none();
         if !is_back && is_will && receipts.unreceived.len() >= UNRECEIVED_WILLS_MAX {
             broker.counters.dropped += 1;
             return;
@@ -52,8 +55,10 @@ impl Distributor {
         if is_back {
             broker.counters.delivered += 1;
             receipts.sent += u64::from(!is_will);
-            let Unreceived { origin, ref message, retained } = item;
-            let deliver = Downstream::Deliver { origin, message: Arc::clone(message), retained };
+            let origin = item.source.map(|source| source.origin);
+            let (known_as, retained) = (item.known_as.clone(), item.retained);
+            let message = Arc::clone(&item.message);
+            let deliver = Downstream::Deliver { origin, known_as, message, retained };
             if !is_will {
                 receipts.unreceived.push_back(item);
             }
@@ -73,7 +78,7 @@ impl Distributor {
             if !is_expired && self.targets(&item.message).contains(slot) {
                 self.give(slot, item, out);
             } else {
-                not_needed.extend(item.origin);
+                not_needed.extend(item.source);
             }
         }
         self.received_by(slot, not_needed, out);
@@ -95,16 +100,16 @@ impl Distributor {
         }
         let more = usize::try_from(count - receipts.received).expect("as many are unreceived");
         receipts.received = count;
-        let origins: Vec<Origin> =
-            receipts.unreceived.drain(..more).filter_map(|item| item.origin).collect();
-        self.received_by(slot, origins, out);
+        let sources: Vec<Source> =
+            receipts.unreceived.drain(..more).filter_map(|item| item.source).collect();
+        self.received_by(slot, sources, out);
     }
 
     /// Nobody waits any more for this broker to have these.
-    fn received_by(&mut self, slot: Slot, origins: Vec<Origin>, out: &mut Vec<Output>) {
+    fn received_by(&mut self, slot: Slot, sources: Vec<Source>, out: &mut Vec<Output>) {
         let mut publishers = BrokerSet::default();
-        for origin in origins {
-            let Some(&from) = self.by_epoch.get(&origin.broker) else { continue };
+        for Source { broker, origin } in sources {
+            let Some(&from) = self.by_epoch.get(&broker) else { continue };
             let publisher = self.brokers.get_mut(&from).expect("epochs of known brokers");
             if let Some(held) = publisher.publishes.find(origin.number) {
                 held.waits_for.remove(slot);

@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 pub use ha_core::HeartbeatAnswer;
-use ha_core::cluster::StateLimits;
+use ha_core::cluster::{StateLimits, Strategies};
 use ha_core::{Config, FanOut, Input, StreamId};
 use ha_node::{
     Durability, Failover, Limits, Member, NodeId, Peers, StartError, StoreError, Unreachable,
@@ -60,6 +60,8 @@ pub struct AloneConfig {
     pub durability: Durability,
     /// Of the state.
     pub limits: StateLimits,
+    /// How members of share groups are chosen.
+    pub strategies: Strategies,
     /// Distinct topic filters of all sessions.
     pub filters_max: usize,
     /// Program and version.
@@ -149,8 +151,11 @@ impl Alone {
         let mut status = node.watch();
         // Without a lead the distributor waits for it, and says so.
         let _ = time::timeout(SETTLE_MAX, status.wait_for(|status| status.is_leader)).await;
-        let settings =
-            Settings { limits: config.limits, config: distributor_config(config, incarnation) };
+        let settings = Settings {
+            limits: config.limits,
+            strategies: config.strategies.clone(),
+            config: distributor_config(config, incarnation),
+        };
         let (handle, distributor) = distribute::start(Arc::clone(&node), NODE, settings);
         let next_stream = AtomicU64::new(1);
         Ok(Self { node, has_durable, handle, distributor, incarnation, next_stream })

@@ -7,26 +7,28 @@
 //! streams.
 //!
 //! A leadership begins with a fresh distributor and ends with all of its streams. A node that does
-//! not lead tells whoever says Hello where the leader is.
+//! not lead tells whoever says Hello where the leader is, as soon as it knows.
 
 mod confirm;
+mod following;
 mod handle;
 mod lead;
 mod notes;
 mod queues;
+mod waiting;
 
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use crate::{Leader, Proposals, StateNode, leader, plain};
-use ha_core::cluster::{Applied, Batch, Command, StateLimits};
-use ha_core::{BrokerView, Config, Input, Output};
+use ha_core::cluster::{Applied, Batch, Command, StateLimits, Strategies};
+use ha_core::{BrokerView, Config, Input, Output, StreamId};
 use ha_node::{NodeId, ProposeError, Status};
 use ha_types::ClusterMillis;
 use tokio::sync::watch;
 use tokio::time::{self, Instant, MissedTickBehavior};
 
 use crate::rates::Sampler;
+use crate::{Proposals, StateNode, plain};
 
 pub use handle::{FromStream, Handle, HeartbeatReply, NoAnswer, Snapshot};
 pub use queues::{Queue, QueueOut, Weighed, queue};
@@ -34,7 +36,8 @@ pub use queues::{Queue, QueueOut, Weighed, queue};
 use confirm::{Confirms, Need};
 use handle::Urgent;
 use lead::Lead;
-use queues::{Queues, not_leader, shutting_down};
+use queues::{Queues, shutting_down};
+use waiting::Waiting;
 
 /// Inputs from streams that are taken in one turn: one lock of the state, one batch for the log.
 const TURN_MAX: usize = 64;
@@ -44,6 +47,9 @@ const RUNS_OF_A_TERM: u64 = 1 << 20;
 
 /// How long streams of a leadership that ended wait to hear who leads: an election, nearly always.
 const FAREWELL_MAX: Duration = Duration::from_millis(500);
+
+/// Between two looks whether the leader is heard of again, while streams wait for that.
+const LOOK: Duration = Duration::from_millis(20);
 
 /// Between two samples of the message rates.
 const SAMPLE: Duration = Duration::from_secs(1);
@@ -55,6 +61,8 @@ pub struct Settings {
     pub config: Config,
     /// For the replicated state.
     pub limits: StateLimits,
+    /// Likewise.
+    pub strategies: Strategies,
 }
 
 /// Starts the task of the node `own`. It runs until it is aborted: while ha-server stops, it keeps the
@@ -82,6 +90,8 @@ pub fn start(
         term: 0,
         run: 0,
         farewell: None,
+        left_upto: StreamId(0),
+        waiting: Waiting::default(),
         is_stopping: false,
         rates: Sampler::default(),
         sampled_at: Instant::now(),
@@ -109,6 +119,9 @@ struct Task {
     run: u64,
     /// When the streams of a leadership that ended are ended at the latest.
     farewell: Option<Instant>,
+    /// The last stream of that leadership.
+    left_upto: StreamId,
+    waiting: Waiting,
     is_stopping: bool,
     rates: Sampler,
     sampled_at: Instant,
@@ -120,6 +133,8 @@ impl Task {
         let mut sample = time::interval(SAMPLE);
         // After a pause of the process one sample is due, not one for each second that passed.
         sample.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut look = time::interval(LOOK);
+        look.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut received = Vec::with_capacity(TURN_MAX);
         let mut status = self.status.clone();
         loop {
@@ -134,6 +149,7 @@ impl Task {
                 need = self.confirms.next() => self.confirmed(need),
                 () = time::sleep_until(wake), if self.deadline.is_some() => self.turn([Input::Tick]),
                 _ = sample.tick() => self.sample(),
+                _ = look.tick(), if !self.waiting.is_empty() => (),
                 _ = from_streams.recv_many(&mut received, TURN_MAX), if self.proposals.has_room() => {
                     self.take(received.drain(..));
                 }
@@ -163,17 +179,8 @@ impl Task {
         } else if self.farewell.is_some_and(|at| at <= Instant::now()) || self.knows_other() {
             self.bid_farewell();
         }
-    }
-
-    fn knows_other(&self) -> bool {
-        self.farewell.is_some() && self.leader_address().is_some()
-    }
-
-    /// Sends the brokers of a leadership that ended to the next leader.
-    fn bid_farewell(&mut self) {
-        if self.farewell.take().is_some() {
-            self.deadline = None;
-            self.queues.refuse_all(&not_leader(self.leader_address()));
+        if !self.waiting.is_empty() {
+            self.answer_waiting();
         }
     }
 
@@ -181,18 +188,21 @@ impl Task {
         tracing::info!(term = self.term, "leads");
         self.proposals = Proposals::new(Arc::clone(&self.node), self.next_run());
         let config = self.settings.config.clone();
-        let (lead, limits) = self.node.read(|machine| {
+        let (lead, is_configured) = self.node.read(|machine| {
             let state = machine.state();
-            (Lead::new(config, state), *state.limits())
+            let Settings { limits, strategies, .. } = &self.settings;
+            let is_configured = state.limits() == limits && state.strategies() == strategies;
+            (Lead::new(config, state), is_configured)
         });
         self.lead = Some(lead);
-        if limits != self.settings.limits {
+        if !is_configured {
             self.configure();
         }
         let opened = self.queues.addresses();
         let opened: Vec<_> =
             opened.map(|(stream, address)| Input::Opened(stream, address.to_owned())).collect();
-        self.turn(opened);
+        let said = self.waiting.take();
+        self.turn(opened.into_iter().chain(said));
     }
 
     /// A number that no other leadership has: one node leads in a term.
@@ -202,10 +212,11 @@ impl Task {
         self.run
     }
 
-    /// Makes the limits of this server those of the state. Whether it succeeds shows at the next
-    /// leadership.
+    /// Makes the limits and strategies of this server those of the state. Whether it succeeds shows at
+    /// the next leadership.
     fn configure(&self) {
-        let commands = vec![Command::Configure(self.settings.limits)];
+        let strategies = Command::Share(self.settings.strategies.clone());
+        let commands = vec![Command::Configure(self.settings.limits), strategies];
         // Cluster time does not go back: this is the time of the batch before.
         let batch = plain(&Batch { time: ClusterMillis(0), commands });
         let node = Arc::clone(&self.node);
@@ -218,14 +229,8 @@ impl Task {
             self.outputs.clear();
             self.confirms.clear();
             self.farewell = Some(Instant::now() + FAREWELL_MAX);
+            self.left_upto = self.queues.last();
             self.deadline = self.farewell;
-        }
-    }
-
-    fn leader_address(&self) -> Option<String> {
-        match leader(&self.status.borrow(), self.own) {
-            Leader::Other(member) => Some(member.address),
-            Leader::Us | Leader::Nobody => None,
         }
     }
 
@@ -243,6 +248,7 @@ impl Task {
                 FromStream::Input(Input::Broken(stream)) => {
                     // Its writer may wait for items, not knowing.
                     self.queues.end(stream);
+                    self.waiting.remove(stream);
                     inputs.push(Input::Broken(stream));
                 }
                 FromStream::Input(input) => inputs.push(input),
@@ -251,18 +257,7 @@ impl Task {
         if self.lead.is_some() {
             self.turn(inputs);
         } else {
-            inputs.into_iter().for_each(|input| self.decline(&input));
-        }
-    }
-
-    /// What a node that does not lead answers.
-    fn decline(&mut self, input: &Input) {
-        if self.farewell.is_some() {
-            // Told with all others, when it is known who leads.
-            return;
-        }
-        if let Input::Received(stream, _) | Input::Malformed(stream, _) = input {
-            self.queues.refuse(*stream, not_leader(self.leader_address()));
+            inputs.into_iter().for_each(|input| self.decline(input));
         }
     }
 
@@ -340,7 +335,7 @@ impl Task {
             Urgent::ShutDown => {
                 self.is_stopping = true;
                 self.turn([Input::ShutDown]);
-                self.queues.refuse_all(&shutting_down());
+                self.queues.refuse_upto(self.queues.last(), &shutting_down());
             }
         }
     }

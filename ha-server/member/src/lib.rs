@@ -16,7 +16,7 @@ mod proposals;
 mod rates;
 mod replicated;
 
-pub use ha_core::cluster::StateLimits;
+pub use ha_core::cluster::{StateLimits, Strategies};
 pub use ha_node::{Durability, StoreError};
 pub use leader::{Leader, leader};
 pub use place::plain;

@@ -94,8 +94,8 @@ impl Machine for Replicated {
 /// Key of the record that holds the place of the last batch.
 const PLACE: &[u8] = &[0xff];
 
-/// First bytes of keys from here on are ours: the state has fewer kinds of keys.
-const PACKED: u8 = 8;
+/// First bytes of longest keys from here on are ours: the state has fewer kinds of keys.
+const PACKED: u8 = 0x40;
 
 /// A key that is a byte too long, of a retained message with the longest topic, has its last byte
 /// added to its first: no UTF-8 text ends in a byte above 0xbf, so the sum fits.
@@ -109,9 +109,9 @@ fn packed(mut key: Vec<u8>, value: Option<Vec<u8>>) -> Change {
 
 fn unpacked((mut key, value): (Vec<u8>, Vec<u8>)) -> (Vec<u8>, Vec<u8>) {
     const RETAINED: u8 = 7;
-    if let Some(first) = key.first_mut().filter(|first| **first >= PACKED) {
-        let last = *first - PACKED;
-        *first = RETAINED;
+    let is_packed = key.len() == KEY_BYTES_MAX && key[0] >= PACKED;
+    if is_packed {
+        let last = std::mem::replace(&mut key[0], RETAINED) - PACKED;
         key.push(last);
     }
     (key, value)
@@ -178,6 +178,18 @@ mod tests {
         assert!(loaded.state().parts().eq(machine.state().parts()));
         assert_eq!(loaded.state().parts().count(), 2 + longest_topics().len());
         assert_eq!(loaded.place, machine.place);
+    }
+
+    #[test]
+    fn broker_that_was_lost_is_stored_and_comes_back() {
+        let mut machine = Replicated::default();
+        let name = BrokerName::parse("b").unwrap();
+        apply(&mut machine, 1, Command::Join { name, incarnation: Incarnation(1) });
+        apply(&mut machine, 2, Command::Leave { broker: BrokerEpoch(1) });
+        let records = machine.take_changes().into_iter().map(|(key, value)| (key, value.unwrap()));
+        let mut loaded = Replicated::default();
+        loaded.load(&mut records.collect::<Vec<_>>().into_iter()).unwrap();
+        assert!(loaded.state().parts().eq(machine.state().parts()));
     }
 
     #[test]

@@ -6,7 +6,7 @@ use std::fs;
 use std::path::Path;
 
 use ha_member::alone::{Alone, AloneConfig, AloneError, HeartbeatAnswer, Pipe};
-use ha_member::{Durability, StateLimits};
+use ha_member::{Durability, StateLimits, Strategies};
 use ha_node::StartError;
 use ha_types::link::{Downstream, Hello, PROTOCOL_VERSIONS, RetainedUse, Upstream};
 use ha_types::{BrokerEpoch, BrokerName, Incarnation};
@@ -16,6 +16,7 @@ async fn try_start(dir: &Path) -> Result<Alone, AloneError> {
         data_dir: dir.to_owned(),
         durability: Durability::Memory,
         limits: StateLimits::default(),
+        strategies: Strategies::default(),
         filters_max: 100,
         software: "test".to_owned(),
     };

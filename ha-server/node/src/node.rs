@@ -152,7 +152,7 @@ impl<M: Machine> Node<M> {
         if standing == Standing::Member {
             begin(&raft, &config).await?;
         }
-        let heard = Arc::new(Heard::default());
+        let heard = Arc::new(Heard::new(config.failover.timers().heartbeat_ms));
         let patience = status::patience(config.failover.timers().election_ms_max);
         let (metrics, told) = (raft.metrics(), Arc::clone(&status));
         tokio::spawn(status::follow(metrics, told, Arc::clone(&heard), patience));
@@ -252,6 +252,13 @@ impl<M: Machine> Node<M> {
         self.node.status.clone()
     }
 
+    /// Whether the leader that this node follows was heard of lately: within two heartbeats. An
+    /// election may be near otherwise. False on the leader.
+    #[must_use]
+    pub fn hears_leader(&self) -> bool {
+        self.node.server.heard.is_recent()
+    }
+
     /// Stops with everything saved, so that the next start has nothing to apply again. The files
     /// are closed when it is dropped.
     ///
@@ -261,6 +268,12 @@ impl<M: Machine> Node<M> {
         let raft = self.node.raft.clone();
         // It fails only when Raft has ended already.
         let _ = raft.shutdown().await;
+        // What was applied may not be on this disk yet; a log that has ended says so in its answer.
+        let (told, synced) = oneshot::channel();
+        let done = Box::new(move |result| drop(told.send(result)));
+        if self.node.server.log.sync(done).is_ok() {
+            let _ = synced.await;
+        }
         let replica = Arc::clone(&self.node.replica);
         let saved = self.runtime().spawn_blocking(move || replica.save()).await;
         saved.unwrap_or(Ok(()))

@@ -32,7 +32,7 @@ impl<M: Machine> Purge<M> {
     pub(crate) async fn run(self, mut stored: watch::Receiver<Stored>) {
         let (mut purged_at, mut purged_bytes) = (Instant::now(), 0);
         while stored.changed().await.is_ok() {
-            let Stored { last, bytes, fault } = stored.borrow_and_update().clone();
+            let Stored { last, bytes, fault, .. } = stored.borrow_and_update().clone();
             if let Some(fault) = fault {
                 tracing::error!(fault, "the store failed; the node stops");
                 self.status.send_modify(|status| status.fault = Some(fault));

@@ -32,6 +32,8 @@ pub(crate) struct State<M> {
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Stored {
     pub(crate) last: Option<Position>,
+    /// Up to which of its entries it knows the log to be on disk.
+    logged: Option<u64>,
     /// Bytes of all commands stored since the start.
     pub(crate) bytes: u64,
     /// Why it will get no further.
@@ -56,8 +58,7 @@ fn encode(state: &State<impl Machine>, synced: Option<u64>) -> proto::Applied {
         last: state.last.map(|at| proto::LogId { term: at.term, index: at.index }),
         membership: Some(state.membership.clone()),
         generation: 0,
-        // What is applied is never truncated.
-        logged: synced.min(state.last.map(|at| at.index)),
+        logged: state.logged(synced),
     }
 }
 
@@ -101,6 +102,11 @@ impl<M: Machine> State<M> {
         Ok(())
     }
 
+    /// Entries that are applied and on disk. What is applied is never truncated.
+    fn logged(&self, synced: Option<u64>) -> Option<u64> {
+        synced.min(self.last.map(|at| at.index))
+    }
+
     /// Applies one command and says what came of it.
     pub(crate) fn apply(&mut self, at: Position, command: Bytes) -> M::Outcome {
         self.unsaved_bytes += command.len() as u64;
@@ -120,7 +126,7 @@ impl<M: Machine> Replica<M> {
         let last = last_of(applied);
         let membership = applied.membership.clone().unwrap_or_default();
         let state = State { machine, last, membership, unsaved_bytes: 0 };
-        let stored = Stored { last, ..Stored::default() };
+        let stored = Stored { last, logged: applied.logged, ..Stored::default() };
         let (nudge, nudged) = mpsc::sync_channel(1);
         let (state, saving) = (Mutex::new(state), Mutex::new(()));
         let stored = watch::Sender::new(stored);
@@ -156,7 +162,10 @@ impl<M: Machine> Replica<M> {
         let synced = self.log_synced.last();
         let (changes, applied, bytes) = {
             let mut state = self.state();
-            if state.last == self.stored.borrow().last {
+            let is_stored = |stored: &Stored| {
+                stored.last == state.last && stored.logged >= state.logged(synced)
+            };
+            if is_stored(&self.stored.borrow()) {
                 return Ok(());
             }
             let bytes = mem::take(&mut state.unsaved_bytes);
@@ -165,6 +174,7 @@ impl<M: Machine> Replica<M> {
         self.store.save(changes, applied.clone())?;
         self.stored.send_modify(|stored| {
             stored.last = last_of(&applied);
+            stored.logged = applied.logged;
             stored.bytes += bytes;
         });
         Ok(())

@@ -39,19 +39,35 @@ pub struct Status {
 }
 
 /// When a leader was last heard of, by a node that follows.
-#[derive(Debug, Default)]
-pub(crate) struct Heard(Mutex<Option<Instant>>);
+#[derive(Debug)]
+pub(crate) struct Heard {
+    at: Mutex<Option<Instant>>,
+    heartbeat: Duration,
+}
+
+/// Heartbeats that may be missing until a leader is doubted: one may be late.
+const HEARTBEATS_MAX: u32 = 2;
 
 /// Looks at silence in the time that it may last.
 const LOOKS: u32 = 9;
 
 impl Heard {
+    /// Nothing was heard.
+    pub(crate) fn new(heartbeat_ms: u64) -> Self {
+        Self { at: Mutex::default(), heartbeat: Duration::from_millis(heartbeat_ms) }
+    }
+
     pub(crate) fn now(&self) {
-        *self.0.lock().expect("nobody panics while holding it") = Some(Instant::now());
+        *self.at.lock().expect("nobody panics while holding it") = Some(Instant::now());
+    }
+
+    /// Whether the leader said something lately.
+    pub(crate) fn is_recent(&self) -> bool {
+        self.is_within(HEARTBEATS_MAX * self.heartbeat)
     }
 
     fn is_within(&self, patience: Duration) -> bool {
-        let heard = *self.0.lock().expect("nobody panics while holding it");
+        let heard = *self.at.lock().expect("nobody panics while holding it");
         heard.is_some_and(|heard| heard.elapsed() < patience)
     }
 }

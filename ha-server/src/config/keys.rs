@@ -93,6 +93,17 @@ pub(super) const KEYS: &[Key] = &[
     )
     .default("1024"),
     Key::new(
+        "SHARE_STRATEGY",
+        Kind::OneOf(super::shares::NAMES),
+        "how the members of a share group share its messages",
+    )
+    .default("ROUND_ROBIN"),
+    Key::new(
+        "SHARE_STRATEGIES",
+        Kind::Text,
+        "the same for some share names, NAME=STRATEGY with commas",
+    ),
+    Key::new(
         "RETAINED_MAX",
         Kind::Integer { min: 0, max: 1_000_000_000 },
         "retained messages of the cluster",

@@ -143,6 +143,14 @@ async fn follower_names_the_leader_and_fences_nobody() {
 }
 
 #[tokio::test]
+async fn broker_is_sent_away_by_a_server_that_waits_for_a_leader_in_vain() {
+    let mut group = Group::start(3);
+    let left = group.follower();
+    group.servers.iter_mut().filter(|server| server.id != left).for_each(Server::kill);
+    Broker::hello(group.server(left)).await.sent_to().await;
+}
+
+#[tokio::test]
 async fn planned_hand_over_sends_brokers_to_the_new_leader_which_knows_them() {
     let mut group = Group::start(3);
     let (mut broker, welcome) = attach(&group).await;

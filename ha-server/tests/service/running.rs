@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use ha_core::FanOut;
-use ha_core::cluster::StateLimits;
+use ha_core::cluster::{StateLimits, Strategies};
 use ha_node::{Durability, Failover, NodeId};
 use ha_server::config::{Begin, GroupConfig, ServerConfig};
 use ha_server::run::{Listeners, RunError, run};
@@ -48,6 +48,7 @@ impl Running {
                 durability: Durability::Memory,
             },
             limits: StateLimits::default(),
+            strategies: Strategies::default(),
             warnings: Vec::new(),
         };
         let listeners = Listeners::bind(&config).await.unwrap();

@@ -1,6 +1,6 @@
 //! From ha-server to broker.
 
-use ha_types::link::{Downstream, Origin, PublishOutcome};
+use ha_types::link::{Downstream, KNOWN_AS_MAX, Origin, PublishOutcome};
 use ha_types::{AskNumber, BrokerEpoch, PublishNumber, RetainedVersion, Ticket};
 
 use super::ProtocolError;
@@ -39,11 +39,12 @@ pub(crate) fn downstream_from(item: Item) -> Result<Downstream, ProtocolError> {
 
 pub(crate) fn downstream_into(item: &Downstream) -> Item {
     match item {
-        Downstream::Deliver { origin, message, retained } => Item::Deliver(v1::Deliver {
+        Downstream::Deliver { origin, known_as, message, retained } => Item::Deliver(v1::Deliver {
             message: Some(message_into(message)),
             retained_version: retained.0,
             origin_epoch: origin.map_or(0, |origin| origin.broker.0),
             origin_number: origin.map_or(0, |origin| origin.number.0),
+            known_as: known_as.iter().map(origin_into).collect(),
         }),
         Downstream::PublishResult { number, outcome, retained } => {
             Item::PublishResult(v1::PublishResult {
@@ -68,19 +69,32 @@ pub(crate) fn downstream_into(item: &Downstream) -> Item {
 }
 
 fn deliver_from(wire: v1::Deliver) -> Result<Downstream, ProtocolError> {
+    if wire.known_as.len() > KNOWN_AS_MAX {
+        return Err(ProtocolError::out_of_range("known_as", wire.known_as.len()));
+    }
     let origin = match (wire.origin_epoch, wire.origin_number) {
-        (0, 0) => None,
-        (0, _) => return Err(ProtocolError::Missing("origin_epoch")),
-        (_, 0) => return Err(ProtocolError::Missing("origin_number")),
-        (epoch, number) => {
-            Some(Origin { broker: BrokerEpoch(epoch), number: PublishNumber(number) })
-        }
+        (0, 0) if wire.known_as.is_empty() => None,
+        (epoch, number) => Some(origin_from(&v1::Origin { epoch, number })?),
     };
+    let known_as = wire.known_as.iter().map(origin_from).collect::<Result<_, _>>()?;
     Ok(Downstream::Deliver {
         origin,
+        known_as,
         message: required_message(wire.message)?,
         retained: RetainedVersion(wire.retained_version),
     })
+}
+
+fn origin_from(wire: &v1::Origin) -> Result<Origin, ProtocolError> {
+    match (wire.epoch, wire.number) {
+        (0, _) => Err(ProtocolError::Missing("origin_epoch")),
+        (_, 0) => Err(ProtocolError::Missing("origin_number")),
+        (epoch, number) => Ok(Origin { broker: BrokerEpoch(epoch), number: PublishNumber(number) }),
+    }
+}
+
+fn origin_into(origin: &Origin) -> v1::Origin {
+    v1::Origin { epoch: origin.broker.0, number: origin.number.0 }
 }
 
 fn result_from(wire: &v1::PublishResult) -> Result<Downstream, ProtocolError> {

@@ -31,8 +31,8 @@ pub enum ProtocolError {
     /// Not UTF-8, or with U+0000 [MQTT-1.5.4-1], [MQTT-1.5.4-2].
     #[error("a client id that is not text")]
     ClientId,
-    /// An exchange without a number, or of a message that is not of QoS 2.
-    #[error("a publish that has no exchange of QoS 2")]
+    /// An exchange of a publish without a number, or of QoS 0.
+    #[error("a publish that has no exchange")]
     UnexpectedExchange,
     /// A chunk without a message that announced it, or too long for it.
     #[error("a chunk that no message announced")]

@@ -81,7 +81,7 @@ fn asked(number: u64, ask: Ask) -> Result<Upstream, ProtocolError> {
 
 fn publish_from(wire: v1::Publish) -> Result<Upstream, ProtocolError> {
     let message = required_message(wire.message)?;
-    if wire.exchange.is_some() && (wire.number == 0 || message.qos != Qos::ExactlyOnce) {
+    if wire.exchange.is_some() && (wire.number == 0 || message.qos == Qos::AtMostOnce) {
         return Err(ProtocolError::UnexpectedExchange);
     }
     let exchange = wire.exchange.map(|exchange| {

@@ -3,7 +3,7 @@
 use bytes::Bytes;
 use ha_types::link::{Downstream, Upstream};
 
-use super::parts::{ITEM_BYTES, LARGE_BYTES, Listed, SMALL_BYTES, Weigh};
+use super::parts::{ITEM_BYTES, LARGE_BYTES, Listed, ORIGIN_BYTES, SMALL_BYTES, Weigh};
 use crate::convert::{
     ProtocolError, downstream_from, downstream_into, upstream_from, upstream_into,
 };
@@ -186,7 +186,9 @@ impl Direction for Down {
     fn bytes(item: &Self::Item) -> usize {
         use v1::downstream_item::Item;
         match item {
-            Item::Deliver(item) => ITEM_BYTES + item.message.bytes(),
+            Item::Deliver(item) => {
+                ITEM_BYTES + item.known_as.len() * ORIGIN_BYTES + item.message.bytes()
+            }
             Item::SessionDeliver(item) => ITEM_BYTES + item.queued.bytes(),
             Item::Page(item) => item.bytes(),
             Item::Recorded(item) => item.bytes(),

@@ -8,6 +8,8 @@ use crate::v1;
 /// Upper bounds of what items without lists have besides their message, with tags and lengths: of
 /// those with a few numbers,
 pub(super) const SMALL_BYTES: usize = 48;
+/// of an origin in a list,
+pub(super) const ORIGIN_BYTES: usize = 24;
 /// of those with a message,
 pub(super) const ITEM_BYTES: usize = 64;
 /// and of all others, without their texts and lists.

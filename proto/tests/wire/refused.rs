@@ -100,12 +100,15 @@ fn packet_id_is_1_to_65535() {
 }
 
 #[test]
-fn exchange_is_of_a_numbered_message_of_qos_2() {
-    assert!(up(Item::Publish(publish())).is_ok());
+fn exchange_is_of_a_numbered_message_of_qos_1_or_2() {
+    for qos in [1, 2] {
+        let publish = v1::Publish { message: wire_message(qos), ..publish() };
+        assert!(up(Item::Publish(publish)).is_ok());
+    }
     let nobodys = Some(v1::Exchange::default());
     let refused = [
         (v1::Publish { number: 0, ..publish() }, ProtocolError::UnexpectedExchange),
-        (v1::Publish { message: wire_message(1), ..publish() }, ProtocolError::UnexpectedExchange),
+        (v1::Publish { message: wire_message(0), ..publish() }, ProtocolError::UnexpectedExchange),
         (v1::Publish { exchange: nobodys, ..publish() }, ProtocolError::Missing("session")),
         (v1::Publish { message: None, ..publish() }, ProtocolError::Missing("message")),
     ];
@@ -208,10 +211,32 @@ fn publish_result_and_origin_have_their_numbers() {
     for (origin_epoch, origin_number, missing) in [(0, 1, "origin_epoch"), (1, 0, "origin_number")]
     {
         let message = wire_message(1);
-        let deliver = v1::Deliver { message, origin_epoch, origin_number, retained_version: 0 };
-        let deliver = downstream_item::Item::Deliver(deliver);
+        let of = v1::Deliver { message, origin_epoch, origin_number, ..Default::default() };
+        let deliver = downstream_item::Item::Deliver(of);
         assert_eq!(down(deliver), Err(ProtocolError::Missing(missing)));
     }
+}
+
+#[test]
+fn message_without_an_origin_has_no_others_and_one_with_it_has_eight_at_most() {
+    let deliver = |epoch, others| {
+        let known_as = vec![v1::Origin { epoch: 1, number: 1 }; others];
+        let (message, origin_number) = (wire_message(1), epoch);
+        let of = v1::Deliver {
+            message,
+            origin_epoch: epoch,
+            origin_number,
+            known_as,
+            ..Default::default()
+        };
+        down(downstream_item::Item::Deliver(of))
+    };
+    assert_eq!(deliver(0, 1), Err(ProtocolError::Missing("origin_epoch")));
+    assert!(deliver(1, 8).is_ok());
+    assert!(matches!(
+        deliver(1, 9),
+        Err(ProtocolError::OutOfRange { field: "known_as", value: 9 })
+    ));
 }
 
 #[test]

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use ha_types::link::{
-    Downstream, Goodbye, GoodbyeReason, Hello, Needs, Origin, PublishOutcome, Resume,
+    Downstream, Goodbye, GoodbyeReason, Hello, KNOWN_AS_MAX, Needs, Origin, PublishOutcome, Resume,
     RetainedChange, RetainedUse, Upstream, VersionRange, Welcome,
 };
 use ha_types::session::{
@@ -203,7 +203,7 @@ prop_compose! {
 fn publish() -> impl Strategy<Value = Upstream> {
     let exchange = of((key(), packet_id()));
     (of(1..u64::MAX), exchange, message()).prop_map(|(number, exchange, message)| {
-        let has_exchange = number.is_some() && message.qos == Qos::ExactlyOnce;
+        let has_exchange = number.is_some() && message.qos > Qos::AtMostOnce;
         let exchange = exchange.filter(|_| has_exchange);
         Upstream::Publish { number: number.map(PublishNumber), exchange, message }
     })
@@ -349,12 +349,18 @@ fn result() -> impl Strategy<Value = Downstream> {
 
 pub(crate) fn downstream() -> impl Strategy<Value = Downstream> {
     let version = || any::<u64>().prop_map(RetainedVersion);
-    let origin = (1..u64::MAX, 1..u64::MAX).prop_map(|(broker, number)| Origin {
-        broker: BrokerEpoch(broker),
-        number: PublishNumber(number),
+    let origin = || {
+        (1..u64::MAX, 1..u64::MAX).prop_map(|(broker, number)| Origin {
+            broker: BrokerEpoch(broker),
+            number: PublishNumber(number),
+        })
+    };
+    let origins = of((origin(), vec(origin(), 0..=KNOWN_AS_MAX)));
+    let deliver = (origins, message(), version()).prop_map(|(origins, message, retained)| {
+        let (origin, known_as) = origins.unzip();
+        let known_as = known_as.unwrap_or_default();
+        Downstream::Deliver { origin, known_as, message, retained }
     });
-    let deliver = (of(origin), message(), version())
-        .prop_map(|(origin, message, retained)| Downstream::Deliver { origin, message, retained });
     let set = (message(), version()).prop_map(|(message, version)| RetainedChange {
         topic: message.topic.clone(),
         version,

@@ -33,7 +33,8 @@ counter! {
     BrokerEpoch
 }
 counter! {
-    /// Position of a numbered publish among those of one broker epoch, from 1, dense.
+    /// Position of a numbered publish among those of one run of a broker, from 1. Dense within a broker
+    /// epoch.
     PublishNumber
 }
 counter! {

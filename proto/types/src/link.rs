@@ -7,6 +7,6 @@ mod down;
 mod hello;
 mod up;
 
-pub use down::{Downstream, Goodbye, GoodbyeReason, Origin, PublishOutcome};
+pub use down::{Downstream, Goodbye, GoodbyeReason, KNOWN_AS_MAX, Origin, PublishOutcome};
 pub use hello::{Hello, PROTOCOL_VERSION, PROTOCOL_VERSIONS, RetainedUse, VersionRange, Welcome};
 pub use up::{Needs, Resume, RetainedChange, Upstream};

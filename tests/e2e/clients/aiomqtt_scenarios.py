@@ -1,4 +1,4 @@
-"""What aiomqtt sees of a broker: python aiomqtt_scenarios.py PORT VERSION TRANSPORT BROKER.
+"""What aiomqtt sees of a broker: python aiomqtt_scenarios.py PORT VERSION TRANSPORT.
 
 The arguments are those of paho_client.py; TRANSPORT is tcp or ws.
 """
@@ -8,7 +8,7 @@ import asyncio
 import aiomqtt
 from paho.mqtt.packettypes import PacketTypes
 
-from paho_client import IS_5, IS_ALONE, IS_WEBSOCKET, PORT, VERSION
+from paho_client import IS_5, IS_WEBSOCKET, PORT, VERSION
 from paho_client import cut, properties, publish_properties
 
 
@@ -151,13 +151,13 @@ OF_ALL = [
     will_comes_when_its_client_dies,
     retained_message_waits_until_it_is_cleared,
     session_is_resumed_with_what_was_queued_meanwhile,
+    shared_subscription_gives_each_message_to_one_member,
 ]
-OF_A_BROKER_ALONE = [shared_subscription_gives_each_message_to_one_member]
 OF_5 = [request_is_answered_with_its_properties]
 
 
 async def main():
-    for scenario in OF_ALL + (OF_A_BROKER_ALONE if IS_ALONE else []) + (OF_5 if IS_5 else []):
+    for scenario in OF_ALL + (OF_5 if IS_5 else []):
         print(scenario.__name__, flush=True)
         await asyncio.wait_for(scenario(), 240)
     print("all hold")

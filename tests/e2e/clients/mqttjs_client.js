@@ -1,8 +1,7 @@
 // An MQTT.js client that keeps what it gets, for the scenarios.
 //
-// The command line says where the broker is: PORT VERSION TRANSPORT BROKER. VERSION is 31, 311 or
-// 5, TRANSPORT is tcp, tls, ws or wss, and BROKER is alone or clustered. The variable CA names the
-// certificate to trust, MQTTJS the folder that npm installed into.
+// The command line says where the broker is: PORT VERSION TRANSPORT. VERSION is 31, 311 or 5, and
+// TRANSPORT is tcp, tls, ws or wss. The variable CA names the certificate to trust, MQTTJS the folder that npm installed into.
 
 'use strict'
 
@@ -11,7 +10,7 @@ const fs = require('node:fs')
 const path = require('node:path')
 const mqtt = require(path.join(process.env.MQTTJS, 'node_modules', 'mqtt'))
 
-const [port, versionName, transport, broker] = process.argv.slice(2)
+const [port, versionName, transport] = process.argv.slice(2)
 const version = { 31: 3, 311: 4, 5: 5 }[versionName]
 const scheme = { tcp: 'mqtt', tls: 'mqtts', ws: 'ws', wss: 'wss' }[transport]
 const url = `${scheme}://127.0.0.1:${port}/mqtt`
@@ -73,4 +72,4 @@ function die (client) {
   client.stream.destroy()
 }
 
-module.exports = { before, broker, connect, die, leave, receive, texts, until, version }
+module.exports = { before, connect, die, leave, receive, texts, until, version }

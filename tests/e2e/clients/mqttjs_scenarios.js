@@ -1,10 +1,10 @@
-// What MQTT.js sees of a broker: node mqttjs_scenarios.js PORT VERSION TRANSPORT BROKER. See
+// What MQTT.js sees of a broker: node mqttjs_scenarios.js PORT VERSION TRANSPORT. See
 // mqttjs_client.js for the arguments and mqttjs_scenarios_5.js for what only MQTT 5 has.
 
 'use strict'
 
 const assert = require('node:assert')
-const { broker, connect, die, leave } = require('./mqttjs_client.js')
+const { connect, die, leave } = require('./mqttjs_client.js')
 const { receive, texts, until, version } = require('./mqttjs_client.js')
 const scenariosOf5 = require('./mqttjs_scenarios_5.js')
 
@@ -120,7 +120,7 @@ async function main () {
     willComesWhenItsClientDiesAndNotWhenItLeaves,
     overlappingFiltersGiveOneCopy,
     unsubscribedTopicComesNoMore,
-    ...(broker === 'alone' ? [sharedSubscriptionGivesEachMessageToOneMember] : []),
+    sharedSubscriptionGivesEachMessageToOneMember,
     ...(version === 5 ? scenariosOf5 : [])
   ]
   const run = (scenario) => {

@@ -1,8 +1,7 @@
 """A paho-mqtt client that keeps what it gets, for the scenarios.
 
-The command line says where the broker is: PORT VERSION TRANSPORT BROKER. VERSION is 31, 311 or 5,
-TRANSPORT is tcp, tls, ws or wss, and BROKER is alone or clustered. The variable CA names the
-certificate to trust.
+The command line says where the broker is: PORT VERSION TRANSPORT. VERSION is 31, 311 or 5, and
+TRANSPORT is tcp, tls, ws or wss. The variable CA names the certificate to trust.
 """
 
 import os
@@ -19,7 +18,6 @@ VERSION = {"31": mqtt.MQTTv31, "311": mqtt.MQTTv311, "5": mqtt.MQTTv5}[sys.argv[
 IS_WEBSOCKET = sys.argv[3] in ("ws", "wss")
 CA = os.environ["CA"] if sys.argv[3] in ("tls", "wss") else None
 IS_5 = VERSION == mqtt.MQTTv5
-IS_ALONE = sys.argv[4] == "alone"
 # Seconds for what usually takes a moment.
 LONG = 20
 # Seconds between two looks at what only time changes.

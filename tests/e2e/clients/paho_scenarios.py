@@ -1,4 +1,4 @@
-"""What paho-mqtt sees of a broker: python paho_scenarios.py PORT VERSION TRANSPORT BROKER.
+"""What paho-mqtt sees of a broker: python paho_scenarios.py PORT VERSION TRANSPORT.
 
 Each scenario is a function with assertions; the first that fails ends the run. See paho_client.py
 for the arguments and paho_scenarios_5.py for what only MQTT 5 has.
@@ -6,7 +6,7 @@ for the arguments and paho_scenarios_5.py for what only MQTT 5 has.
 
 from concurrent.futures import ThreadPoolExecutor
 
-from paho_client import IS_5, IS_ALONE, LONG, VERSION, Client, mqtt, wait
+from paho_client import IS_5, LONG, VERSION, Client, mqtt, wait
 from paho_scenarios_5 import OF_5, WAITING_OF_5
 
 
@@ -137,7 +137,7 @@ SCENARIOS = [
     unsubscribed_topic_comes_no_more,
     newer_connection_displaces_the_older_of_the_same_id,
     *(OF_5 if IS_5 else []),
-    *([shared_subscription_gives_each_message_to_one_member] if IS_ALONE else []),
+    shared_subscription_gives_each_message_to_one_member,
 ]
 # They mostly wait, so they run beside the others; their client ids and topics are their own. Their
 # times let a busy machine stand still for two seconds.

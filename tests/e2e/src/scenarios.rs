@@ -46,17 +46,16 @@ pub fn all_hold(library: Library, transport: Transport) {
         let _broker = broker(transport, &port, &folder);
         let mut script = script(library);
         script.env("CA", folder.path().join("ca.pem"));
-        // But for shared subscriptions: the state of a broker alone has no groups yet.
-        assert_all_hold(script.args([&port.to_string(), version, name(transport), "clustered"]));
+        assert_all_hold(script.args([&port.to_string(), version, name(transport)]));
     });
 }
 
-/// The same over TCP at one of two brokers of a cluster, but for shared subscriptions.
+/// The same over TCP at one of two brokers of a cluster.
 pub fn all_hold_in_a_cluster(library: Library) {
     with_each_version(|version| {
         let cluster = Cluster::start(2);
         let port = cluster.port(0).to_string();
-        assert_all_hold(script(library).args([&port, version, "tcp", "clustered"]));
+        assert_all_hold(script(library).args([&port, version, "tcp"]));
     });
 }
 

@@ -244,7 +244,8 @@ fn subscribing(
     client.connections[index].subscribing.insert(filter, asked);
     let grant = client.grants.entry(filter).or_default();
     grant.requests += 1;
-    grant.pending = Some(qos);
+    // One that was not answered may be in force all the same, and what it queued keeps its QoS.
+    grant.granted = grant.granted.max(grant.pending.replace(qos));
     grant.as_published |= as_published;
     client.version += 1;
 }

@@ -40,7 +40,8 @@ pub(crate) struct Grant {
     pub(crate) requests: u32,
     /// Asked for, not answered.
     pub(crate) pending: Option<Qos>,
-    /// The most that was ever granted: a message that was queued before keeps its QoS.
+    /// The most that was ever granted, or may have been: a message that was queued before keeps its
+    /// QoS.
     pub(crate) granted: Option<Qos>,
     pub(crate) as_published: bool,
 }

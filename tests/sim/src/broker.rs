@@ -18,8 +18,8 @@ pub struct Broker {
     id: BrokerId,
     /// The streams that it has not left, and their numbers at the plugin.
     wires: BTreeMap<Wire, StreamId>,
-    /// For its clients, not yet given to them; with the stream whose packet caused them.
-    pub commands: VecDeque<(Option<Wire>, HostCommand)>,
+    /// For its clients, not yet given to them.
+    pub commands: VecDeque<HostCommand>,
 }
 
 impl Broker {
@@ -77,15 +77,11 @@ impl Broker {
             | Packet::BrokenForServer
             | Packet::HeartbeatUp(..) => unreachable!("for ha-server"),
         };
-        self.step_for(now, Some(wire), input, network);
+        self.step(now, input, network);
     }
 
     /// Steps the core and does what it says.
     pub fn step(&mut self, now: u64, input: Input, network: &mut Network) {
-        self.step_for(now, None, input, network);
-    }
-
-    fn step_for(&mut self, now: u64, cause: Option<Wire>, input: Input, network: &mut Network) {
         let mut out = Vec::new();
         self.core.step(Millis(now), input, &mut out);
         self.core.check_invariants();
@@ -110,7 +106,7 @@ impl Broker {
                     network.send(now, wire, packet);
                     self.wires.remove(&wire);
                 }
-                Output::Host(command) => self.commands.push_back((cause, command)),
+                Output::Host(command) => self.commands.push_back(command),
                 Output::Note(_) => (),
             }
         }

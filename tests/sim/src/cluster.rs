@@ -55,8 +55,6 @@ impl<T> Process<T> {
 pub struct Command {
     /// Which broker.
     pub broker: BrokerId,
-    /// The run of ha-server that caused it; `None`: something else did.
-    pub run: Option<usize>,
     /// What.
     pub what: HostCommand,
 }
@@ -75,8 +73,6 @@ pub struct Cluster {
     /// While ha-server is gone.
     disk: Disk,
     last_wire: Wire,
-    /// The first stream of each run of ha-server.
-    runs: Vec<Wire>,
 }
 
 impl Cluster {
@@ -91,7 +87,6 @@ impl Cluster {
             queue_bytes,
             disk: Disk::default(),
             last_wire: 0,
-            runs: vec![0],
         }
     }
 
@@ -127,7 +122,6 @@ impl Cluster {
         if self.server.running.is_none() {
             let disk = std::mem::take(&mut self.disk);
             let run = Server::start(now, self.queue_bytes, self.last_wire + 1, disk);
-            self.runs.push(run.first_wire);
             self.server.running = Some(run);
         }
         for (wire, packet) in std::mem::take(&mut self.server.waiting) {
@@ -206,11 +200,7 @@ impl Cluster {
         let running = self.brokers.iter_mut().enumerate();
         let running = running.filter_map(|(id, process)| Some((id, process.running.as_mut()?)));
         let commands = running.flat_map(|(id, b)| b.commands.drain(..).map(move |c| (id, c)));
-        let runs = &self.runs;
-        let run = |wire: Wire| runs.partition_point(|&first| first <= wire);
-        commands
-            .map(|(broker, (cause, what))| Command { broker, run: cause.map(run), what })
-            .collect()
+        commands.map(|(broker, what)| Command { broker, what }).collect()
     }
 
     /// Breaks the streams of a broker.

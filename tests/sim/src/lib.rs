@@ -11,6 +11,7 @@
 //! | [`checks`] | what must be true after every step, and when all is calm |
 //! | [`run`] | one run of a seed, from the first Hello to the last check |
 //! | [`mqtt`] | the same for a group of nodes that hold the sessions of MQTT clients |
+//! | [`script`] | scenarios of that group, step by step |
 
 pub mod broker;
 pub mod checks;
@@ -20,4 +21,5 @@ pub mod mqtt;
 pub mod network;
 pub mod random;
 pub mod run;
+pub mod script;
 pub mod server;

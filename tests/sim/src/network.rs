@@ -47,7 +47,29 @@ enum Lane {
     HeartbeatToBroker,
 }
 
+/// A direction.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Way {
+    /// From the broker to ha-server.
+    Up,
+    /// From ha-server to the broker.
+    Down,
+}
+
+impl Lane {
+    fn way(self) -> Way {
+        match self {
+            Self::ToServer | Self::HeartbeatToServer => Way::Up,
+            Self::ToBroker | Self::HeartbeatToBroker => Way::Down,
+        }
+    }
+}
+
 impl Packet {
+    fn way(&self) -> Way {
+        self.lane().way()
+    }
+
     fn lane(&self) -> Lane {
         match self {
             Self::Opened | Self::Up(_) | Self::HalfClosed | Self::BrokenForServer => Lane::ToServer,
@@ -60,7 +82,7 @@ impl Packet {
     /// Whether ha-server gets it; otherwise the broker does.
     #[must_use]
     pub fn is_for_server(&self) -> bool {
-        matches!(self.lane(), Lane::ToServer | Lane::HeartbeatToServer)
+        self.way() == Way::Up
     }
 }
 
@@ -73,6 +95,8 @@ pub struct Delays {
     pub once_in: u64,
     /// ... at most so long.
     pub rare_max: u64,
+    /// Each end of a stream that broke learns of it after so long at most.
+    pub broken_max: u64,
 }
 
 /// All packets under way.
@@ -87,6 +111,8 @@ pub struct Network {
     last_arrival: BTreeMap<(Wire, Lane), u64>,
     /// The broker of each stream.
     ends: BTreeMap<Wire, BrokerId>,
+    /// Until when nothing arrives.
+    held: BTreeMap<(BrokerId, Way), u64>,
 }
 
 impl Network {
@@ -100,6 +126,7 @@ impl Network {
             sent: 0,
             last_arrival: BTreeMap::new(),
             ends: BTreeMap::new(),
+            held: BTreeMap::new(),
         }
     }
 
@@ -126,8 +153,9 @@ impl Network {
     }
 
     fn send_within(&mut self, arrival: u64, wire: Wire, packet: Packet) {
+        let held = self.held.get(&(self.ends[&wire], packet.way())).copied().unwrap_or_default();
         let last = self.last_arrival.entry((wire, packet.lane())).or_default();
-        *last = arrival.max(*last);
+        *last = arrival.max(*last).max(held);
         self.sent += 1;
         self.under_way.insert((*last, self.sent), (wire, packet));
     }
@@ -138,12 +166,39 @@ impl Network {
         self.under_way.retain(|_, (of, _)| *of != wire);
         self.last_arrival.retain(|(of, _), _| *of != wire);
         if told != Told::Broker {
-            let delay = self.random.between(1, 800);
+            let delay = self.random.between(1, self.delays.broken_max);
             self.send_within(now + delay, wire, Packet::BrokenForServer);
         }
         if told != Told::Server {
-            let delay = self.random.between(1, 800);
+            let delay = self.random.between(1, self.delays.broken_max);
             self.send_within(now + delay, wire, Packet::BrokenForBroker("reset"));
+        }
+    }
+
+    /// Nothing arrives in one direction before `until`: a partition that one side does not see.
+    pub fn hold(&mut self, broker: BrokerId, way: Way, until: u64) {
+        self.held.insert((broker, way), until);
+        self.move_arrivals(broker, way, |at| at.max(until));
+    }
+
+    /// What was held arrives at once.
+    pub fn release(&mut self, now: u64, broker: BrokerId, way: Way) {
+        if let Some(until) = self.held.remove(&(broker, way)) {
+            self.move_arrivals(broker, way, |at| if at == until { now } else { at });
+        }
+    }
+
+    /// Their order stays: `to` does not put a later one before an earlier.
+    fn move_arrivals(&mut self, broker: BrokerId, way: Way, to: impl Fn(u64) -> u64) {
+        let ends = &self.ends;
+        let is_meant = |wire: &Wire, of: Way| ends[wire] == broker && of == way;
+        let moved = self.under_way.extract_if(.., |_, (wire, of)| is_meant(wire, of.way()));
+        let moved: Vec<_> = moved.map(|((at, number), of)| ((to(at), number), of)).collect();
+        self.under_way.extend(moved);
+        for ((wire, lane), last) in &mut self.last_arrival {
+            if is_meant(wire, lane.way()) {
+                *last = to(*last);
+            }
         }
     }
 
@@ -169,4 +224,48 @@ pub enum Told {
     Server,
     /// ha-server is gone.
     Broker,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const AT_ONCE: Delays = Delays { usual_max: 1, once_in: 1, rare_max: 1, broken_max: 1 };
+
+    fn arrived(network: &mut Network, now: u64) -> Vec<u64> {
+        let sequence = |packet| match packet {
+            Packet::HeartbeatUp(_, sequence) | Packet::HeartbeatDown(sequence, _) => sequence,
+            _ => 0,
+        };
+        let packets = std::iter::from_fn(|| network.receive(now));
+        packets.map(|(_, packet)| sequence(packet)).collect()
+    }
+
+    fn up(sequence: u64) -> Packet {
+        Packet::HeartbeatUp(BrokerEpoch(1), sequence)
+    }
+
+    #[test]
+    fn what_is_held_arrives_in_order_when_it_is_released_and_the_other_way_is_open() {
+        let mut network = Network::new(AT_ONCE, Random::new(1));
+        let wire = network.open(0, 0);
+        network.send(0, wire, up(1));
+        network.hold(0, Way::Up, 100);
+        network.send(1, wire, up(2));
+        network.send(1, wire, Packet::HeartbeatDown(7, HeartbeatAnswer::Kept));
+        assert_eq!(arrived(&mut network, 99), [7]);
+        network.release(99, 0, Way::Up);
+        network.send(99, wire, up(3));
+        assert_eq!(arrived(&mut network, 100), [0, 1, 2, 3]);
+    }
+
+    #[test]
+    fn what_is_held_arrives_by_itself_when_its_time_has_come() {
+        let mut network = Network::new(AT_ONCE, Random::new(1));
+        let wire = network.open(0, 0);
+        network.hold(0, Way::Up, 100);
+        network.send(1, wire, up(1));
+        assert!(arrived(&mut network, 99).is_empty());
+        assert_eq!(arrived(&mut network, 100), [0, 1]);
+    }
 }

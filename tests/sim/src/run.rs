@@ -18,10 +18,10 @@ pub enum Faults {
 }
 
 /// Packets of a healthy network.
-const CALM: Delays = Delays { usual_max: 20, once_in: 1, rare_max: 20 };
+const CALM: Delays = Delays { usual_max: 20, once_in: 1, rare_max: 20, broken_max: 800 };
 
 /// Packets of a bad one: some take longer than a heartbeat's interval, though less than a lease.
-const ROUGH: Delays = Delays { usual_max: 40, once_in: 50, rare_max: 700 };
+const ROUGH: Delays = Delays { usual_max: 40, once_in: 50, rare_max: 700, broken_max: 800 };
 
 /// Milliseconds for all to attach.
 const START_MS: u64 = 1_000;

@@ -16,6 +16,8 @@ mod common;
 mod delivery;
 #[path = "../../../broker-plugin/core/tests/engine/expiry.rs"]
 mod expiry;
+#[path = "../../../broker-plugin/core/tests/engine/groups.rs"]
+mod groups;
 #[path = "../../../broker-plugin/core/tests/engine/identifiers.rs"]
 mod identifiers;
 #[path = "../../../broker-plugin/core/tests/engine/late.rs"]
@@ -34,9 +36,6 @@ mod random;
 mod takeover;
 
 use keeper::Keeper as Holder;
-
-/// Not yet.
-const GROUPS: bool = false;
 
 /// It is delivered with the options of when it is sent, if there are any.
 const QUEUE_IS_FIXED: bool = false;

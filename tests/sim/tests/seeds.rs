@@ -1,4 +1,5 @@
-//! Many seeds. A failing one is printed; `SIM_SEED=17 cargo test -p sim` runs it alone.
+//! Many seeds. A failing one is printed; `SIM_SEED=17 cargo test -p sim` runs it alone, and `SIM_SEEDS=5000`
+//! so many.
 
 use sim::run::{Faults, Summary, run};
 
@@ -14,8 +15,9 @@ impl Drop for Announced {
 }
 
 fn run_seeds(count: u64, faults: Faults) -> Summary {
-    let only = std::env::var("SIM_SEED").ok().map(|text| text.parse().expect("a number"));
-    let seeds = only.map_or(0..count, |seed: u64| seed..seed + 1);
+    let chosen = |name| std::env::var(name).ok().map(|text| text.parse().expect("a number"));
+    let count = chosen("SIM_SEEDS").unwrap_or(count);
+    let seeds = chosen("SIM_SEED").map_or(0..count, |seed: u64| seed..seed + 1);
     let mut sum = Summary::default();
     for seed in seeds {
         let _announced = Announced(seed, faults);

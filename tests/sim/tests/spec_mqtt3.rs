@@ -36,6 +36,3 @@ mod topics;
 mod wills;
 
 use keeper::Keeper as Holder;
-
-/// Not yet.
-const GROUPS: bool = false;

@@ -50,6 +50,8 @@ mod remarks;
 mod retained;
 #[path = "../../../broker-plugin/core/tests/spec_mqtt5/sessions.rs"]
 mod sessions;
+#[path = "../../../broker-plugin/core/tests/spec_mqtt5/shared.rs"]
+mod shared;
 #[path = "../../../broker-plugin/core/tests/spec_mqtt5/subscribing.rs"]
 mod subscribing;
 #[path = "../../../broker-plugin/core/tests/spec_mqtt5/subscriptions.rs"]
@@ -62,6 +64,3 @@ mod unsubscribing;
 mod wills;
 
 use keeper::Keeper as Holder;
-
-/// Not yet.
-const GROUPS: bool = false;

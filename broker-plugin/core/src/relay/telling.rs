@@ -5,7 +5,7 @@
 use std::collections::BTreeMap;
 
 use ha_types::session::{
-    Ask, CloseCause, ConnectionId, Granted, Opened, PacketId, Page, Progress, RefuseReason,
+    Ask, CloseCause, ConnectionId, Granted, Offset, Opened, PacketId, Page, Progress, RefuseReason,
     SessionKey, SubscribeOptions, Tell,
 };
 use ha_types::{AskNumber, Subscription, Ticket};
@@ -40,7 +40,9 @@ impl Plugin {
                 }
             }
             Tell::Deliver { session, ref queued } => {
-                if self.relay.given(session).is_some_and(|given| given.takes(queued.offset)) {
+                let is_new =
+                    |given: &mut Given| queued.offset == Offset::NONE || given.takes(queued.offset);
+                if self.relay.given(session).is_some_and(is_new) {
                     self.pass(session, tell, out);
                 }
             }

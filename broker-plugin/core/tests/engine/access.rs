@@ -75,6 +75,23 @@ fn forbidden_publish_reaches_nobody_and_is_not_kept() {
     }
 }
 
+/// What a client sends again need not be what it sent.
+#[test]
+fn exchange_that_an_earlier_connection_left_does_not_carry_what_is_forbidden() {
+    let mut broker = Broker::new();
+    forbid(&mut broker, &["alice publishes no"]);
+    let (alice, _) = broker.connect_with(staying(Version::V5, "alice"));
+    broker.send(alice, &of_qos(Qos::ExactlyOnce, 7, "yes", "x"));
+    broker.drop_socket(alice);
+    let (alice, _) = broker.connect_with(staying(Version::V5, "alice"));
+    let published = broker.published.len();
+    broker.send(alice, &of_qos(Qos::ExactlyOnce, 7, "no", "y"));
+    assert_eq!(broker.received(alice), [ack(FromServer::Pubrec, 7)]);
+    assert_eq!((broker.published.len(), broker.counts(alice).denied), (published, 1));
+    broker.send(alice, &ack(FromClient::Pubrel, 7));
+    assert_eq!(broker.received(alice), [ack(FromServer::Pubcomp, 7)]);
+}
+
 fn reason(packet: &FromServer) -> Reason {
     match packet {
         FromServer::Puback(ack) | FromServer::Pubrec(ack) => ack.reason,

@@ -2,11 +2,16 @@
 //! QoS 2 that has begun nobody else.
 
 use broker_core::codec::{Connect, Reason, Version};
+use broker_core::engine::Limits;
+use broker_core::holder::HolderConfig;
 use ha_types::Qos;
 
-use crate::common::{drained, of_qos, payload, staying, subscribed};
+use crate::common::{drained, farewell, got, of_qos, payload, staying, subscribed};
 use crate::spec::broker::{Broker, Client};
 use crate::spec::packets::{disconnect, publishes, unsubscribe};
+
+/// PUBACK with a reason that PUBACK does not have [MQTT-3.4.2-1].
+const BAD_PUBACK: [u8; 5] = [0x40, 3, 0, 1, 0x92];
 
 const MESSAGES: u16 = 200;
 
@@ -83,5 +88,33 @@ fn member_that_unsubscribes_keeps_what_it_was_given() {
         let mut all: Vec<u16> = all.iter().map(|of| payload(of).parse().unwrap()).collect();
         all.sort_unstable();
         assert_eq!(all, (1..=MESSAGES).collect::<Vec<_>>());
+    }
+}
+
+/// What is no packet ends the connection when its turn comes: until then the member is one, and has
+/// what it was given. What it began at QoS 2 ends with its session [MQTT-4.8.2-5].
+#[test]
+fn member_that_publishes_too_fast_and_then_breaks_the_protocol_leaves_when_it_is_read() {
+    for (qos, left) in [(Qos::AtLeastOnce, vec!["x"]), (Qos::ExactlyOnce, vec![])] {
+        let limits = Limits { publish_rate_max: 2, ..Limits::default() };
+        let mut broker = Broker::with(limits, HolderConfig::default());
+        let alice = broker.connect(Version::V5, "alice");
+        let connect = Connect { session_expiry_s: 1, ..staying(Version::V5, "bob") };
+        let (bob, _) = broker.connect_with(connect);
+        subscribed(&mut broker, bob, "$share/g/a", qos);
+        (0..3).for_each(|_| broker.send(bob, &of_qos(Qos::AtMostOnce, 0, "b", "fast")));
+        broker.send_bytes(bob, &BAD_PUBACK);
+        broker.send(alice, &of_qos(qos, 1, "a", "x"));
+        assert_eq!(got(&mut broker, bob), ["x"]);
+        let eve = broker.connect(Version::V5, "eve");
+        subscribed(&mut broker, eve, "$share/g/a", qos);
+        broker.pass(999);
+        assert!(broker.is_open(bob));
+        assert_eq!((got(&mut broker, eve), broker.held().queued), (vec![], 1));
+        broker.pass(1);
+        assert_eq!(farewell(&mut broker, bob), Some(Reason::PROTOCOL_ERROR));
+        assert_eq!(drained(&mut broker, eve).iter().map(payload).collect::<Vec<_>>(), left);
+        broker.pass(1_000);
+        assert_eq!((got(&mut broker, eve), broker.held().queued), (vec![], 0));
     }
 }

@@ -21,12 +21,10 @@ mod order;
 mod overtaken;
 mod paging;
 mod random;
+mod repeats;
 mod takeover;
 
 use broker_core::holder::Holder;
-
-/// Share groups are served.
-const GROUPS: bool = true;
 
 /// What is queued keeps the options of when it was published, and outlives its subscription.
 const QUEUE_IS_FIXED: bool = true;

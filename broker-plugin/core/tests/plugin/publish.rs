@@ -186,9 +186,9 @@ fn delivery_says_how_much_life_is_left_and_none_comes_after_it() {
         bench.at(200);
         let mut message = (*message("t", "x")).clone();
         message.expires_at = Some(ClusterMillis(expires_at));
-        let retained = RetainedVersion(0);
-        let outputs =
-            bench.receive(Downstream::Deliver { origin: None, message: message.into(), retained });
+        let (message, retained) = (message.into(), RetainedVersion(0));
+        let item = Downstream::Deliver { origin: None, known_as: vec![], message, retained };
+        let outputs = bench.receive(item);
         let found: Vec<_> = outputs.delivered().iter().map(|d| d.expires_in_s).collect();
         assert_eq!(found, left.map(Some).into_iter().collect::<Vec<_>>(), "{expires_at}");
     }

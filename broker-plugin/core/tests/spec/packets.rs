@@ -52,12 +52,6 @@ pub(crate) fn subscribe_with(
     })
 }
 
-/// Those of these filters that are served.
-pub(crate) fn served<'a>(filters: &[&'a str]) -> Vec<&'a str> {
-    let is_served = |filter: &&str| crate::GROUPS || !filter.starts_with("$share/");
-    filters.iter().copied().filter(is_served).collect()
-}
-
 /// An UNSUBSCRIBE with one filter.
 pub(crate) fn unsubscribe(packet_id: u16, filter: &str) -> FromClient {
     FromClient::Unsubscribe(Unsubscribe {

@@ -25,6 +25,3 @@ mod topics;
 mod wills;
 
 use broker_core::holder::Holder;
-
-/// Share groups are served.
-const GROUPS: bool = true;

@@ -39,6 +39,3 @@ mod unsubscribing;
 mod wills;
 
 use broker_core::holder::Holder;
-
-/// Share groups are served.
-const GROUPS: bool = true;

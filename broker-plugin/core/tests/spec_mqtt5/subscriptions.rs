@@ -5,7 +5,7 @@ use broker_core::codec::{
     Connect, FilterRequest, FromClient, FromServer, Publish, Reason, Subscribe, SubscriptionId,
     SubscriptionOptions, Topic, UserProperties,
 };
-use broker_core::engine::{Limits, SharedSubscriptions};
+use broker_core::engine::Limits;
 use broker_core::holder::HolderConfig;
 use ha_types::Qos;
 use std::sync::Arc;
@@ -14,8 +14,8 @@ use crate::common::{QOS, client, got, staying, subscribed, subscriber};
 use crate::spec::broker::{Broker, Client};
 use crate::spec::id;
 use crate::spec::packets::{
-    ack, disconnect, publish, publish_1, publish_2, publishes, served, suback, subscribe,
-    subscribe_with, subscription,
+    ack, disconnect, publish, publish_1, publish_2, publishes, suback, subscribe, subscribe_with,
+    subscription,
 };
 
 /// A SUBSCRIBE with several filters.
@@ -192,7 +192,7 @@ fn suback_has_the_identifier_of_its_subscribe() {
 #[test]
 fn subscription_is_replaced_by_the_same_filter() {
     for session_expiry_s in EXPIRY_S {
-        for filter in served(&["a", "$share/g/a"]) {
+        for filter in ["a", "$share/g/a"] {
             for (before, after) in [(QOS[0], QOS[2]), (QOS[2], QOS[0]), (QOS[1], QOS[1])] {
                 let (mut broker, alice, bob) = broker_with_bob(session_expiry_s);
                 subscribed(&mut broker, bob, filter, before);
@@ -266,11 +266,7 @@ impl Access for NoSecrets {
 #[test]
 fn suback_says_of_each_filter_in_order_what_became_of_it() {
     let limits = Limits { topic_levels_max: 3, ..Limits::default() };
-    let config = HolderConfig {
-        subscriptions_max: 3,
-        shared_subscriptions: SharedSubscriptions::Refused,
-        ..HolderConfig::default()
-    };
+    let config = HolderConfig { subscriptions_max: 3, ..HolderConfig::default() };
     let mut broker = Broker::with(limits, config);
     broker.access = Some(Arc::new(NoSecrets));
     let bob = client(&mut broker, "bob");
@@ -279,13 +275,12 @@ fn suback_says_of_each_filter_in_order_what_became_of_it() {
         ("a", Qos::ExactlyOnce),
         ("a/b/c/d", Qos::AtMostOnce),
         ("b", Qos::AtMostOnce),
-        ("$share/g/a", Qos::AtMostOnce),
         ("c", Qos::AtLeastOnce),
         ("d", Qos::AtMostOnce),
         ("a", Qos::AtLeastOnce),
     ];
     broker.send(bob, &subscribe_to(9, &filters, 0));
-    let reasons = [0x87, 2, 0x8F, 0, 0x9E, 1, 0x97, 1].map(Reason);
+    let reasons = [0x87, 2, 0x8F, 0, 1, 0x97, 1].map(Reason);
     assert_eq!(broker.received(bob), [suback(9, &reasons)]);
     let alice = client(&mut broker, "alice");
     for topic in ["secret/x", "a", "b", "c", "d"] {

@@ -53,6 +53,8 @@ impl Session {
     pub(super) fn take(&mut self, offset: Offset) {
         if offset.private > 0 {
             self.private.remove(&offset);
+        } else if let Some(shared) = self.shared.get_mut(&offset.message) {
+            shared.kept = None;
         } else if !self.acked.has(offset.message) {
             self.acked.above.insert(offset.message);
         }
@@ -96,6 +98,7 @@ impl ClusterState {
     fn may_begin(&self, session: &Session, offset: Offset) -> bool {
         session.may_begin(offset.packet_id())
             && !session.is_used_before(offset, self.now)
+            && !session.is_used_by_group(offset)
             && !self.is_used_a_round_before(session, offset)
     }
 
@@ -124,6 +127,8 @@ impl ClusterState {
         let session = self.sessions.get_mut(&id)?;
         let kept = if offset.private > 0 {
             session.private.get(&offset)?.clone()
+        } else if let Some(shared) = session.shared.get(&offset.message) {
+            shared.kept.clone().filter(|kept| !kept.message.is_expired(self.now))?
         } else {
             let message = self.messages.get(offset.message)?;
             let is_done = session.acked.has(offset.message) || message.is_expired(self.now);
@@ -139,9 +144,10 @@ impl ClusterState {
         session.records.insert(packet_id, Exchange::Sent(offset, kept));
         self.changed.insert(Key::Session(id));
         self.changed.insert(Key::Record(id, packet_id));
-        if offset.private > 0 {
-            self.changed.insert(Key::Private(id, offset));
-        }
+        match offset.private {
+            0 => self.changed.insert(Key::Shared(id, offset.message)),
+            _ => self.changed.insert(Key::Private(id, offset)),
+        };
         Some(packet_id)
     }
 }

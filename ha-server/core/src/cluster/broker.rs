@@ -23,11 +23,19 @@ pub(super) struct Broker {
     pub(super) incarnation: Incarnation,
     /// Not: its sessions are being freed.
     pub(super) is_alive: bool,
+    pub(super) numbers: Numbers,
+    pub(super) asked: AskedUpto,
+}
+
+/// What became of the numbered publishes of one run of a broker.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Numbers {
+    /// The first life of this run: what its publishes are known by in all others.
+    pub(super) origin: BrokerEpoch,
     /// The highest number that was applied.
     pub(super) published: PublishNumber,
     /// The last ones of these that nobody got, so that a repeat gets the same answer.
     pub(super) refused: BTreeMap<PublishNumber, Refusal>,
-    pub(super) asked: AskedUpto,
 }
 
 /// Why nobody got a publish.
@@ -84,8 +92,13 @@ impl AskedUpto {
     }
 }
 
-impl Broker {
-    pub(super) fn number(&mut self, number: PublishNumber) -> Numbered {
+impl Numbers {
+    /// Of a run that has published nothing yet.
+    pub(super) fn new(origin: BrokerEpoch) -> Self {
+        Self { origin, published: PublishNumber(0), refused: BTreeMap::new() }
+    }
+
+    pub(super) fn take(&mut self, number: PublishNumber) -> Numbered {
         if let Some(refusal) = self.refused.get(&number) {
             return Numbered::Refused(*refusal);
         }
@@ -98,14 +111,20 @@ impl Broker {
 
     pub(super) fn refuse(&mut self, number: PublishNumber, why: Refusal) {
         self.refused.insert(number, why);
-        if self.refused.len() > REFUSED_MAX {
+        self.keep_refused(REFUSED_MAX);
+    }
+
+    /// The last so many of those that nobody got.
+    pub(super) fn keep_refused(&mut self, at_most: usize) {
+        while self.refused.len() > at_most {
             self.refused.pop_first();
         }
     }
 }
 
 impl ClusterState {
-    /// A repeat is answered again. A newer life of the same name ends the older.
+    /// A repeat is answered again. A newer run of the same name ends the older; a run that was lost goes
+    /// on in a new life.
     pub(super) fn join(&mut self, name: BrokerName, incarnation: Incarnation) -> Outcome {
         let known =
             self.brokers.iter_mut().find(|(_, broker)| broker.name == name && broker.is_alive);
@@ -121,14 +140,9 @@ impl ClusterState {
         }
         let epoch = BrokerEpoch(self.next_epoch);
         self.next_epoch += 1;
-        let broker = Broker {
-            name,
-            incarnation,
-            is_alive: true,
-            published: PublishNumber(0),
-            refused: BTreeMap::new(),
-            asked: AskedUpto::default(),
-        };
+        let numbers = self.recall(&name, incarnation).unwrap_or_else(|| Numbers::new(epoch));
+        let asked = AskedUpto::default();
+        let broker = Broker { name, incarnation, is_alive: true, numbers, asked };
         self.brokers.insert(epoch, broker);
         self.changed.insert(Key::Broker(epoch));
         Outcome::Joined(epoch)
@@ -136,8 +150,9 @@ impl ClusterState {
 
     pub(super) fn leave(&mut self, broker: BrokerEpoch) -> Outcome {
         let Some(known) = self.brokers.get_mut(&broker) else { return Outcome::Fenced };
-        known.is_alive = false;
-        self.changed.insert(Key::Broker(broker));
+        if std::mem::replace(&mut known.is_alive, false) {
+            self.remember(broker);
+        }
         Outcome::Done
     }
 
@@ -162,10 +177,17 @@ impl ClusterState {
         alive.map(|(epoch, broker)| (*epoch, &broker.name, broker.incarnation))
     }
 
+    /// The first life of this broker's run: its publishes are known by that and their numbers, which go
+    /// on in all lives of the run. `None`: the broker is not known.
+    #[must_use]
+    pub fn origin(&self, broker: BrokerEpoch) -> Option<BrokerEpoch> {
+        Some(self.brokers.get(&broker)?.numbers.origin)
+    }
+
     /// Why nobody got this publish, if that is so.
     #[must_use]
     pub fn refusal(&self, broker: BrokerEpoch, number: PublishNumber) -> Option<Refusal> {
-        self.brokers.get(&broker)?.refused.get(&number).copied()
+        self.brokers.get(&broker)?.numbers.refused.get(&number).copied()
     }
 }
 
@@ -187,6 +209,18 @@ mod tests {
         );
         assert_eq!((upto.upto, upto.above.len()), (AskNumber(3), 0));
         assert_eq!(taken(&mut upto, &[u64::MAX, u64::MAX]), [First, Again]);
+    }
+
+    #[test]
+    fn of_refused_publishes_the_last_are_kept() {
+        let mut numbers = Numbers::new(BrokerEpoch(1));
+        for number in (1..=3).map(PublishNumber) {
+            assert_eq!(numbers.take(number), Numbered::New);
+            numbers.refuse(number, Refusal::QuotaExceeded);
+        }
+        numbers.keep_refused(1);
+        let again = [2, 3].map(|number| numbers.take(PublishNumber(number)));
+        assert_eq!(again, [Numbered::Taken, Numbered::Refused(Refusal::QuotaExceeded)]);
     }
 
     #[test]

@@ -6,6 +6,8 @@
 mod commands;
 mod values;
 
+use std::collections::BTreeMap;
+
 use bytes::{Buf, BufMut, Bytes, BytesMut};
 
 /// Of this format.
@@ -145,6 +147,20 @@ impl<A: Wire, B: Wire> Wire for (A, B) {
 
     fn read(input: &mut Bytes) -> Result<Self, Malformed> {
         Ok((A::read(input)?, B::read(input)?))
+    }
+}
+
+impl<K: Wire + Ord, V: Wire> Wire for BTreeMap<K, V> {
+    fn write(&self, out: &mut BytesMut) {
+        self.len().write(out);
+        for (key, value) in self {
+            key.write(out);
+            value.write(out);
+        }
+    }
+
+    fn read(input: &mut Bytes) -> Result<Self, Malformed> {
+        Vec::<(K, V)>::read(input).map(Self::from_iter)
     }
 }
 

@@ -11,6 +11,7 @@ use ha_types::{
 };
 
 use super::limits::StateLimits;
+use super::strategy::Strategies;
 
 /// Commands that are applied together, stamped by the leader.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -73,6 +74,9 @@ pub enum Command {
         asked: Asked,
         /// Whose.
         session: SessionKey,
+        /// Up to here its queue was given to its engine, and no further until this is applied: deliveries
+        /// under options that change go on as they were given.
+        given_upto: Option<Offset>,
         /// In the order of the packet.
         subscriptions: Vec<SubscribeOptions>,
     },
@@ -82,6 +86,8 @@ pub enum Command {
         asked: Asked,
         /// Whose.
         session: SessionKey,
+        /// As for `Subscribe`.
+        given_upto: Option<Offset>,
         /// In the order of the packet.
         subscriptions: Vec<Subscription>,
     },
@@ -91,7 +97,8 @@ pub enum Command {
         broker: BrokerEpoch,
         /// Applied once for each number; numbers grow. `None`: nobody waits, and it does not come again.
         number: Option<PublishNumber>,
-        /// At QoS 2 from a durable session: what a repeat is known by until `Release`.
+        /// At QoS 1 and 2 from a session: under which ownership of it, without which the message is not
+        /// taken. At QoS 2 also what a repeat is known by until `Release`.
         exchange: Option<(SessionKey, PacketId)>,
         /// The message.
         message: Arc<Message>,
@@ -141,4 +148,6 @@ pub enum Command {
     },
     /// Other limits, from now on.
     Configure(StateLimits),
+    /// Other strategies of share groups, from now on.
+    Share(Strategies),
 }

@@ -1,9 +1,10 @@
 //! Which stored messages a filter matches, and how far its sessions are.
 
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::collections::{BTreeMap, VecDeque};
 
 use ha_types::{FilterTree, Qos, SessionId, TopicFilter, TopicName};
 
+use super::few::Few;
 use super::messages::Messages;
 use super::session::Session;
 
@@ -21,7 +22,7 @@ pub(super) struct Index {
     pub(super) bytes: usize,
     /// For each session a number: it needs nothing of this index below. The lowest decides what is
     /// reclaimed.
-    cursors: BTreeSet<(u64, SessionId)>,
+    cursors: Few<(u64, SessionId)>,
     /// Connected sessions, and what they were granted.
     pub(super) connected: BTreeMap<SessionId, Qos>,
 }
@@ -40,7 +41,7 @@ impl Index {
             filter,
             numbers: VecDeque::new(),
             bytes: 0,
-            cursors: BTreeSet::new(),
+            cursors: Few::default(),
             connected: BTreeMap::new(),
         }
     }
@@ -61,6 +62,14 @@ impl Index {
 
     pub(super) fn sessions(&self) -> usize {
         self.cursors.len()
+    }
+
+    pub(super) fn disconnect(&mut self, session: SessionId) {
+        self.connected.remove(&session);
+        if self.connected.is_empty() {
+            // An empty map keeps its last node.
+            self.connected = BTreeMap::new();
+        }
     }
 }
 
@@ -148,7 +157,7 @@ impl Indexes {
     ) {
         let index = self.get_mut(id);
         index.cursors.remove(&(from, session));
-        index.connected.remove(&session);
+        index.disconnect(session);
         index.reclaim(messages, gone);
         if index.cursors.is_empty() {
             let filter = index.filter.clone();

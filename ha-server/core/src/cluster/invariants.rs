@@ -16,10 +16,12 @@ impl ClusterState {
     /// When something does not hold.
     pub fn check_invariants(&self) {
         self.check_owners();
+        self.check_lost();
         self.check_cursors();
         self.check_messages();
         self.check_exchanges();
         self.check_timers();
+        self.check_groups();
     }
 
     /// One session for each client identifier, one owner for each session.
@@ -83,8 +85,9 @@ impl ClusterState {
         };
         assert!(session.subscriptions.is_sorted_by(in_order), "each filter once, in order");
         for of in &session.subscriptions {
-            let is_stored =
-                session.durability == Durability::Durable && of.options.qos > Qos::AtMostOnce;
+            let is_stored = session.durability == Durability::Durable
+                && of.options.qos > Qos::AtMostOnce
+                && super::membership::shared(&of.options).is_none();
             assert_eq!(of.place.is_some(), is_stored, "durable subscriptions have an index");
             if let Some(place) = of.place {
                 let index = self.indexes.get(place.index);
@@ -121,8 +124,9 @@ impl ClusterState {
                 let Sent(offset, kept) = exchange else { continue };
                 assert_eq!(*packet_id, offset.packet_id(), "the client knows it by its offset");
                 assert!(kept.qos > Qos::AtMostOnce);
-                let is_queued = match offset.private {
-                    0 => !session.acked.has(offset.message),
+                let is_queued = match (offset.private, session.shared.get(&offset.message)) {
+                    (0, Some(shared)) => shared.kept.is_some(),
+                    (0, None) => !session.acked.has(offset.message),
                     _ => session.private.contains_key(offset),
                 };
                 assert!(!is_queued, "an exchange has it for itself");

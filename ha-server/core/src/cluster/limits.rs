@@ -62,20 +62,31 @@ impl ClusterState {
             let found = self.sessions.range(next(self.swept)..).next().map(|(id, _)| *id);
             self.swept = found.unwrap_or_default();
             let Some(id) = found else {
-                let expired = self.retained.remove_expired(self.now);
-                self.changed.extend(expired.into_iter().map(Key::Retained));
+                self.sweep_rest();
                 break;
             };
             self.advance(id);
             self.enforce_limits(id);
+            self.sweep_shared(id);
         }
         Outcome::Done
+    }
+
+    /// What belongs to no session.
+    fn sweep_rest(&mut self) {
+        let expired = self.retained.remove_expired(self.now);
+        self.changed.extend(expired.into_iter().map(Key::Retained));
+        let waits = self.groups.iter().filter(|(_, group)| !group.waiting().is_empty());
+        let waits: Vec<_> = waits.map(|(id, _)| id).collect();
+        for id in waits {
+            self.first_waiting(id);
+        }
     }
 
     /// Whether a sweep would find something.
     #[must_use]
     pub fn needs_sweep(&self) -> bool {
-        !self.retained.is_empty() || self.messages.len() > 0
+        !self.retained.is_empty() || self.messages.len() > 0 || !self.groups.is_empty()
     }
 
     /// Drops the oldest messages that do not fit into a session's queue.

@@ -8,8 +8,9 @@ use ha_types::{Message, RetainedStore, RetainedVersion, SessionId};
 use super::ClusterState;
 use super::broker::{AskedUpto, Broker};
 use super::codec::{Malformed, decode};
-use super::record::{BrokerRecord, Key, Meta, SessionRecord, SubscribedRecord};
+use super::record::{BrokerRecord, GroupRecord, Key, Meta, SessionRecord, SubscribedRecord};
 use super::session::{Acked, Durability, Place, Session, Subscribed};
+use super::share::Shared;
 
 /// A part that cannot be read, or that nothing belongs to.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -33,8 +34,7 @@ impl From<BrokerRecord> for Broker {
             name: record.name,
             incarnation: record.incarnation,
             is_alive: record.is_alive,
-            published: record.published,
-            refused: record.refused.into_iter().collect(),
+            numbers: record.numbers,
             asked: AskedUpto { upto: record.asked_upto, above },
         }
     }
@@ -58,6 +58,7 @@ impl ClusterState {
             read.map_err(|Malformed| CorruptRecord { key: key.to_vec() })?;
         }
         state.index_timers();
+        state.index_groups()?;
         Ok(state)
     }
 
@@ -80,6 +81,25 @@ impl ClusterState {
             Key::Retained(topic) => {
                 let (version, message): (RetainedVersion, Option<Arc<Message>>) = decode(value)?;
                 self.retained.apply(&topic, version, message).map_err(|_| Malformed)?;
+            }
+            Key::Group(id) => {
+                let record: GroupRecord = decode(value)?;
+                self.groups.add(id, record.try_into()?);
+            }
+            Key::Shared(id, number) => {
+                let shared: Shared = decode(value)?;
+                self.loading(id)?.shared.insert(number, shared);
+            }
+            Key::Strategies => self.strategies = decode(value)?,
+            Key::Waiting(id, place) => {
+                let message = decode(value)?;
+                if self.groups.get(id).is_none_or(|group| place >= group.next) {
+                    return Err(Malformed);
+                }
+                self.groups.put_waiting(id, place, message);
+            }
+            Key::Lost(epoch) => {
+                self.lost.insert(epoch, decode(value)?);
             }
         }
         Ok(())
@@ -112,7 +132,7 @@ impl ClusterState {
                 true => Durability::Durable,
                 false => Durability::Ephemeral,
             },
-            is_present: record.is_present,
+            founder: record.founder,
             lifetime: record.lifetime,
             receive_maximum: record.receive_maximum,
             subscriptions: Vec::new(),
@@ -126,7 +146,9 @@ impl ClusterState {
             received: record.received,
             private: BTreeMap::new(),
             reserved: record.reserved,
-            inbound: record.inbound.into_iter().collect(),
+            shared: BTreeMap::new(),
+            groups: BTreeSet::new(),
+            inbound: record.inbound,
             will: record.will,
             will_at: record.will_at,
             ends_at: record.ends_at,
@@ -144,6 +166,7 @@ impl ClusterState {
         records: Vec<SubscribedRecord>,
     ) -> Result<(), Malformed> {
         let session = self.sessions.get_mut(&id).ok_or(Malformed)?;
+        session.subscriptions.reserve_exact(records.len());
         for SubscribedRecord { options, began, at_2_from } in records {
             let place = began.map(|began| {
                 let cursor = began.max(session.acked.upto);

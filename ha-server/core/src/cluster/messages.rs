@@ -61,9 +61,15 @@ impl Messages {
 
     /// Stores a message that so many indexes will have.
     pub(super) fn append(&mut self, message: Arc<Message>, by: usize) -> u64 {
+        let number = self.skip();
+        self.put(number, message, by);
+        number
+    }
+
+    /// Takes a number for a message that one session has for itself.
+    pub(super) fn skip(&mut self) -> u64 {
         let number = self.next;
         self.next += 1;
-        self.put(number, message, by);
         number
     }
 

@@ -9,17 +9,25 @@
 //! distinct filter has an index of offsets. A publish costs one entry for every filter that matches,
 //! however many sessions share it; a session knows up to where it has acknowledged.
 //!
-//! What is *not* here: who is connected to which socket, live messages that nobody must keep, share
-//! groups, the log itself.
+//! A share group has a queue, of which each member is given a part (ADR 0016).
+//!
+//! What is *not* here: who is connected to which socket, live messages that nobody must keep, the log
+//! itself.
 
 mod begin;
 mod broker;
 mod codec;
 mod command;
+mod few;
+mod group_invariants;
+mod groups;
 mod index;
 mod invariants;
 mod limits;
+mod live;
 mod load;
+mod lost;
+mod membership;
 mod messages;
 mod open;
 mod outcome;
@@ -29,6 +37,8 @@ mod progress;
 mod publish;
 mod record;
 mod session;
+mod share;
+mod strategy;
 mod subscribe;
 mod timers;
 
@@ -42,11 +52,18 @@ pub use self::broker::Refusal;
 pub use self::codec::Malformed;
 pub use self::command::{Asked, Batch, Command};
 pub use self::limits::StateLimits;
+pub use self::live::Turns;
 pub use self::load::CorruptRecord;
-pub use self::outcome::{Applied, Began, Fired, Opened, Outcome, Owner, Refused, Repeat, Stored};
+pub use self::outcome::{
+    Applied, Began, Fired, Live, Opened, Outcome, Owner, Refused, Repeat, Stored,
+};
+
+pub use self::strategy::{Strategies, Strategy};
 
 use self::broker::{Asking, Broker};
+use self::groups::Groups;
 use self::index::Indexes;
+use self::lost::Lost;
 use self::messages::Messages;
 use self::record::Key;
 pub(crate) use self::session::given_max;
@@ -64,6 +81,8 @@ pub struct ClusterState {
     applied: u64,
     messages: Messages,
     indexes: Indexes,
+    groups: Groups,
+    strategies: Strategies,
     retained: RetainedStore,
     retained_version: RetainedVersion,
     /// In boxes: a tree of large values has room for as many again.
@@ -71,6 +90,8 @@ pub struct ClusterState {
     by_client: BTreeMap<Arc<str>, SessionId>,
     by_broker: BTreeSet<(BrokerEpoch, SessionId)>,
     brokers: BTreeMap<BrokerEpoch, Broker>,
+    /// Runs that may come back, by their last lives.
+    lost: BTreeMap<BrokerEpoch, Lost>,
     timers: Timers,
     next_session: u64,
     next_epoch: u64,
@@ -79,6 +100,10 @@ pub struct ClusterState {
     counts: Counts,
     /// Of this batch.
     fired: Vec<Fired>,
+    /// Of this batch: sessions that were given messages of groups.
+    given: BTreeSet<SessionId>,
+    /// Of this batch: messages of groups for members of QoS 0.
+    live: Vec<Live>,
     changed: BTreeSet<Key>,
 }
 
@@ -89,10 +114,12 @@ pub struct Counts {
     pub sessions: usize,
     /// Of all sessions.
     pub subscriptions: usize,
-    /// Messages that are stored.
+    /// Messages that are stored for several sessions, or wait for a member of their group.
     pub messages: usize,
     /// Bytes of these.
     pub bytes: usize,
+    /// Share groups.
+    pub groups: usize,
     /// Messages that a session lost because its queue was full.
     pub dropped: u64,
     /// Messages that expired before a session had them.
@@ -117,18 +144,23 @@ impl ClusterState {
             applied: 0,
             messages: Messages::default(),
             indexes: Indexes::default(),
+            groups: Groups::default(),
+            strategies: Strategies::default(),
             retained: RetainedStore::new(limits.retained_max, limits.retained_bytes_max),
             retained_version: RetainedVersion(0),
             sessions: BTreeMap::new(),
             by_client: BTreeMap::new(),
             by_broker: BTreeSet::new(),
             brokers: BTreeMap::new(),
+            lost: BTreeMap::new(),
             timers: Timers::default(),
             next_session: 1,
             next_epoch: 1,
             swept: SessionId(0),
             counts: Counts::default(),
             fired: Vec::new(),
+            given: BTreeSet::new(),
+            live: Vec::new(),
             changed: BTreeSet::new(),
             limits,
         }
@@ -146,7 +178,12 @@ impl ClusterState {
         self.now = self.now.max(time);
         self.changed.insert(Key::Meta);
         let outcomes = commands.into_iter().map(|command| self.command(command)).collect();
-        Applied { outcomes, fired: std::mem::take(&mut self.fired) }
+        Applied {
+            outcomes,
+            fired: std::mem::take(&mut self.fired),
+            given: std::mem::take(&mut self.given).into_iter().collect(),
+            live: std::mem::take(&mut self.live),
+        }
     }
 
     fn command(&mut self, command: Command) -> Outcome {
@@ -157,11 +194,11 @@ impl ClusterState {
             Command::Close { asked, session, cause, progress, lifetime } => {
                 self.close((asked, session), cause, &progress, lifetime)
             }
-            Command::Subscribe { asked, session, subscriptions } => {
-                self.subscribe(asked, session, subscriptions)
+            Command::Subscribe { asked, session, given_upto, subscriptions } => {
+                self.subscribe((asked, session), given_upto, subscriptions)
             }
-            Command::Unsubscribe { asked, session, subscriptions } => {
-                self.unsubscribe(asked, session, &subscriptions)
+            Command::Unsubscribe { asked, session, given_upto, subscriptions } => {
+                self.unsubscribe((asked, session), given_upto, &subscriptions)
             }
             Command::Publish { broker, number, exchange, message } => {
                 self.publish((broker, number), exchange, &message)
@@ -177,6 +214,7 @@ impl ClusterState {
             Command::Expire { at_most } => self.expire(at_most),
             Command::Sweep { at_most } => self.sweep(at_most),
             Command::Configure(limits) => self.configure(limits),
+            Command::Share(strategies) => self.set_strategies(strategies),
         }
     }
 
@@ -198,8 +236,9 @@ impl ClusterState {
     pub fn counts(&self) -> Counts {
         Counts {
             sessions: self.sessions.len(),
-            messages: self.messages.len(),
-            bytes: self.messages.bytes(),
+            messages: self.messages.len() + self.groups.waiting(),
+            bytes: self.messages.bytes() + self.groups.bytes(),
+            groups: self.groups.len(),
             ..self.counts
         }
     }
@@ -208,6 +247,12 @@ impl ClusterState {
     #[must_use]
     pub fn retained(&self) -> &RetainedStore {
         &self.retained
+    }
+
+    /// As the last [`Command::Share`] set them.
+    #[must_use]
+    pub fn strategies(&self) -> &Strategies {
+        &self.strategies
     }
 
     /// As the last [`Command::Configure`] set them.

@@ -12,6 +12,7 @@ use ha_types::{Qos, SessionId};
 use super::ClusterState;
 use super::broker::Asking;
 use super::command::Asked;
+use super::membership::LastWord;
 use super::outcome::{Opened, Outcome, Owner};
 use super::record::Key;
 use super::session::{Acked, Durability, Exchange, Session, given_max};
@@ -20,7 +21,7 @@ use super::session::{Acked, Durability, Exchange, Session, given_max};
 pub(super) const LAST: Offset = Offset { message: u64::MAX, private: u32::MAX };
 
 /// More cannot be in flight.
-const PACKET_IDS_MAX: usize = 65_535;
+pub(super) const PACKET_IDS_MAX: usize = 65_535;
 
 impl ClusterState {
     /// The newest connection of a client identifier gets it [MQTT-3.1.4-3], wherever the older is.
@@ -33,16 +34,16 @@ impl ClusterState {
         }
         let fenced = self.take_from_owner(&open);
         let resumed = self.resumed(&open);
+        let founder = self.of_run(owner);
         if resumed.is_none() && self.sessions.len() >= self.limits.sessions_max {
             return Outcome::Refused(RefuseReason::QuotaExceeded);
         }
-        let id = resumed.unwrap_or_else(|| self.found(&open));
+        let id = resumed.unwrap_or_else(|| self.found(&open, founder));
         self.advance(id);
         self.enforce_limits(id);
         let left_behind = self.own(id, owner, open);
-        let session = self.sessions.get_mut(&id).expect("found or resumed just before");
-        session.is_present = resumed.is_some();
-        Outcome::Opened(Box::new(Opened { fenced, ..opened(session, left_behind) }))
+        let session = &self.sessions[&id];
+        Outcome::Opened(Box::new(Opened { fenced, ..self.opened(session, owner, left_behind) }))
     }
 
     /// The answer was lost: what the connection has is what it was given, if no newer one has it.
@@ -51,7 +52,9 @@ impl ClusterState {
         let session = id.and_then(|id| self.sessions.get(id));
         let owned = session.filter(|session| session.owner == Some(owner));
         match owned {
-            Some(session) => Outcome::Opened(Box::new(opened(session, self.left_behind(session)))),
+            Some(session) => {
+                Outcome::Opened(Box::new(self.opened(session, owner, self.left_behind(session))))
+            }
             None => Outcome::Refused(RefuseReason::Unavailable),
         }
     }
@@ -83,7 +86,7 @@ impl ClusterState {
         Some(id)
     }
 
-    fn found(&mut self, open: &Open) -> SessionId {
+    fn found(&mut self, open: &Open, founder: Owner) -> SessionId {
         let id = SessionId(self.next_session);
         self.next_session += 1;
         self.by_client.insert(Arc::clone(&open.client_id), id);
@@ -96,7 +99,7 @@ impl ClusterState {
                 Lifetime::Connection => Durability::Ephemeral,
                 Lifetime::Seconds(_) | Lifetime::Unlimited => Durability::Durable,
             },
-            is_present: false,
+            founder,
             lifetime: open.lifetime,
             receive_maximum: 1,
             subscriptions: Vec::new(),
@@ -107,7 +110,9 @@ impl ClusterState {
             received: 0,
             private: BTreeMap::new(),
             reserved: Offset::default(),
-            inbound: BTreeSet::new(),
+            shared: BTreeMap::new(),
+            groups: BTreeSet::new(),
+            inbound: BTreeMap::new(),
             will: None,
             will_at: None,
             ends_at: None,
@@ -115,6 +120,30 @@ impl ClusterState {
         self.sessions.insert(id, Box::new(session));
         self.changed.insert(Key::Session(id));
         id
+    }
+
+    /// A connection as all lives of its broker's run know it.
+    fn of_run(&self, owner: Owner) -> Owner {
+        Owner { broker: self.origin(owner.broker).unwrap_or(owner.broker), ..owner }
+    }
+
+    /// What the owner of a session must know. A CONNECT whose broker was lost before it was answered comes
+    /// again in the broker's next life: what it founded was not there before [MQTT-3.2.2-3].
+    fn opened(
+        &self,
+        session: &Session,
+        owner: Owner,
+        (records, backlog): (Vec<Record>, PageEnd),
+    ) -> Opened {
+        Opened {
+            session: session.key(),
+            is_present: session.founder != self.of_run(owner),
+            subscriptions: session.subscriptions.iter().map(|of| of.options.clone()).collect(),
+            inbound: session.inbound.keys().copied().collect(),
+            records,
+            backlog,
+            fenced: None,
+        }
     }
 
     /// Gives a session to its new owner.
@@ -136,6 +165,7 @@ impl ClusterState {
         }
         self.by_broker.insert((owner.broker, id));
         self.changed.insert(Key::Session(id));
+        self.come_to_groups(id);
         (records, backlog)
     }
 
@@ -243,9 +273,11 @@ impl ClusterState {
             session.will = None;
         }
         for place in session.subscriptions.iter().filter_map(|of| of.place) {
-            self.indexes.get_mut(place.index).connected.remove(&id);
+            self.indexes.get_mut(place.index).disconnect(id);
         }
         self.changed.insert(Key::Session(id));
+        let last = if progress.is_some() { LastWord::Said } else { LastWord::None };
+        self.go_from_groups(id, cause, last);
         self.plan_end(id);
     }
 
@@ -253,6 +285,7 @@ impl ClusterState {
     pub(super) fn end(&mut self, id: SessionId) {
         self.forget_timers(id);
         self.fire_will(id);
+        self.end_in_groups(id);
         let Some(session) = self.sessions.remove(&id) else { return };
         self.by_client.remove(&session.client_id);
         if let Some(owner) = session.owner {
@@ -264,21 +297,9 @@ impl ClusterState {
         }
         let records = session.records.keys().map(|&packet_id| Key::Record(id, packet_id));
         let private = session.private.keys().map(|&offset| Key::Private(id, offset));
-        self.changed.extend(records.chain(private));
+        let shared = session.shared.keys().map(|&number| Key::Shared(id, number));
+        self.changed.extend(records.chain(private).chain(shared));
         self.changed.insert(Key::Session(id));
         self.changed.insert(Key::Subscriptions(id));
-    }
-}
-
-/// What the owner of a session must know.
-fn opened(session: &Session, (records, backlog): (Vec<Record>, PageEnd)) -> Opened {
-    Opened {
-        session: session.key(),
-        is_present: session.is_present,
-        subscriptions: session.subscriptions.iter().map(|of| of.options.clone()).collect(),
-        inbound: session.inbound.iter().copied().collect(),
-        records,
-        backlog,
-        fenced: None,
     }
 }

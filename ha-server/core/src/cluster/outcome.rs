@@ -2,11 +2,12 @@
 
 use std::sync::Arc;
 
+use ha_types::link::Origin;
 use ha_types::session::{
     ConnectionId, Granted, PacketId, PageEnd, Queued, Record, RefuseReason, SessionKey,
     SubscribeOptions,
 };
-use ha_types::{BrokerEpoch, Message, RetainedVersion};
+use ha_types::{BrokerEpoch, Message, RetainedVersion, SessionId};
 
 /// What came of a batch.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -15,6 +16,21 @@ pub struct Applied {
     pub outcomes: Vec<Outcome>,
     /// Wills that were published, in order.
     pub fired: Vec<Fired>,
+    /// Sessions that were given messages of share groups: each once, in order.
+    pub given: Vec<SessionId>,
+    /// Messages of share groups for members of QoS 0, in order.
+    pub live: Vec<Live>,
+}
+
+/// A message for a connected session that nobody keeps: sent now, or lost.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Live {
+    /// To which session.
+    pub session: SessionKey,
+    /// Of whom.
+    pub owner: Owner,
+    /// At QoS 0, at no place of a queue.
+    pub queued: Queued,
 }
 
 /// What came of one command.
@@ -79,6 +95,9 @@ pub struct Stored {
     pub began: Vec<Began>,
     /// Whether it came before.
     pub repeat: Repeat,
+    /// What the message of an exchange that came before is known by, while the exchange is open; empty:
+    /// whoever needs it has it.
+    pub origins: Vec<Origin>,
 }
 
 /// Whether a message came before: then nothing was done now.
@@ -89,7 +108,8 @@ pub enum Repeat {
     No,
     /// Under this number. Live subscribers may not have it yet.
     OfNumber,
-    /// In this exchange of its client, perhaps under another number [MQTT-4.3.3-10]: all have it.
+    /// In this exchange of its client, perhaps under another number [MQTT-4.3.3-10]. Live subscribers may
+    /// not have it yet.
     OfExchange,
 }
 

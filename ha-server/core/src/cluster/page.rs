@@ -63,7 +63,13 @@ impl ClusterState {
         let private = session.private.iter().filter(move |(offset, _)| is_after(offset));
         let private = private.filter(|(_, kept)| !kept.message.is_expired(self.now));
         let private = private.map(|(offset, kept)| kept.queued(*offset, None));
-        Joined { shared: shared.peekable(), private: private.peekable() }
+        let from = after.map_or(0, |after| after.message + 1);
+        let of_groups = session.shared.range(from..).filter_map(|(&number, shared)| {
+            let kept = shared.kept.as_ref().filter(|kept| !kept.message.is_expired(self.now))?;
+            Some(kept.queued(Offset::new(number), None))
+        });
+        let own = Joined { one: private.peekable(), other: of_groups.peekable() };
+        Joined { one: own.peekable(), other: shared.peekable() }
     }
 
     /// Messages of a session that are not acknowledged, those in exchanges among them. As slow as they
@@ -118,6 +124,12 @@ impl ClusterState {
         session.owner.filter(|owner| self.is_alive(owner.broker))
     }
 
+    /// Whether this broker has a session under this key. What is not so once, never is again.
+    #[must_use]
+    pub fn is_owned_by(&self, key: SessionKey, broker: BrokerEpoch) -> bool {
+        self.owner_of(key).is_some_and(|owner| owner.broker == broker)
+    }
+
     /// Connected sessions that a message of QoS 1 or 2 with this topic is kept for, in order.
     #[must_use]
     pub fn connected_to(&self, topic: &TopicName) -> Vec<SessionId> {
@@ -133,7 +145,7 @@ impl ClusterState {
     pub fn takes(&self, key: SessionKey, packet_id: PacketId) -> bool {
         let session = self.sessions.get(&key.id).filter(|session| session.epoch == key.epoch);
         let owned = session.filter(|of| of.owner.is_some_and(|owner| self.is_alive(owner.broker)));
-        owned.is_some_and(|of| !of.inbound.contains(&packet_id))
+        owned.is_some_and(|of| !of.inbound.contains_key(&packet_id))
     }
 
     /// Whose session it is.
@@ -153,7 +165,7 @@ impl ClusterState {
     /// Whether a message of this topic must be kept for somebody, if it is of QoS 1 or 2.
     #[must_use]
     pub fn is_durable(&self, topic: &TopicName) -> bool {
-        !self.indexes.matching(topic).is_empty()
+        !self.indexes.matching(topic).is_empty() || self.is_kept_by_groups(topic)
     }
 
     /// Whether there is any topic for which [`is_durable`](Self::is_durable) holds.
@@ -171,18 +183,18 @@ impl ClusterState {
 
 /// Two sequences in order of their offsets.
 struct Joined<A: Iterator<Item = Queued>, B: Iterator<Item = Queued>> {
-    shared: Peekable<A>,
-    private: Peekable<B>,
+    one: Peekable<A>,
+    other: Peekable<B>,
 }
 
 impl<A: Iterator<Item = Queued>, B: Iterator<Item = Queued>> Iterator for Joined<A, B> {
     type Item = Queued;
 
     fn next(&mut self) -> Option<Queued> {
-        match (self.shared.peek(), self.private.peek()) {
-            (Some(shared), Some(private)) if private.offset < shared.offset => self.private.next(),
-            (Some(_), _) => self.shared.next(),
-            (None, _) => self.private.next(),
+        match (self.one.peek(), self.other.peek()) {
+            (Some(one), Some(other)) if other.offset < one.offset => self.other.next(),
+            (Some(_), _) => self.one.next(),
+            (None, _) => self.other.next(),
         }
     }
 }

@@ -60,6 +60,8 @@ impl ClusterState {
         if offset.private > 0 {
             session.private.remove(&offset);
             self.changed.insert(Key::Private(id, offset));
+        } else if session.shared.contains_key(&offset.message) {
+            self.unshare(id, offset);
         } else if !session.acked.has(offset.message) && self.indexes.has(session, offset.message) {
             session.acked.above.insert(offset.message);
             self.changed.insert(Key::Session(id));
@@ -71,19 +73,22 @@ impl ClusterState {
         let Some(session) = self.sessions.get_mut(&id) else { return };
         let received = session.received;
         let Some(exchange) = session.records.get_mut(&packet_id) else { return };
-        if matches!(exchange, Exchange::Sent(..)) {
+        if let Exchange::Sent(offset, _) = *exchange {
             *exchange = Exchange::Received(received);
             session.received += 1;
             self.changed.insert(Key::Session(id));
             self.changed.insert(Key::Record(id, packet_id));
+            self.unshare(id, offset);
         }
     }
 
     /// PUBCOMP, or a refusal.
     fn complete(&mut self, id: SessionId, packet_id: PacketId) {
         let Some(session) = self.sessions.get_mut(&id) else { return };
-        if session.records.remove(&packet_id).is_some() {
-            self.changed.insert(Key::Record(id, packet_id));
+        let Some(exchange) = session.records.remove(&packet_id) else { return };
+        self.changed.insert(Key::Record(id, packet_id));
+        if let Exchange::Sent(offset, _) = exchange {
+            self.unshare(id, offset);
         }
     }
 }

@@ -1,18 +1,25 @@
 //! The state in parts, as a store keeps it: what changed since it was last asked for.
 
+use std::collections::BTreeMap;
+
 use bytes::{Bytes, BytesMut};
+use ha_types::link::Origin;
 use ha_types::session::{Offset, PacketId, SessionEpoch, SubscribeOptions};
 use ha_types::{
-    AskNumber, BrokerEpoch, BrokerName, ClusterMillis, Incarnation, PublishNumber, SessionId,
+    AskNumber, BrokerEpoch, BrokerName, ClusterMillis, Incarnation, SessionId, Subscription,
     TopicName,
 };
 
 use super::ClusterState;
-use super::broker::Refusal;
+use super::broker::Numbers;
 use super::codec::{Malformed, Wire, encode, fields};
+use super::groups::{Group, GroupId};
 use super::limits::StateLimits;
+use super::lost::Lost;
 use super::outcome::Owner;
 use super::session::{Durability, Exchange, Kept, Session};
+use super::share::Shared;
+use super::strategy::Strategies;
 
 /// What a part is known by. The order is that of loading: messages come after the subscriptions that
 /// need them.
@@ -26,6 +33,11 @@ pub(super) enum Key {
     Private(SessionId, Offset),
     Message(u64),
     Retained(TopicName),
+    Lost(BrokerEpoch),
+    Group(GroupId),
+    Shared(SessionId, u64),
+    Waiting(GroupId, u64),
+    Strategies,
 }
 
 /// What belongs to nobody in particular.
@@ -45,8 +57,7 @@ pub(super) struct BrokerRecord {
     pub(super) name: BrokerName,
     pub(super) incarnation: Incarnation,
     pub(super) is_alive: bool,
-    pub(super) published: PublishNumber,
-    pub(super) refused: Vec<(PublishNumber, Refusal)>,
+    pub(super) numbers: Numbers,
     pub(super) asked_upto: AskNumber,
     pub(super) asked_above: Vec<AskNumber>,
 }
@@ -57,7 +68,7 @@ pub(super) struct SessionRecord {
     pub(super) epoch: SessionEpoch,
     pub(super) owner: Option<Owner>,
     pub(super) is_durable: bool,
-    pub(super) is_present: bool,
+    pub(super) founder: Owner,
     pub(super) lifetime: ha_types::session::Lifetime,
     pub(super) receive_maximum: u16,
     pub(super) acked_upto: u64,
@@ -66,7 +77,7 @@ pub(super) struct SessionRecord {
     pub(super) is_behind: bool,
     pub(super) received: u64,
     pub(super) reserved: Offset,
-    pub(super) inbound: Vec<PacketId>,
+    pub(super) inbound: BTreeMap<PacketId, Vec<Origin>>,
     pub(super) will: Option<Box<ha_types::session::NewWill>>,
     pub(super) will_at: Option<ClusterMillis>,
     pub(super) ends_at: Option<ClusterMillis>,
@@ -77,6 +88,13 @@ pub(super) struct SubscribedRecord {
     pub(super) options: SubscribeOptions,
     pub(super) began: Option<u64>,
     pub(super) at_2_from: Option<u64>,
+}
+
+/// A share group without its members and what waits for them.
+pub(super) struct GroupRecord {
+    pub(super) of: Subscription,
+    pub(super) last: SessionId,
+    pub(super) next: u64,
 }
 
 fields!(Meta {
@@ -90,13 +108,15 @@ fields!(Meta {
     limits,
 });
 fields!(Owner { broker, connection });
-fields!(BrokerRecord { name, incarnation, is_alive, published, refused, asked_upto, asked_above });
+fields!(BrokerRecord { name, incarnation, is_alive, numbers, asked_upto, asked_above });
+fields!(Numbers { origin, published, refused });
+fields!(Lost { name, incarnation, at, numbers });
 fields!(SessionRecord {
     client_id,
     epoch,
     owner,
     is_durable,
-    is_present,
+    founder,
     lifetime,
     receive_maximum,
     acked_upto,
@@ -112,6 +132,29 @@ fields!(SessionRecord {
 });
 fields!(SubscribedRecord { options, began, at_2_from });
 fields!(Kept { message, qos, retain, subscription_ids });
+fields!(GroupRecord { of, last, next });
+fields!(Shared { group, place, kept });
+
+impl Wire for GroupId {
+    fn write(&self, out: &mut BytesMut) {
+        self.0.write(out);
+    }
+
+    fn read(input: &mut Bytes) -> Result<Self, Malformed> {
+        u64::read(input).map(Self)
+    }
+}
+
+impl TryFrom<GroupRecord> for Group {
+    type Error = Malformed;
+
+    fn try_from(GroupRecord { of, last, next }: GroupRecord) -> Result<Self, Malformed> {
+        let Subscription::Shared(of) = of else { return Err(Malformed) };
+        let mut group = Self::new(of);
+        (group.last, group.next) = (last, next);
+        Ok(group)
+    }
+}
 
 impl Wire for Exchange {
     fn write(&self, out: &mut BytesMut) {
@@ -146,6 +189,11 @@ impl Key {
             Self::Private(id, at) => with(5, &[id.0, at.message, u64::from(at.private)]),
             Self::Message(number) => with(6, &[*number]),
             Self::Retained(topic) => [&[7], &topic.as_bytes()[..]].concat(),
+            Self::Lost(epoch) => with(8, &[epoch.0]),
+            Self::Group(id) => with(9, &[id.0]),
+            Self::Shared(id, number) => with(10, &[id.0, *number]),
+            Self::Waiting(id, place) => with(11, &[id.0, *place]),
+            Self::Strategies => vec![12],
         }
     }
 
@@ -171,6 +219,11 @@ impl Key {
                 Some(Self::Private(SessionId(id), Offset { message, private }))
             }
             (6, &[number]) => Some(Self::Message(number)),
+            (8, &[epoch]) => Some(Self::Lost(BrokerEpoch(epoch))),
+            (9, &[id]) => Some(Self::Group(GroupId(id))),
+            (10, &[id, number]) => Some(Self::Shared(SessionId(id), number)),
+            (11, &[id, place]) => Some(Self::Waiting(GroupId(id), place)),
+            (12, []) => Some(Self::Strategies),
             _ => None,
         }
     }
@@ -188,7 +241,7 @@ impl From<&Session> for SessionRecord {
             epoch: session.epoch,
             owner: session.owner,
             is_durable: session.durability == Durability::Durable,
-            is_present: session.is_present,
+            founder: session.founder,
             lifetime: session.lifetime,
             receive_maximum: session.receive_maximum,
             acked_upto: session.acked.upto,
@@ -197,7 +250,7 @@ impl From<&Session> for SessionRecord {
             is_behind: session.is_behind,
             received: session.received,
             reserved: session.reserved,
-            inbound: session.inbound.iter().copied().collect(),
+            inbound: session.inbound.clone(),
             will: session.will.clone(),
             will_at: session.will_at,
             ends_at: session.ends_at,
@@ -224,9 +277,14 @@ impl ClusterState {
             .chain(sessions().flat_map(|of| of.records.keys().map(|&at| Key::Record(of.id, at))))
             .chain(sessions().flat_map(|of| of.private.keys().map(|&at| Key::Private(of.id, at))))
             .chain(self.messages.numbers().map(Key::Message))
-            .chain(
-                self.retained.ordered_after(None).map(|(topic, _)| Key::Retained(topic.clone())),
-            );
+            .chain(self.retained.ordered_after(None).map(|(topic, _)| Key::Retained(topic.clone())))
+            .chain(self.lost.keys().map(|&epoch| Key::Lost(epoch)))
+            .chain(self.groups.iter().map(|(id, _)| Key::Group(id)))
+            .chain(sessions().flat_map(|of| of.shared.keys().map(|&at| Key::Shared(of.id, at))))
+            .chain(self.groups.iter().flat_map(|(id, group)| {
+                group.waiting().keys().map(move |&place| Key::Waiting(id, place))
+            }))
+            .chain(std::iter::once(Key::Strategies));
         keys.filter_map(|key| Some((key.bytes(), self.part(&key)?)))
     }
 
@@ -239,8 +297,7 @@ impl ClusterState {
                     name: broker.name.clone(),
                     incarnation: broker.incarnation,
                     is_alive: broker.is_alive,
-                    published: broker.published,
-                    refused: broker.refused.iter().map(|(&number, &why)| (number, why)).collect(),
+                    numbers: broker.numbers.clone(),
                     asked_upto: broker.asked.upto,
                     asked_above: broker.asked.above.iter().copied().collect(),
                 })
@@ -261,6 +318,17 @@ impl ClusterState {
             Key::Retained(topic) => {
                 let known = self.retained.get(topic)?;
                 Some(encode(&(known.version, known.message.clone())))
+            }
+            Key::Lost(epoch) => self.lost.get(epoch).map(encode),
+            Key::Group(id) => self.groups.get(*id).map(|group| {
+                let of = Subscription::Shared(group.of.clone());
+                encode(&GroupRecord { of, last: group.last, next: group.next })
+            }),
+            Key::Shared(id, number) => session(id)?.shared.get(number).map(encode),
+            Key::Waiting(id, place) => self.groups.get(*id)?.waiting().get(place).map(encode),
+            Key::Strategies => {
+                let is_set = self.strategies != Strategies::default();
+                is_set.then(|| encode(&self.strategies))
             }
         }
     }

@@ -3,13 +3,16 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
+use ha_types::link::{KNOWN_AS_MAX, Origin};
 use ha_types::session::{
     Lifetime, NewWill, Offset, PacketId, SessionEpoch, SessionKey, SubscribeOptions, SubscriptionId,
 };
 use ha_types::{ClusterMillis, Message, Qos, SessionId, Subscription};
 
+use super::groups::GroupId;
 use super::index::IndexId;
 use super::outcome::Owner;
+use super::share::Shared;
 
 /// One session.
 #[derive(Debug)]
@@ -18,8 +21,8 @@ pub(super) struct Session {
     pub(super) epoch: SessionEpoch,
     pub(super) client_id: Arc<str>,
     pub(super) owner: Option<Owner>,
-    /// Whether the owner found it: Session Present of its CONNACK.
-    pub(super) is_present: bool,
+    /// The CONNECT that began it, by the first life of its broker's run: only to that it was not present.
+    pub(super) founder: Owner,
     pub(super) durability: Durability,
     pub(super) lifetime: Lifetime,
     /// Of the owner, or of the last one.
@@ -39,8 +42,13 @@ pub(super) struct Session {
     pub(super) private: BTreeMap<Offset, Kept>,
     /// The last place that one of these got.
     pub(super) reserved: Offset,
-    /// QoS 2 publishes of the client between PUBREC and PUBCOMP.
-    pub(super) inbound: BTreeSet<PacketId>,
+    /// Messages of share groups that it was given, by number.
+    pub(super) shared: BTreeMap<u64, Shared>,
+    /// Share groups that it is a member of.
+    pub(super) groups: BTreeSet<GroupId>,
+    /// QoS 2 publishes of the client until PUBREL, and what each is known by: for each life of a broker
+    /// that brought it its first number. In the order in which they came.
+    pub(super) inbound: BTreeMap<PacketId, Vec<Origin>>,
     pub(super) will: Option<Box<NewWill>>,
     /// When a will that waits is due, and when the session ends.
     pub(super) will_at: Option<ClusterMillis>,
@@ -111,6 +119,10 @@ impl Acked {
     pub(super) fn skip_to(&mut self, upto: u64) {
         self.upto = self.upto.max(upto);
         self.above = self.above.split_off(&self.upto);
+        if self.above.is_empty() {
+            // An empty set may keep its last node.
+            self.above = BTreeSet::new();
+        }
     }
 }
 
@@ -128,12 +140,34 @@ impl Session {
         SessionKey { id: self.id, epoch: self.epoch }
     }
 
+    /// An exchange of QoS 2 that the client began, perhaps again. Of more lives of brokers than are
+    /// remembered, the first and the last ones are.
+    pub(super) fn came_in(&mut self, packet_id: PacketId, origin: Option<Origin>) {
+        let origins = self.inbound.entry(packet_id).or_default();
+        let Some(origin) = origin else { return };
+        if origins.iter().any(|known| known.broker == origin.broker) {
+            return;
+        }
+        if origins.len() == KNOWN_AS_MAX {
+            origins.remove(1);
+        }
+        origins.push(origin);
+    }
+
+    /// What the message of an exchange is known by, if this publish belongs to it: an older one under the
+    /// same packet identifier has a lower number than it began with.
+    pub(super) fn origins(&self, packet_id: PacketId, of: Origin) -> Vec<Origin> {
+        let known = self.inbound.get(&packet_id);
+        let is_it = |known: &Origin| known.broker == of.broker && known.number <= of.number;
+        known.filter(|origins| origins.iter().any(is_it)).cloned().unwrap_or_default()
+    }
+
     pub(super) fn find(&self, subscription: &Subscription) -> Result<usize, usize> {
         self.subscriptions.binary_search_by(|known| known.options.subscription.cmp(subscription))
     }
 
     /// The subscriptions that are for this message, which is stored under `number`, and at which QoS at
-    /// most.
+    /// most. What comes by shared ones has numbers of its own.
     fn wants<'a>(
         &'a self,
         number: u64,
@@ -143,7 +177,8 @@ impl Session {
             let began = of.place.map_or(0, |place| place.began);
             let options = &of.options;
             let is_own = options.no_local && message.publisher.session == self.id;
-            let is_for_it = number >= began && !is_own;
+            let is_plain = matches!(options.subscription, Subscription::Plain(_));
+            let is_for_it = is_plain && number >= began && !is_own;
             let is_lower = of.place.is_some_and(|place| number < place.at_2_from);
             let qos = if is_lower { options.qos.min(Qos::AtLeastOnce) } else { options.qos };
             let matches = is_for_it && options.subscription.filter().matches(&message.topic);

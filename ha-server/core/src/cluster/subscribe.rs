@@ -10,7 +10,8 @@ use ha_types::{Message, Qos, SessionId, Subscription};
 use super::ClusterState;
 use super::broker::Asking;
 use super::command::Asked;
-use super::open::LAST;
+use super::membership::shared;
+use super::open::PACKET_IDS_MAX;
 use super::outcome::Outcome;
 use super::record::Key;
 use super::session::{Durability, Exchange, Kept, Place, Session, Subscribed};
@@ -18,8 +19,8 @@ use super::session::{Durability, Exchange, Kept, Place, Session, Subscribed};
 impl ClusterState {
     pub(super) fn subscribe(
         &mut self,
-        asked: Asked,
-        key: SessionKey,
+        (asked, key): (Asked, SessionKey),
+        given_upto: Option<Offset>,
         subscriptions: Vec<SubscribeOptions>,
     ) -> Outcome {
         match self.asked(asked, key) {
@@ -28,7 +29,8 @@ impl ClusterState {
             Some(Asking::First) => (),
         }
         // One after the other: the second of two equal ones is not new [MQTT-3.8.4-5].
-        let granted = subscriptions.into_iter().map(|options| self.take(key.id, options)).collect();
+        let granted = subscriptions.into_iter();
+        let granted = granted.map(|options| self.take((key.id, given_upto), options)).collect();
         self.changed.insert(Key::Subscriptions(key.id));
         Outcome::Subscribed(granted)
     }
@@ -38,14 +40,12 @@ impl ClusterState {
     fn subscribe_again(&self, id: SessionId, subscriptions: &[SubscribeOptions]) -> Outcome {
         let Some(session) = self.sessions.get(&id) else { return Outcome::Fenced };
         let again = |options: &SubscribeOptions| {
-            if matches!(options.subscription, Subscription::Shared(_)) {
-                return Err(RefuseReason::SharedNotSupported);
-            }
             if session.find(&options.subscription).is_err() {
                 return Err(RefuseReason::QuotaExceeded);
             }
             // Whether it was new then is not known; too many come rather than too few.
-            let wants_retained = options.retain_handling != RetainHandling::Never;
+            let wants_retained =
+                options.retain_handling != RetainHandling::Never && shared(options).is_none();
             let found = wants_retained.then(|| self.retained_for(session, options));
             let unqueued = found.into_iter().flatten().filter_map(|(message, qos)| {
                 let subscription_id = options.subscription_id;
@@ -69,10 +69,11 @@ impl ClusterState {
         found.map(|message| (Arc::clone(message), message.qos.min(options.qos))).collect()
     }
 
-    fn take(&mut self, id: SessionId, options: SubscribeOptions) -> Result<Granted, RefuseReason> {
-        if matches!(options.subscription, Subscription::Shared(_)) {
-            return Err(RefuseReason::SharedNotSupported);
-        }
+    fn take(
+        &mut self,
+        (id, given_upto): (SessionId, Option<Offset>),
+        options: SubscribeOptions,
+    ) -> Result<Granted, RefuseReason> {
         let session = self.sessions.get(&id).ok_or(RefuseReason::Unavailable)?;
         let found = session.find(&options.subscription);
         let is_new = found.is_err();
@@ -82,8 +83,13 @@ impl ClusterState {
         if found.is_ok_and(|at| session.subscriptions[at].options.no_local && !options.no_local) {
             self.forget_own(id);
         }
-        self.place(id, found, &options);
+        self.place((id, given_upto), found, &options);
+        if let Some(shared) = shared(&options) {
+            self.join_group(id, shared, &options);
+        }
+        // 5.0 §4.8.2: a shared subscription gets no retained messages.
         let wants_retained = match options.retain_handling {
+            _ if shared(&options).is_some() => false,
             RetainHandling::AtSubscribe => true,
             RetainHandling::IfNew => is_new,
             RetainHandling::Never => false,
@@ -96,15 +102,22 @@ impl ClusterState {
     }
 
     /// Subscribing again keeps where the subscription began [MQTT-3.8.4-3].
-    fn place(&mut self, id: SessionId, found: Result<usize, usize>, options: &SubscribeOptions) {
+    fn place(
+        &mut self,
+        (id, given_upto): (SessionId, Option<Offset>),
+        found: Result<usize, usize>,
+        options: &SubscribeOptions,
+    ) {
         let session = self.sessions.get(&id).expect("looked at by the caller");
         let known = found.ok().and_then(|at| session.subscriptions[at].place);
-        let is_stored = session.durability == Durability::Durable && options.qos > Qos::AtMostOnce;
+        let is_stored = session.durability == Durability::Durable
+            && options.qos > Qos::AtMostOnce
+            && shared(options).is_none();
         let before = found.ok().map(|at| &session.subscriptions[at].options);
         let is_changed = before.is_some_and(|before| before != options);
         let is_raised = before.is_some_and(|before| before.qos < options.qos);
         if is_changed {
-            self.keep_in_flight(id, known);
+            self.keep_in_flight((id, given_upto), known);
         }
         let place = match (known, is_stored) {
             (None, true) => {
@@ -130,6 +143,10 @@ impl ClusterState {
         match found {
             Ok(at) => session.subscriptions[at] = subscribed,
             Err(at) => {
+                // Most sessions have one.
+                if session.subscriptions.is_empty() {
+                    session.subscriptions.reserve_exact(1);
+                }
                 session.subscriptions.insert(at, subscribed);
                 self.counts.subscriptions += 1;
             }
@@ -184,8 +201,8 @@ impl ClusterState {
     /// A repeat had what it does not have any more.
     pub(super) fn unsubscribe(
         &mut self,
-        asked: Asked,
-        key: SessionKey,
+        (asked, key): (Asked, SessionKey),
+        given_upto: Option<Offset>,
         subscriptions: &[Subscription],
     ) -> Outcome {
         match self.asked(asked, key) {
@@ -193,7 +210,8 @@ impl ClusterState {
             Some(Asking::Again) => return Outcome::Unsubscribed(vec![true; subscriptions.len()]),
             Some(Asking::First) => (),
         }
-        let existed = subscriptions.iter().map(|subscription| self.drop_one(key.id, subscription));
+        let of = (key.id, given_upto);
+        let existed = subscriptions.iter().map(|subscription| self.drop_one(of, subscription));
         let existed = existed.collect();
         self.advance(key.id);
         self.changed.insert(Key::Subscriptions(key.id));
@@ -201,32 +219,43 @@ impl ClusterState {
     }
 
     /// False when the session did not have it.
-    fn drop_one(&mut self, id: SessionId, subscription: &Subscription) -> bool {
+    fn drop_one(
+        &mut self,
+        (id, given_upto): (SessionId, Option<Offset>),
+        subscription: &Subscription,
+    ) -> bool {
         let Some(session) = self.sessions.get(&id) else { return false };
         let Ok(at) = session.find(subscription) else { return false };
         let place = session.subscriptions[at].place;
-        self.keep_in_flight(id, place);
+        self.keep_in_flight((id, given_upto), place);
         let session = self.sessions.get_mut(&id).expect("found above");
-        session.subscriptions.remove(at);
+        let options = session.subscriptions.remove(at).options;
         self.counts.subscriptions -= 1;
         self.unplace(id, place);
+        if let Some(shared) = shared(&options) {
+            self.leave_group(id, shared);
+        }
         true
     }
 
-    /// Deliveries of QoS 1 that may be in flight go on as records, as they were sent
+    /// Deliveries of QoS 1 that the engine was given go on as records, as they were given
     /// [MQTT-3.10.4-3].
-    fn keep_in_flight(&mut self, id: SessionId, place: Option<Place>) {
-        let Some(place) = place else { return };
+    fn keep_in_flight(
+        &mut self,
+        (id, given_upto): (SessionId, Option<Offset>),
+        place: Option<Place>,
+    ) {
+        let (Some(place), Some(given_upto)) = (place, given_upto) else { return };
         let Some(session) = self.sessions.get(&id) else { return };
-        let perhaps = self.sendable(session, usize::from(session.receive_maximum), LAST);
-        let perhaps = perhaps.into_iter().filter(|queued| {
+        let given = self.sendable(session, PACKET_IDS_MAX, given_upto);
+        let given = given.into_iter().filter(|queued| {
             queued.record.is_none()
                 && queued.offset.private == 0
                 && self.indexes.get(place.index).has(queued.offset.message)
         });
-        let perhaps: Vec<Queued> = perhaps.collect();
+        let given: Vec<Queued> = given.collect();
         let session = self.sessions.get_mut(&id).expect("found above");
-        for queued in perhaps {
+        for queued in given {
             let Queued { offset, message, qos, retain, subscription_ids, .. } = queued;
             session.take(offset);
             let packet_id = offset.packet_id();

@@ -18,14 +18,20 @@ impl Sessions {
     ) {
         let (proposed, command) = match ask {
             Ask::Open(open) => return self.open(now, state, asked, open, out),
-            Ask::Subscribe { session, ticket, subscriptions } => (
-                Proposed::Subscribe(asked, session, ticket),
-                Command::Subscribe { asked, session, subscriptions },
-            ),
-            Ask::Unsubscribe { session, ticket, subscriptions } => (
-                Proposed::Unsubscribe(asked, session, ticket),
-                Command::Unsubscribe { asked, session, subscriptions },
-            ),
+            Ask::Subscribe { session, ticket, subscriptions } => {
+                let given_upto = self.hold(session);
+                (
+                    Proposed::Subscribe(asked, session, ticket),
+                    Command::Subscribe { asked, session, given_upto, subscriptions },
+                )
+            }
+            Ask::Unsubscribe { session, ticket, subscriptions } => {
+                let given_upto = self.hold(session);
+                (
+                    Proposed::Unsubscribe(asked, session, ticket),
+                    Command::Unsubscribe { asked, session, given_upto, subscriptions },
+                )
+            }
             Ask::Release { session, packet_id } => (
                 Proposed::Release(asked, session, packet_id),
                 Command::Release { asked, session, packet_id },

@@ -17,6 +17,7 @@ mod attached;
 mod outcome;
 mod pump;
 mod resume;
+mod share;
 mod takeover;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -27,7 +28,7 @@ use ha_types::{BrokerEpoch, Millis, SessionId, Ticket};
 
 use self::attached::Attached;
 use self::takeover::Waiting;
-use crate::cluster::{Asked, Command, Owner};
+use crate::cluster::{Asked, Command, Owner, Turns};
 
 /// Something that must be done, in the order given.
 #[derive(Debug)]
@@ -68,9 +69,14 @@ pub(crate) struct Sessions {
     waiting: BTreeMap<Arc<str>, Waiting>,
     /// Attached sessions that may be given more.
     due: BTreeSet<SessionId>,
+    /// Sessions that are given nothing while SUBSCRIBEs and UNSUBSCRIBEs of theirs are proposed, and how
+    /// many: these say what was given. Bounded by the asks of the brokers.
+    held: BTreeMap<SessionId, u32>,
     /// Brokers whose queues are full, and which of their sessions may be given more then.
     held_back: BTreeMap<BrokerEpoch, BTreeSet<SessionId>>,
     numbers: Numbers,
+    /// Whose turn it was last in each share group, for messages that nobody keeps.
+    turns: Turns,
 }
 
 /// How the numbers of stored messages come in one batch.
@@ -79,14 +85,14 @@ enum Numbers {
     /// In their order.
     #[default]
     Growing,
-    /// Wills come after the others.
+    /// Others come after them.
     Mixed,
 }
 
 impl Sessions {
-    /// Outcomes of a batch follow, and wills if any fired.
-    pub(crate) fn begin_batch(&mut self, nothing_fired: bool) {
-        self.numbers = if nothing_fired { Numbers::Growing } else { Numbers::Mixed };
+    /// Outcomes of a batch follow, and then wills and what groups give, if there are any.
+    pub(crate) fn begin_batch(&mut self, nothing_else: bool) {
+        self.numbers = if nothing_else { Numbers::Growing } else { Numbers::Mixed };
     }
 
     /// A broker has a new stream. Its sessions are attached when it resumes them.
@@ -123,6 +129,24 @@ impl Sessions {
     /// When [`finish`](Self::finish) is due.
     pub(crate) fn deadline(&self) -> Option<Millis> {
         self.waiting.values().map(|waiting| waiting.until).min()
+    }
+
+    /// Gives a session nothing more until [`release`](Self::release). Up to where it was given its queue.
+    fn hold(&mut self, key: SessionKey) -> Option<Offset> {
+        *self.held.entry(key.id).or_default() += 1;
+        let attached = self.attached.get(&key.id).filter(|attached| attached.key == key);
+        attached.and_then(|attached| attached.given_upto)
+    }
+
+    /// What was proposed has its outcome.
+    fn release(&mut self, key: SessionKey) {
+        if let Some(held) = self.held.get_mut(&key.id) {
+            *held -= 1;
+            if *held == 0 {
+                self.held.remove(&key.id);
+            }
+        }
+        self.make_due(key.id);
     }
 
     fn make_due(&mut self, id: SessionId) {

@@ -29,6 +29,7 @@ impl Sessions {
                 Some(asked)
             }
             Proposed::Subscribe(asked, key, ticket) => {
+                self.release(key);
                 match outcome {
                     Outcome::Subscribed(granted) => self.subscribed(key, ticket, granted, out),
                     _ => self.fence(key, out),
@@ -36,6 +37,7 @@ impl Sessions {
                 Some(asked)
             }
             Proposed::Unsubscribe(asked, session, ticket) => {
+                self.release(session);
                 match outcome {
                     Outcome::Unsubscribed(existed) => {
                         self.tell(session, Tell::Unsubscribed { session, ticket, existed }, out);
@@ -124,9 +126,6 @@ impl Sessions {
         let unqueued = |granted: Granted| Granted { retained: Vec::new(), ..granted };
         let granted = granted.into_iter().map(|answer| answer.map(unqueued)).collect();
         self.tell(session, Tell::Subscribed { session, ticket, granted }, out);
-        if self.owner(session).is_some() {
-            self.make_due(session.id);
-        }
     }
 
     /// A message was stored under this number: attached sessions of its topic may be given it. One
@@ -141,6 +140,7 @@ impl Sessions {
         for id in state.connected_to(topic) {
             let Some(attached) = self.attached.get_mut(&id) else { continue };
             let is_next = attached.is_caught_up
+                && !self.held.contains_key(&id)
                 && self.numbers == Numbers::Growing
                 && !self.held_back.contains_key(&attached.owner.broker);
             let offset = Offset::new(number);

@@ -20,6 +20,9 @@ impl Sessions {
     }
 
     fn pump(&mut self, id: SessionId, state: &ClusterState, out: &mut Vec<Effect>) {
+        if self.held.contains_key(&id) {
+            return;
+        }
         let Some(attached) = self.attached.get_mut(&id).filter(|of| !of.is_beginning) else {
             return;
         };

@@ -72,7 +72,7 @@ fn subscribe_that_comes_again_is_granted_again_and_reserves_nothing() {
     bench.publish(Message { retain: true, ..message("live", "2", AtMostOnce) });
     let subscriptions =
         vec![at("kept", AtLeastOnce), at("live", AtLeastOnce), at("$share/g/t", AtLeastOnce)];
-    let command = Command::Subscribe { asked: bench.asked(session), session, subscriptions };
+    let command = bench.subscribe_command(session, subscriptions);
     let answers = [bench.one(command.clone()), bench.one(command)].map(|outcome| match outcome {
         Outcome::Subscribed(granted) => granted,
         other => panic!("{other:?}"),
@@ -91,7 +91,7 @@ fn ephemeral_session_is_given_its_retained_messages_again() {
     let session = bench.open(ephemeral("a")).session;
     bench.publish(Message { retain: true, ..message("t", "1", AtLeastOnce) });
     let subscriptions = vec![at("t", AtLeastOnce)];
-    let command = Command::Subscribe { asked: bench.asked(session), session, subscriptions };
+    let command = bench.subscribe_command(session, subscriptions);
     let first = bench.one(command.clone());
     assert_eq!(bench.one(command), first);
 }
@@ -102,7 +102,12 @@ fn unsubscribe_that_comes_again_had_it() {
     let session = bench.open(durable("a")).session;
     bench.subscribe(session, at("t", AtLeastOnce));
     let subscriptions = vec![subscription("t")];
-    let command = Command::Unsubscribe { asked: bench.asked(session), session, subscriptions };
+    let command = Command::Unsubscribe {
+        asked: bench.asked(session),
+        session,
+        given_upto: None,
+        subscriptions,
+    };
     for _ in 0..2 {
         assert_eq!(bench.one(command.clone()), Outcome::Unsubscribed(vec![true]));
     }
@@ -134,7 +139,8 @@ fn ask_of_another_broker_for_a_session_changes_nothing() {
     for broker in [other, BrokerEpoch(99)] {
         let asked = bench.asked_by(broker);
         let subscriptions = subscriptions.clone();
-        let outcome = bench.one(Command::Subscribe { asked, session, subscriptions });
+        let outcome =
+            bench.one(Command::Subscribe { asked, session, given_upto: None, subscriptions });
         assert_eq!(outcome, Outcome::Fenced);
     }
     assert_eq!(bench.state.counts().subscriptions, 0);
@@ -150,4 +156,22 @@ fn message_without_a_number_is_retained_each_time() {
     let version = bench.state.retained().version();
     bench.one(command);
     assert!(bench.state.retained().version() > version);
+}
+
+#[test]
+fn open_that_comes_again_after_its_broker_was_lost_finds_nothing_that_it_founded_itself() {
+    let mut bench = Bench::new();
+    let first = bench.join("again", 5);
+    let before = bench.open_at(first, durable("before")).session;
+    bench.close(before, CloseCause::Disconnect);
+    let connection = |connection, client| Open { connection, ..durable(client) };
+    bench.open_at(first, connection(ConnectionId(7), "new"));
+    bench.open_at(first, connection(ConnectionId(8), "before"));
+    bench.one(Command::Leave { broker: first });
+    bench.restart();
+    let next = bench.join("again", 5);
+    assert_ne!(first, next);
+    assert!(!bench.open_at(next, connection(ConnectionId(7), "new")).is_present);
+    assert!(bench.open_at(next, connection(ConnectionId(8), "before")).is_present);
+    assert!(bench.open_at(next, connection(ConnectionId(9), "new")).is_present);
 }

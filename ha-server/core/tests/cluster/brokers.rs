@@ -1,9 +1,9 @@
 //! Lives of brokers.
 
-use ha_core::cluster::{Command, Outcome, Refused, Repeat};
+use ha_core::cluster::{Command, Outcome, Refused, Repeat, StateLimits};
 use ha_types::Qos::AtLeastOnce;
 use ha_types::session::{CloseCause, Progress, RefuseReason};
-use ha_types::{BrokerName, Incarnation, PublishNumber};
+use ha_types::{BrokerEpoch, BrokerName, Incarnation, PublishNumber};
 
 use crate::common::{Bench, at, durable, ephemeral, message};
 
@@ -68,7 +68,7 @@ fn publish_that_comes_again_is_answered_as_before_and_not_done_again() {
     let mut bench = Bench::new();
     let session = bench.open(durable("a")).session;
     bench.subscribe(session, at("t", AtLeastOnce));
-    let full = ha_core::cluster::StateLimits { filter_messages_max: 1, ..Default::default() };
+    let full = StateLimits { filter_messages_max: 1, ..Default::default() };
     bench.one(Command::Configure(full));
     let publish = |bench: &mut Bench, number| {
         bench.publish_as(PublishNumber(number), message("t", "x", AtLeastOnce))
@@ -80,4 +80,90 @@ fn publish_that_comes_again_is_answered_as_before_and_not_done_again() {
     assert_eq!(publish(&mut bench, 1).unwrap().repeat, Repeat::OfNumber);
     assert_eq!(publish(&mut bench, 2), Err(Refused::QuotaExceeded), "though there is room now");
     assert_eq!(bench.queued(session).len(), 1);
+}
+
+/// Ends the life of the bench's broker, and forgets what it had.
+fn lose(bench: &mut Bench) -> BrokerEpoch {
+    let lost = bench.broker;
+    assert_eq!(bench.one(Command::Leave { broker: lost }), Outcome::Done);
+    bench.one(Command::Expire { at_most: 100 });
+    lost
+}
+
+fn publish(bench: &mut Bench, number: u64) -> Result<Repeat, Refused> {
+    let stored = bench.publish_as(PublishNumber(number), message("t", "x", AtLeastOnce));
+    stored.map(|stored| stored.repeat)
+}
+
+fn join_command(name: &str) -> Command {
+    Command::Join { name: BrokerName::parse(name).unwrap(), incarnation: Incarnation(1) }
+}
+
+#[test]
+fn run_that_was_lost_goes_on_and_what_it_publishes_again_is_not_done_again() {
+    let mut bench = Bench::new();
+    let other = bench.join("b", 1);
+    let session = bench.open_at(other, durable("a")).session;
+    bench.subscribe(session, at("t", AtLeastOnce));
+    assert_eq!(publish(&mut bench, 1), Ok(Repeat::No));
+    bench.one(Command::Configure(StateLimits { filter_messages_max: 1, ..Default::default() }));
+    assert_eq!(publish(&mut bench, 2), Err(Refused::QuotaExceeded));
+    let first = lose(&mut bench);
+    bench.one(Command::Configure(StateLimits::default()));
+    for _ in 0..2 {
+        bench.restart();
+        bench.broker = bench.join("a", 1);
+        assert!(bench.broker > first);
+        assert_eq!(bench.state.origin(bench.broker), Some(first));
+        assert_eq!(publish(&mut bench, 1), Ok(Repeat::OfNumber));
+        assert_eq!(publish(&mut bench, 2), Err(Refused::QuotaExceeded), "though there is room");
+        lose(&mut bench);
+    }
+    bench.broker = bench.join("a", 1);
+    assert_eq!(publish(&mut bench, 3), Ok(Repeat::No));
+    assert_eq!(bench.queued(session).len(), 2);
+}
+
+#[test]
+fn life_ends_once_and_takes_nothing_from_the_next() {
+    let mut bench = Bench::new();
+    bench.open(durable("a"));
+    let first = bench.broker;
+    bench.one(Command::Leave { broker: first });
+    bench.broker = bench.join("a", 1);
+    assert_eq!(publish(&mut bench, 1), Ok(Repeat::No));
+    bench.one(Command::Leave { broker: first });
+    lose(&mut bench);
+    bench.broker = bench.join("a", 1);
+    assert_eq!(publish(&mut bench, 1), Ok(Repeat::OfNumber));
+}
+
+#[test]
+fn restarted_broker_begins_its_numbers_anew() {
+    let mut bench = Bench::new();
+    assert_eq!(publish(&mut bench, 1), Ok(Repeat::No));
+    lose(&mut bench);
+    bench.broker = bench.join("a", 2);
+    assert_eq!(bench.state.origin(bench.broker), Some(bench.broker));
+    assert_eq!(publish(&mut bench, 1), Ok(Repeat::No));
+}
+
+#[test]
+fn of_more_than_1024_lost_runs_the_one_that_was_lost_first_is_forgotten() {
+    let mut bench = Bench::new();
+    let lives = (2..2 + 1_024).flat_map(|epoch| {
+        let leave = Command::Leave { broker: BrokerEpoch(epoch) };
+        [join_command(&format!("b{epoch}")), leave]
+    });
+    bench.batch(lives.collect());
+    bench.pass(1);
+    let first = lose(&mut bench);
+    bench.restart();
+    let remembered = |bench: &mut Bench, name: &str, epoch| {
+        let again = bench.join(name, 1);
+        bench.state.origin(again) == Some(epoch)
+    };
+    assert!(remembered(&mut bench, "a", first), "lost last, though it is the oldest");
+    assert!(!remembered(&mut bench, "b2", BrokerEpoch(2)));
+    assert!(remembered(&mut bench, "b3", BrokerEpoch(3)));
 }

@@ -3,9 +3,9 @@
 use std::sync::Arc;
 
 use ha_core::cluster::{Command, Outcome, Refused, Repeat};
-use ha_types::PublishNumber;
 use ha_types::Qos::{AtLeastOnce, ExactlyOnce};
 use ha_types::session::{CloseCause, Open, Progress, SessionKey};
+use ha_types::{BrokerEpoch, PublishNumber};
 
 use crate::common::{Bench, at, durable, message, offset, packet_id, records};
 
@@ -97,6 +97,61 @@ fn delivery_does_not_begin_twice() {
     assert!(bench.begin(session, &[offset(1)]).is_empty(), "PUBCOMP came");
     bench.publish(message("t", "one", AtLeastOnce));
     assert!(bench.begin(session, &[offset(2), offset(77)]).is_empty(), "of QoS 1, and none");
+}
+
+/// The number of each life of a broker that brought a message, in order.
+fn known_by(outcome: Outcome) -> Vec<(u64, u64)> {
+    let Outcome::Published(Ok(stored)) = outcome else { panic!("{outcome:?}") };
+    assert_eq!(stored.repeat, Repeat::OfExchange);
+    stored.origins.iter().map(|of| (of.broker.0, of.number.0)).collect()
+}
+
+fn publish_at(bench: &mut Bench, broker: BrokerEpoch, number: u64, of: SessionKey) -> Outcome {
+    let message = Arc::new(message("t", "x", ExactlyOnce));
+    let (number, exchange) = (Some(PublishNumber(number)), Some((of, packet_id(7))));
+    bench.one(Command::Publish { broker, number, exchange, message })
+}
+
+#[test]
+fn repeat_is_known_by_the_first_number_of_each_broker_until_its_exchange_is_over() {
+    let mut bench = Bench::new();
+    let (first, second) = (bench.broker, bench.join("b", 1));
+    let old = bench.open(durable("pub")).session;
+    publish_at(&mut bench, first, 1, old);
+    let middle = bench.open(durable("pub")).session;
+    assert_eq!(known_by(publish_at(&mut bench, first, 2, middle)), [(1, 1)]);
+    let new = bench.open_at(second, durable("pub")).session;
+    assert_eq!(known_by(publish_at(&mut bench, second, 5, new)), [(1, 1), (2, 5)]);
+    bench.restart();
+    for (broker, number, of) in [(first, 1, old), (first, 2, middle), (second, 5, new)] {
+        let again = publish_at(&mut bench, broker, number, of);
+        assert_eq!(known_by(again), [(1, 1), (2, 5)], "{number} comes again");
+    }
+    let asked = bench.asked(new);
+    bench.one(Command::Release { asked, session: new, packet_id: packet_id(7) });
+    // Another message under the same packet identifier.
+    publish_at(&mut bench, second, 6, new);
+    let refused = Outcome::Published(Err(Refused::Fenced));
+    assert_eq!(publish_at(&mut bench, first, 1, old), refused);
+    assert_eq!(known_by(publish_at(&mut bench, first, 2, middle)), []);
+    assert_eq!(known_by(publish_at(&mut bench, second, 5, new)), []);
+}
+
+#[test]
+fn of_many_brokers_the_first_and_the_last_ones_are_remembered() {
+    let mut bench = Bench::new();
+    let mut last = Vec::new();
+    for at in 1..=9 {
+        let broker = if at == 1 { bench.broker } else { bench.join(&format!("b{at}"), 1) };
+        let session = bench.open_at(broker, durable("pub")).session;
+        let outcome = publish_at(&mut bench, broker, 1, session);
+        if at > 1 {
+            last = known_by(outcome);
+        }
+    }
+    let expected: Vec<_> = std::iter::once(1).chain(3..=9).map(|broker| (broker, 1)).collect();
+    assert_eq!(last, expected);
+    bench.reloaded();
 }
 
 fn exchange(bench: &mut Bench, number: u64, of: (SessionKey, u16)) -> Outcome {

@@ -2,11 +2,11 @@
 
 use std::sync::Arc;
 
-use ha_core::cluster::{Asked, Batch, Command, StateLimits};
+use ha_core::cluster::{Asked, Batch, ClusterState, Command, StateLimits, Strategies, Strategy};
 use ha_types::Qos::{AtLeastOnce, ExactlyOnce};
 use ha_types::session::{
-    CloseCause, Lifetime, Offset, Open, Progress, Refused, RetainHandling, SessionEpoch,
-    SessionKey, Start, SubscribeOptions, SubscriptionId,
+    CloseCause, ConnectionId, Lifetime, Offset, Open, Progress, Refused, RetainHandling,
+    SessionEpoch, SessionKey, Start, SubscribeOptions, SubscriptionId,
 };
 use ha_types::{
     AskNumber, BrokerEpoch, BrokerName, ClusterMillis, Incarnation, Message, PublishNumber,
@@ -61,7 +61,13 @@ fn of_brokers() -> Vec<(Command, &'static str)> {
             }),
             "14 01 02 03 04 05 06 07 08",
         ),
+        (Command::Share(strategies()), "15 02 02 0161 01 0162 04"),
     ]
+}
+
+fn strategies() -> Strategies {
+    let by_name = [("a".into(), Strategy::LocalFirst), ("b".into(), Strategy::ByTopic)];
+    Strategies { otherwise: Strategy::LeastInFlight, by_name: by_name.into_iter().collect() }
 }
 
 fn of_sessions() -> Vec<(Command, &'static str)> {
@@ -79,8 +85,10 @@ fn of_sessions() -> Vec<(Command, &'static str)> {
         subscription_id: SubscriptionId::new(268_435_455),
         ..at("$share/g/a/+", AtLeastOnce)
     };
-    let open = Open { will: will("w", 3), lifetime: Lifetime::Seconds(60), ..durable("c") };
-    let clean = Open { start: Start::Clean, lifetime: Lifetime::Connection, ..durable("c") };
+    let durable = Open { connection: ConnectionId(1), ..durable("c") };
+    let lifetime = Lifetime::Seconds(60);
+    let open = Open { will: will("w", 3), lifetime, ..durable.clone() };
+    let clean = Open { start: Start::Clean, lifetime: Lifetime::Connection, ..durable };
     vec![
         (
             Command::Open { asked, open },
@@ -98,16 +106,22 @@ fn of_sessions() -> Vec<(Command, &'static str)> {
             "04 058101 ac02 02 02 00 00 00 00 01 ffffffff0f",
         ),
         (
-            Command::Subscribe { asked, session: SESSION, subscriptions: vec![options] },
-            "05 058101 ac02 02 01 0c 2473686172652f672f612f2b 01 01 01 01 01 ffffff7f",
+            Command::Subscribe {
+                asked,
+                session: SESSION,
+                given_upto: None,
+                subscriptions: vec![options],
+            },
+            "05 058101 ac02 02 00 01 0c 2473686172652f672f612f2b 01 01 01 01 01 ffffff7f",
         ),
         (
             Command::Unsubscribe {
                 asked,
                 session: SESSION,
+                given_upto: Some(Offset { message: 200, private: 3 }),
                 subscriptions: vec![subscription("a")],
             },
-            "06 058101 ac02 02 01 01 61",
+            "06 058101 ac02 02 01 c801 03 01 01 61",
         ),
         (
             Command::Release { asked, session: SESSION, packet_id: packet_id(300) },
@@ -136,6 +150,56 @@ fn commands_have_their_golden_bytes() {
         assert_eq!(hex(&bytes), golden, "{batch:?}");
         assert_eq!(Batch::decode(&bytes), Ok(batch));
     }
+}
+
+/// A broker that lives, and one that was lost, each with a publish that was refused.
+#[test]
+fn brokers_have_their_golden_bytes() {
+    let join = |name: &str| {
+        let name = BrokerName::parse(name).unwrap();
+        Command::Join { name, incarnation: Incarnation(9) }
+    };
+    let refused = Message { retain: true, ..message("t", "x", AtLeastOnce) };
+    let publish = |broker| {
+        let (number, message) = (Some(PublishNumber(129)), Arc::new(refused.clone()));
+        Command::Publish { broker: BrokerEpoch(broker), number, exchange: None, message }
+    };
+    let full = Command::Configure(StateLimits { retained_max: 0, ..StateLimits::default() });
+    let leave = Command::Leave { broker: BrokerEpoch(2) };
+    let expire = Command::Expire { at_most: 1 };
+    let commands = vec![full, join("b-1"), join("b-2"), publish(1), publish(2), leave, expire];
+    let mut state = ClusterState::new();
+    state.apply(1, &Batch { time: ClusterMillis(300), commands }.encode());
+    let parts = state.parts().filter(|(key, _)| [1, 8].contains(&key[0]));
+    let parts: Vec<_> = parts.map(|(key, value)| (hex(&key), hex(&value))).collect();
+    let golden = [
+        ("010000000000000001", "02 03622d31 09 01 01 8101 01 8101 00 00 00"),
+        ("080000000000000002", "02 03622d32 09 ac02 02 8101 01 8101 00"),
+    ];
+    let golden = golden.map(|(key, value)| (key.to_owned(), value.replace(' ', "")));
+    assert_eq!(parts, golden);
+}
+
+/// A session between PUBLISH and PUBREL.
+#[test]
+fn exchange_that_is_open_has_its_golden_bytes() {
+    let asked = Asked { broker: BrokerEpoch(1), number: AskNumber(1) };
+    let session = SessionKey { id: SessionId(1), epoch: SessionEpoch(1) };
+    let publish = Command::Publish {
+        broker: BrokerEpoch(1),
+        number: Some(PublishNumber(129)),
+        exchange: Some((session, packet_id(300))),
+        message: Arc::new(message("t", "x", ExactlyOnce)),
+    };
+    let name = BrokerName::parse("b").unwrap();
+    let join = Command::Join { name, incarnation: Incarnation(9) };
+    let commands = vec![join, Command::Open { asked, open: durable("c") }, publish];
+    let mut state = ClusterState::new();
+    state.apply(1, &Batch { time: ClusterMillis(300), commands }.encode());
+    let part = state.parts().find(|(key, _)| key[0] == 2).map(|(_, value)| hex(&value));
+    let golden = "02 0163 01 01 01 00 01 01 00 ffffffff0f 0a ffff03 00 00 00 00 00 00 00 \
+        01 ac02 01 01 8101 00 00 00";
+    assert_eq!(part, Some(golden.replace(' ', "")));
 }
 
 #[test]

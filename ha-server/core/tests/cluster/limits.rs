@@ -28,23 +28,12 @@ fn subscription_that_is_too_many_is_refused_and_the_others_are_taken() {
     let mut bench = with(StateLimits { subscriptions_max: 1, ..StateLimits::default() });
     let session = bench.open(durable("a")).session;
     let subscriptions = vec![at("a", AtLeastOnce), at("b", AtLeastOnce), at("a", AtLeastOnce)];
-    let Outcome::Subscribed(granted) =
-        bench.one(Command::Subscribe { asked: bench.asked(session), session, subscriptions })
+    let Outcome::Subscribed(granted) = bench.one(bench.subscribe_command(session, subscriptions))
     else {
         panic!("not fenced");
     };
     let granted: Vec<_> = granted.into_iter().map(|of| of.map(|of| of.qos)).collect();
     assert_eq!(granted, [Ok(AtLeastOnce), Err(RefuseReason::QuotaExceeded), Ok(AtLeastOnce)]);
-}
-
-#[test]
-fn shared_subscription_is_refused_until_groups_are_replicated() {
-    let mut bench = Bench::new();
-    let session = bench.open(durable("a")).session;
-    let subscriptions = vec![at("$share/g/t", AtLeastOnce)];
-    let outcome =
-        bench.one(Command::Subscribe { asked: bench.asked(session), session, subscriptions });
-    assert_eq!(outcome, Outcome::Subscribed(vec![Err(RefuseReason::SharedNotSupported)]));
 }
 
 #[test]

@@ -27,11 +27,13 @@ fn newer_connection_takes_the_session_and_the_older_changes_nothing() {
         Command::Subscribe {
             asked: bench.asked(session),
             session,
+            given_upto: None,
             subscriptions: vec![at("other", AtLeastOnce)],
         },
         Command::Unsubscribe {
             asked: bench.asked(session),
             session,
+            given_upto: None,
             subscriptions: vec![subscription("t")],
         },
         Command::Begin { session, offsets: vec![offset(1)] },

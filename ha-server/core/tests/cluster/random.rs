@@ -171,16 +171,23 @@ impl World {
             subscription_id: None,
         };
         self.models[client].filters.insert(filter, (qos, no_local));
-        self.bench.subscribe(session, options);
+        let given_upto = self.given_upto(session, filter);
+        self.bench.subscribe_given(session, given_upto, options);
         self.forget(client);
     }
 
     fn unsubscribe(&mut self, client: usize, filter: usize) {
         let Some(session) = self.models[client].key else { return };
         let existed = self.models[client].filters.remove(&filter).is_some();
-        let outcome = self.bench.unsubscribe(session, FILTERS[filter]);
+        let given_upto = self.given_upto(session, filter);
+        let outcome = self.bench.unsubscribe_given(session, given_upto, FILTERS[filter]);
         assert_eq!(outcome, Outcome::Unsubscribed(vec![existed]));
         self.forget(client);
+    }
+
+    /// An engine was given so many of what is queued.
+    fn given_upto(&self, session: SessionKey, given: usize) -> Option<Offset> {
+        self.bench.page(session).messages.get(given).map(|queued| queued.offset)
     }
 
     /// What the filters that are left do not bring may go on as an exchange, or is dropped; and its

@@ -45,7 +45,7 @@ fn nobody_keeps_what_is_of_qos_0_or_for_an_ephemeral_session() {
         let session = bench.open(open).session;
         let subscriptions = vec![at("t/+", ExactlyOnce)];
         let Outcome::Subscribed(granted) =
-            bench.one(Command::Subscribe { asked: bench.asked(session), session, subscriptions })
+            bench.one(bench.subscribe_command(session, subscriptions))
         else {
             panic!("not fenced");
         };

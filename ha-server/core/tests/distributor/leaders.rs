@@ -1,7 +1,7 @@
 //! One leader after another: each begins with the state, and with what brokers say when they are back.
 
 use ha_core::{BrokerState, HeartbeatAnswer, Input, StreamId};
-use ha_types::link::{Downstream, Origin, Upstream};
+use ha_types::link::{Downstream, GoodbyeReason, Origin, Upstream};
 use ha_types::{BrokerEpoch, ClusterMillis, Millis, PublishNumber};
 
 use crate::common::{
@@ -145,4 +145,57 @@ fn newer_life_of_a_broker_that_an_earlier_leader_had_is_waited_for_no_longer() {
     assert_eq!(cluster.results(publisher), [1]);
     assert!(cluster.payloads(restarted).is_empty());
     cluster.step(Input::Broken(restarted));
+}
+
+/// Nobody but these says anything for a lease.
+fn lose_all_but(cluster: &mut Cluster, alive: &[StreamId]) {
+    cluster.wait(LEASE_MS, alive);
+}
+
+#[test]
+fn broker_that_was_lost_sends_again_what_receivers_know_by_its_first_life() {
+    let mut cluster = Cluster::new(config());
+    let (publisher, a) = (cluster.attach("p"), cluster.subscriber("a", &["#"]));
+    let first = cluster.welcome(publisher).epoch;
+    let items = || [numbered(1, message("t", "live")), numbered(2, retained("t", "kept"))];
+    cluster.say(publisher, items());
+    let known = [1, 2].map(|number| Origin { broker: first, number: PublishNumber(number) });
+    assert_eq!(origins(&mut cluster, a), known);
+    let version = cluster.state.retained().version();
+    lose_all_but(&mut cluster, &[a]);
+    assert_eq!(cluster.goodbye(publisher), Some(GoodbyeReason::LeaseExpired));
+    let publisher = cluster.attach("p");
+    assert!(cluster.welcome(publisher).epoch > first);
+    cluster.say(publisher, items());
+    assert_eq!(origins(&mut cluster, a), known, "the receiver drops them");
+    assert_eq!(cluster.state.retained().version(), version, "applied once");
+    cluster.receive_all(a);
+    assert_eq!(cluster.results(publisher), [1, 2]);
+}
+
+#[test]
+fn receipt_for_what_was_given_before_a_broker_was_lost_does_not_answer_what_comes_again() {
+    let mut cluster = Cluster::new(config());
+    let (publisher, a) = (cluster.attach("p"), cluster.subscriber("a", &["t"]));
+    cluster.say(publisher, [numbered(1, message("t", "1"))]);
+    lose_all_but(&mut cluster, &[a]);
+    let publisher = cluster.attach("p");
+    cluster.say(publisher, [numbered(1, message("t", "1"))]);
+    cluster.say(a, [Upstream::Received { count: 1 }]);
+    assert!(cluster.results(publisher).is_empty());
+    cluster.say(a, [Upstream::Received { count: 2 }]);
+    assert_eq!(cluster.results(publisher), [1]);
+}
+
+#[test]
+fn new_leader_knows_in_which_life_the_numbers_of_a_broker_began() {
+    let mut cluster = Cluster::new(config());
+    let (publisher, a) = (cluster.attach("p"), cluster.attach("a"));
+    let first = cluster.welcome(publisher).epoch;
+    lose_all_but(&mut cluster, &[a]);
+    cluster.attach("p");
+    cluster.change_leader();
+    let (publisher, a) = (cluster.attach("p"), cluster.subscriber("a", &["t"]));
+    cluster.say(publisher, [numbered(4, message("t", "1"))]);
+    assert_eq!(origins(&mut cluster, a), [Origin { broker: first, number: PublishNumber(4) }]);
 }

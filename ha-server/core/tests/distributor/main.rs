@@ -10,10 +10,14 @@ mod attach;
 mod fan_out;
 
 mod flow;
+mod late;
 mod leaders;
 mod leave;
 mod random;
+mod repeats;
 mod results;
 mod retained;
 mod sessions;
+mod shares;
 mod transfer;
+mod unsubscribing;

@@ -17,6 +17,7 @@ use crate::common::{Cluster, Log, config};
 const TOPICS: [&str; 3] = ["a", "a/b", "c"];
 const FILTERS: [&str; 4] = ["#", "a", "a/#", "c"];
 const BROKERS: usize = 3;
+const CLIENTS: usize = 2;
 
 #[derive(Clone, Debug)]
 enum Act {
@@ -52,11 +53,11 @@ fn act() -> impl Strategy<Value = Act> {
     prop_oneof![
         8 => Just(Act::Attach),
         1 => Just(Act::Restart),
-        2 => Just(Act::Break),
+        4 => Just(Act::Break),
         5 => (0..FILTERS.len()).prop_map(Act::Announce),
         1 => (0..FILTERS.len()).prop_map(Act::Withdraw),
         24 => publish,
-        4 => (0..BROKERS).prop_map(Act::Open),
+        12 => (0..CLIENTS).prop_map(Act::Open),
         4 => (0..FILTERS.len(), qos()).prop_map(|(at, qos)| Act::Subscribe(at, qos)),
         5 => (1..4_usize).prop_map(Act::Acknowledge),
         8 => Just(Act::Receive),
@@ -76,6 +77,11 @@ fn run(world: &mut World, at: usize, act: Act) {
         let promised = world.promises(at, TOPICS[topic], qos);
         let of = (TOPICS[topic], qos, retain);
         return world.models[at].publish(&mut world.cluster, world.published, of, promised);
+    }
+    if let Act::Subscribe(filter, Qos::AtMostOnce) = act
+        && world.is_promised(at, FILTERS[filter])
+    {
+        return;
     }
     let World { cluster, models, .. } = world;
     match act {

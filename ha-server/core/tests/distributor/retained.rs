@@ -13,7 +13,8 @@ use crate::common::{
 fn deliver(number: u64, message: Message, retained: u64) -> Downstream {
     let (broker, number) = (BrokerEpoch(1), PublishNumber(number));
     let origin = (number.0 > 0).then_some(Origin { broker, number });
-    Downstream::Deliver { origin, message: message.into(), retained: RetainedVersion(retained) }
+    let (message, retained) = (message.into(), RetainedVersion(retained));
+    Downstream::Deliver { origin, known_as: vec![], message, retained }
 }
 
 #[test]

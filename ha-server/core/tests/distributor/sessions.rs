@@ -11,7 +11,7 @@ use crate::common::{
 };
 
 /// A broker with one durable session on `t`, at QoS 2, and a publisher on another.
-fn subscribed() -> (Cluster, StreamId, StreamId, SessionKey) {
+pub(crate) fn subscribed() -> (Cluster, StreamId, StreamId, SessionKey) {
     let mut cluster = Cluster::new(config());
     let (publisher, broker) = (cluster.attach("p"), cluster.attach("b"));
     cluster.say(broker, [ask(1, Ask::Open(durable("c", 1)))]);
@@ -22,12 +22,12 @@ fn subscribed() -> (Cluster, StreamId, StreamId, SessionKey) {
     (cluster, publisher, broker, session)
 }
 
-fn acknowledge(session: SessionKey, offsets: &[Offset]) -> Ask {
+pub(crate) fn acknowledge(session: SessionKey, offsets: &[Offset]) -> Ask {
     let progress = Progress { acknowledged: offsets.to_vec(), ..Progress::default() };
     Ask::Progress { session, progress }
 }
 
-fn payloads(tells: &[Tell]) -> Vec<String> {
+pub(crate) fn payloads(tells: &[Tell]) -> Vec<String> {
     given(tells).into_iter().map(|(_, payload)| payload).collect()
 }
 
@@ -303,7 +303,7 @@ fn will_is_kept_for_a_broker_that_has_no_stream_and_given_once() {
 }
 
 #[test]
-fn repeat_of_an_exchange_reaches_nobody_also_when_it_is_asked_again() {
+fn repeat_of_an_exchange_says_what_it_repeats_also_when_it_is_asked_again() {
     let mut cluster = Cluster::new(config());
     let (publisher, live) = (cluster.attach("p"), cluster.subscriber("l", &["t"]));
     cluster.say(publisher, [ask(1, Ask::Open(durable("c", 1)))]);
@@ -316,26 +316,29 @@ fn repeat_of_an_exchange_reaches_nobody_also_when_it_is_asked_again() {
     };
     cluster.say(publisher, [of(1), of(2)]);
     cluster.receive_all(live);
-    assert_eq!(cluster.payloads(live), ["m"]);
-    let results = |cluster: &mut Cluster, stream| -> Vec<_> {
-        let items = cluster.read(stream).into_iter();
-        let outcome = |item| match item {
-            Downstream::PublishResult { outcome, .. } => Some(outcome),
+    let known_as = |cluster: &mut Cluster, live| {
+        let items = cluster.read(live).into_iter();
+        let origins = |item| match item {
+            Downstream::Deliver { origin, known_as, .. } => Some((origin?.number.0, known_as)),
             _ => None,
         };
-        items.filter_map(outcome).collect()
+        items.filter_map(origins).collect::<Vec<_>>()
     };
+    let (broker, number) = (cluster.welcome(publisher).epoch, ha_types::PublishNumber(1));
+    let repeat = (2, vec![ha_types::link::Origin { broker, number }]);
+    assert_eq!(known_as(&mut cluster, live), [(1, vec![]), repeat.clone()]);
     use ha_types::link::PublishOutcome::{Accepted, Fenced, Repeat};
-    assert_eq!(results(&mut cluster, publisher), [Accepted, Repeat]);
+    assert_eq!(cluster.outcomes(publisher), [Accepted, Repeat]);
     cluster.change_leader();
     let (publisher, live) = (cluster.attach("p"), cluster.subscriber("l", &["t"]));
     cluster.say(publisher, [of(2)]);
-    assert_eq!(results(&mut cluster, publisher), [Repeat]);
-    assert!(cluster.payloads(live).is_empty());
+    cluster.receive_all(live);
+    assert_eq!(cluster.outcomes(publisher), [Repeat]);
+    assert_eq!(known_as(&mut cluster, live), [repeat]);
     let other = cluster.attach("o");
     cluster.say(other, [ask(1, Ask::Open(durable("c", 1)))]);
     cluster.say(publisher, [of(3)]);
-    assert_eq!(results(&mut cluster, publisher), [Fenced]);
+    assert_eq!(cluster.outcomes(publisher), [Fenced]);
 }
 
 #[test]

@@ -64,11 +64,18 @@ impl Queues {
         self.end(stream);
     }
 
-    /// Ends all streams that are open.
-    pub(super) fn refuse_all(&mut self, goodbye: &Goodbye) {
-        while let Some((&stream, _)) = self.open.first_key_value() {
+    /// Ends all streams up to this one.
+    pub(super) fn refuse_upto(&mut self, last: StreamId, goodbye: &Goodbye) {
+        while let Some((&stream, _)) = self.open.first_key_value()
+            && stream <= last
+        {
             self.refuse(stream, goodbye.clone());
         }
+    }
+
+    /// The one that was opened last.
+    pub(super) fn last(&self) -> StreamId {
+        self.open.last_key_value().map_or(StreamId(0), |(&stream, _)| stream)
     }
 
     /// All open streams with their addresses.

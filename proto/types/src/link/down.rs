@@ -43,6 +43,9 @@ pub enum Downstream {
     Deliver {
         /// What a repeat is known by, of QoS 1 and 2 from a broker; `None`: it comes at most once.
         origin: Option<Origin>,
+        /// Other origins of the same message, whose client has sent it again at QoS 2: who has had it
+        /// as one of these has had it. At most [`KNOWN_AS_MAX`]; mostly none.
+        known_as: Vec<Origin>,
         /// The message.
         message: Arc<Message>,
         /// Greater than zero: it is also the topic's retained message (or clear), in this version.
@@ -62,11 +65,16 @@ pub enum Downstream {
     Goodbye(Goodbye),
 }
 
-/// Where a numbered message comes from. Messages of one origin come in the order of their numbers;
-/// one that does not grow came before, from a leader that was lost.
+/// Origins that a message has beside its own, at most.
+pub const KNOWN_AS_MAX: usize = 8;
+
+/// Where a numbered message comes from. Messages of one broker come in the order of their numbers; one
+/// that does not grow came before: from a leader that was lost, or before its broker was.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Origin {
-    /// Of whose client.
+    /// Of whose client. Of a session that ha-server holds: the epoch in which it was published, which
+    /// its publishes do not outlive. Otherwise the first epoch of that run of the broker, in which its
+    /// numbers began.
     pub broker: BrokerEpoch,
     /// Under which number it was published.
     pub number: PublishNumber,
@@ -77,13 +85,15 @@ pub struct Origin {
 pub enum PublishOutcome {
     /// Whoever must keep it has it, and so has every broker with live subscribers.
     Accepted,
-    /// Its exchange of QoS 2 had begun before: nobody gets it again.
+    /// Its exchange of QoS 2 had begun before: who did not have it, this broker as well, was given it
+    /// before this answer.
     Repeat,
     /// Handed on, but not retained: the limit of retained messages is reached.
     RetainedFull,
     /// Not taken: a limit is reached. 0x97.
     QuotaExceeded,
-    /// Not taken: its session has another owner.
+    /// The ownership of its session under which it was published is over. Of QoS 1 some may have it
+    /// from an earlier leader. No answer for a client.
     Fenced,
 }
 

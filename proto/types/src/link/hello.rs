@@ -66,7 +66,7 @@ pub struct Welcome {
     pub lease_ms: u64,
     /// How often it must send one.
     pub heartbeat_ms: u64,
-    /// Numbered publishes of this epoch up to here are done, and their answers are known to have come;
+    /// Numbered publishes up to here are done, and their answers are known to have come;
     /// they need no resend. An answer may have been lost with its stream: zero when ha-server cannot
     /// know, so that whatever was not answered comes again.
     pub taken_upto: PublishNumber,

@@ -17,8 +17,9 @@ pub enum Upstream {
     Publish {
         /// `None`: at most once.
         number: Option<PublishNumber>,
-        /// At QoS 2, from a session that ha-server holds: what a repeat of the client is known by
-        /// until [`Ask::Release`].
+        /// At QoS 1 and 2, from a session that ha-server holds: under which ownership of it. When that
+        /// is over the message is [`Fenced`](super::PublishOutcome::Fenced). At QoS 2 also what a repeat
+        /// of the client is known by until [`Ask::Release`].
         exchange: Option<(SessionKey, PacketId)>,
         /// The message.
         message: Arc<Message>,

@@ -85,6 +85,9 @@ impl Offset {
         Self { message, private: 0 }
     }
 
+    /// Of a message of QoS 0 that is in no queue: it is delivered at once, and nobody hears of it again.
+    pub const NONE: Self = Self { message: 0, private: 0 };
+
     /// Offsets of messages that are stored for all have the same packet id again after so many.
     pub const ROUND: u16 = 65_535;
 

@@ -131,7 +131,8 @@ pub enum RecordStage {
 /// A message in a session's queue.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Queued {
-    /// Its place. Private to the session for retained messages at SUBSCRIBE.
+    /// Its place. Private to the session for retained messages at SUBSCRIBE; [`Offset::NONE`] for one of a
+    /// share group at QoS 0 that nobody keeps.
     pub offset: Offset,
     /// The message.
     pub message: Arc<Message>,

@@ -186,6 +186,16 @@ fn numbers_need_not_follow_each_other() {
 }
 
 #[test]
+fn subscription_whose_suback_was_lost_may_be_in_force_until_the_next() {
+    let story = || {
+        let story = subscribed_to_a(Q1).asks("s", 1, "a", Q2).reconnects("s", 1);
+        story.publishes("p", 1, 0, "a", Q2)
+    };
+    story().asks("s", 2, "a", Q1).gets("s", 2, 0, "a", Q2).passes();
+    story().subscribes("s", 2, "a", Q1).gets("s", 2, 0, "a", Q2).passes();
+}
+
+#[test]
 fn qos_is_at_most_what_was_published_and_granted() {
     let story = |granted, published| subscribed_to_a(granted).publishes("p", 1, 0, "a", published);
     story(Q2, Q1).gets("s", 1, 0, "a", Q1).passes();

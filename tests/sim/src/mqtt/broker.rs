@@ -2,12 +2,15 @@
 
 use std::collections::BTreeMap;
 
+use broker_core::codec::Connect;
 use broker_core::{
     Close, Config, HeldBy, Input, LinkState, Mode, Output, Plugin, StreamId, Target,
 };
 use ha_core::HeartbeatAnswer;
+use ha_types::session::ConnectionId;
 use ha_types::{BrokerName, Incarnation, Millis};
 
+use super::clock::Pace;
 use super::host::Host;
 use super::raft::NodeId;
 use crate::network::{BrokerId, Network, Packet, Wire};
@@ -21,7 +24,10 @@ pub struct Broker {
     /// Its engines.
     pub host: Host,
     id: BrokerId,
+    pace: Pace,
     wires: BTreeMap<Wire, StreamId>,
+    /// Where it dials first, as if a load balancer were in between; `None`: as configured.
+    pub led_to: Option<NodeId>,
     /// Streams that it has dialled since the last look, and where to.
     pub dialled: Vec<(Wire, NodeId)>,
 }
@@ -29,7 +35,7 @@ pub struct Broker {
 impl Broker {
     /// Starts at `now`, so that a later run has a higher incarnation.
     #[must_use]
-    pub fn start(now: u64, id: BrokerId, nodes: usize) -> Self {
+    pub fn start(now: u64, id: BrokerId, nodes: usize, pace: Pace) -> Self {
         let core = Plugin::new(Config {
             mode: Mode::Clustered(nodes),
             sessions: HeldBy::Cluster,
@@ -45,7 +51,8 @@ impl Broker {
             retained_max: 1_000,
             retained_bytes_max: 1_000_000,
         });
-        Self { core, host: Host::new(), id, wires: BTreeMap::new(), dialled: Vec::new() }
+        let (wires, dialled) = (BTreeMap::new(), Vec::new());
+        Self { core, host: Host::new(), id, pace, wires, led_to: None, dialled }
     }
 
     /// Whether it is part of the cluster.
@@ -58,7 +65,14 @@ impl Broker {
     #[must_use]
     pub fn deadline(&self, now: u64) -> Option<u64> {
         let core = self.core.deadline().map(|at| at.0);
-        core.into_iter().chain(self.host.deadline(now)).min()
+        let due = core.into_iter().chain(self.host.deadline(self.pace.read(now))).min();
+        due.map(|at| self.pace.when(at))
+    }
+
+    /// # Panics
+    /// Something in its core is not as it must be.
+    pub fn check_invariants(&self) {
+        self.core.check_invariants();
     }
 
     /// The streams that it has not left.
@@ -91,12 +105,18 @@ impl Broker {
         self.step(now, Input::Tick, network);
     }
 
+    /// A client opens a socket, with its CONNECT.
+    pub fn dial(&mut self, now: u64, id: ConnectionId, connect: &Connect) {
+        self.host.dial(self.pace.read(now), id, connect);
+    }
+
     /// Clients have acted.
     pub fn run(&mut self, now: u64, network: &mut Network) {
-        self.host.run(now);
+        let time = self.pace.read(now);
+        self.host.run(time);
         while let Some(input) = self.host.to_plugin.pop_front() {
             self.step_core(now, input, network);
-            self.host.run(now);
+            self.host.run(time);
         }
         self.host.sweep();
     }
@@ -107,14 +127,14 @@ impl Broker {
     }
 
     fn step_core(&mut self, now: u64, input: Input, network: &mut Network) {
-        let mut out = Vec::new();
-        self.core.step(Millis(now), input, &mut out);
+        let (mut out, time) = (Vec::new(), self.pace.read(now));
+        self.core.step(Millis(time), input, &mut out);
         self.core.check_invariants();
         for output in out {
             match output {
                 Output::Dial(stream, target) => {
                     let node = match target {
-                        Target::Configured(address) => address.0,
+                        Target::Configured(address) => self.led_to.unwrap_or(address.0),
                         Target::Leader(name) => name.parse().expect("nodes say numbers"),
                     };
                     let wire = network.open(now, self.id);
@@ -137,7 +157,7 @@ impl Broker {
                     network.send(now, wire, packet);
                     self.wires.remove(&wire);
                 }
-                Output::Host(command) => self.host.take(now, command),
+                Output::Host(command) => self.host.take(time, command),
                 Output::Note(_) => (),
             }
         }

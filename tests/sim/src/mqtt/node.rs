@@ -7,6 +7,7 @@ use ha_core::{Config, Distributor, FanOut, HeartbeatAnswer, Input, Output, Strea
 use ha_types::link::{Downstream, Goodbye, GoodbyeReason};
 use ha_types::{ClusterMillis, Millis, ServerIncarnation};
 
+use super::clock::{Clock, Pace};
 use super::raft::{NodeId, Raft};
 use crate::network::{Network, Packet, Wire};
 use crate::random::Random;
@@ -29,6 +30,8 @@ pub struct Node {
     pub state: ClusterState,
     applied: usize,
     store: Store,
+    /// The save before the last.
+    store_before: Store,
     leading: Option<Leading>,
 }
 
@@ -44,6 +47,7 @@ pub struct Store {
 struct Leading {
     term: u64,
     since: u64,
+    pace: Pace,
     core: Distributor,
     wires: Vec<Wire>,
     /// Entries that were proposed by this leadership are those after so many.
@@ -53,18 +57,33 @@ struct Leading {
     commands: Vec<Command>,
 }
 
+impl Leading {
+    /// Its own time.
+    fn time(&self, now: u64) -> Millis {
+        Millis(self.pace.read(now - self.since))
+    }
+
+    /// When that is this.
+    fn when(&self, at: Millis) -> u64 {
+        self.since + self.pace.when(at.0)
+    }
+}
+
 impl Node {
     /// Starts from what survived.
     #[must_use]
     pub fn start(id: NodeId, store: Store) -> Self {
         let state = ClusterState::load(&store.records).expect("the store has what was written");
-        Self { id, state, applied: store.applied, store, leading: None }
+        let store_before = store.clone();
+        Self { id, state, applied: store.applied, store, store_before, leading: None }
     }
 
-    /// What survives when it is killed now.
+    /// What survives when it is killed now: the last save is whole, or was not synced or torn, and
+    /// then nothing of it is there.
     #[must_use]
-    pub fn store(&self) -> Store {
-        self.store.clone()
+    pub fn store(&self, random: &mut Random) -> Store {
+        let is_synced = random.once_in(2);
+        if is_synced { self.store.clone() } else { self.store_before.clone() }
     }
 
     /// Whether it believes that it leads in this term.
@@ -77,7 +96,7 @@ impl Node {
     #[must_use]
     pub fn deadline(&self) -> Option<u64> {
         let leading = self.leading.as_ref()?;
-        let core = leading.core.deadline(&self.state).map(|at| leading.since + at.0);
+        let core = leading.core.deadline(&self.state).map(|at| leading.when(at));
         let outcome = leading.outcomes.front().map(|(at, _)| *at);
         let proof = leading.proofs.front().map(|(at, _)| *at);
         core.into_iter().chain(outcome).chain(proof).min()
@@ -86,12 +105,14 @@ impl Node {
     /// Applies what is committed, and tells its leader part of what came of its own.
     pub fn apply(&mut self, now: u64, raft: &Raft, random: &mut Random) {
         for entry in raft.after(self.applied) {
+            let is_foreign = raft.is_foreign(self.applied);
             self.applied += 1;
             let index = u64::try_from(self.applied).expect("fits");
             let applied = self.state.apply(index, entry);
             let due = now + random.between(0, OUTCOME_MS_MAX);
             if let Some(leading) = &mut self.leading
                 && leading.term == raft.term
+                && !is_foreign
                 && self.applied > leading.begins_at
             {
                 let last = leading.outcomes.back().map_or(0, |(at, _)| *at);
@@ -106,6 +127,7 @@ impl Node {
     /// The store follows, and everything else is computed from it.
     fn save(&mut self) {
         self.state.check_invariants();
+        self.store_before.clone_from(&self.store);
         for (key, value) in self.state.take_changes() {
             match value {
                 Some(value) => self.store.records.insert(key, value.to_vec()),
@@ -116,11 +138,11 @@ impl Node {
     }
 
     /// It was elected, and has applied everything.
-    pub fn lead(&mut self, now: u64, term: u64, wall_ms: u64) {
+    pub fn lead(&mut self, now: u64, term: u64, clock: Clock) {
         let config = Config {
             server: ServerIncarnation(term),
             software: "ha-server sim".into(),
-            wall_time: ClusterMillis(CLUSTER_TIME.0 + wall_ms),
+            wall_time: ClusterMillis(CLUSTER_TIME.0 + now + clock.ahead_ms),
             lease_ms: LEASE_MS,
             heartbeat_ms: 250,
             fan_out: FanOut::Interest,
@@ -134,6 +156,7 @@ impl Node {
         self.leading = Some(Leading {
             term,
             since: now,
+            pace: clock.pace,
             core,
             wires: Vec::new(),
             begins_at: self.applied,
@@ -178,7 +201,7 @@ impl Node {
             Packet::Up(item) => Input::Received(stream, vec![item]),
             Packet::HalfClosed | Packet::BrokenForServer => Input::Broken(stream),
             Packet::HeartbeatUp(epoch, sequence) => {
-                let (mut out, at) = (Vec::new(), Millis(now - leading.since));
+                let (mut out, at) = (Vec::new(), leading.time(now));
                 let answer = leading.core.heartbeat(at, &self.state, epoch, &mut out);
                 self.act(now, out, around);
                 return answer_heartbeat(now, wire, sequence, answer, around.network);
@@ -207,7 +230,7 @@ impl Node {
                     Input::Confirmed(proof)
                 } else {
                     let due = leading.core.deadline(&self.state);
-                    if due.is_none_or(|at| leading.since + at.0 > now) {
+                    if due.is_none_or(|at| leading.when(at) > now) {
                         return;
                     }
                     Input::Tick
@@ -222,7 +245,7 @@ impl Node {
     fn step(&mut self, now: u64, input: Input, around: &mut Around<'_>) {
         let Some(leading) = &mut self.leading else { return };
         let mut out = Vec::new();
-        let at = Millis(now - leading.since);
+        let at = leading.time(now);
         leading.core.step(at, &self.state, input, &mut out);
         self.act(now, out, around);
     }
@@ -253,6 +276,15 @@ impl Node {
         if !commands.is_empty() {
             let batch = Batch { time: leading.core.cluster_time(), commands };
             around.raft.propose(now, leading.term, batch.encode());
+        }
+    }
+
+    /// # Panics
+    /// Something in its state or its leader is not as it must be.
+    pub fn check_invariants(&self) {
+        self.state.check_invariants();
+        if let Some(leading) = &self.leading {
+            leading.core.check_invariants();
         }
     }
 

@@ -2,7 +2,7 @@
 //! and a new leader has all of it. What an old leader had proposed and nobody knows to be committed
 //! may survive it, in order, or not.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeSet, VecDeque};
 
 use bytes::Bytes;
 
@@ -28,6 +28,10 @@ pub struct Raft {
     /// Proposals of the leader, each with the time of its commit.
     proposed: VecDeque<(u64, Bytes)>,
     elect_at: Option<u64>,
+    /// Places of entries that slipped in.
+    foreign: BTreeSet<usize>,
+    /// Who wins the next election, if it can; `None`: anybody may.
+    pub favourite: Option<NodeId>,
     random: Random,
 }
 
@@ -41,6 +45,8 @@ impl Raft {
             committed: Vec::new(),
             proposed: VecDeque::new(),
             elect_at: None,
+            foreign: BTreeSet::new(),
+            favourite: None,
             random,
         }
     }
@@ -64,6 +70,23 @@ impl Raft {
             let last = self.proposed.back().map_or(0, |(at, _)| *at);
             self.proposed.push_back((last.max(now + delay), entry));
         }
+    }
+
+    /// What the leader has proposed and the log does not have, in order.
+    pub fn proposed(&self) -> impl Iterator<Item = &Bytes> {
+        self.proposed.iter().map(|(_, entry)| entry)
+    }
+
+    /// An entry of nobody, before all that are proposed.
+    pub fn slip_in(&mut self, now: u64, entry: Bytes) {
+        self.proposed.push_front((now, entry));
+        self.foreign.insert(self.committed.len());
+    }
+
+    /// Whether the entry of this place, from 0, is nobody's.
+    #[must_use]
+    pub fn is_foreign(&self, place: usize) -> bool {
+        self.foreign.contains(&place)
     }
 
     /// When something happens next.
@@ -101,7 +124,8 @@ impl Raft {
     /// One of these leads from now on. Some of what was proposed had reached a majority.
     pub fn elect(&mut self, candidates: &[NodeId]) {
         self.elect_at = None;
-        self.leader = self.random.pick(candidates);
+        let favourite = self.favourite.filter(|favourite| candidates.contains(favourite));
+        self.leader = favourite.unwrap_or_else(|| self.random.pick(candidates));
         self.term += 1;
         let most = u64::try_from(self.proposed.len()).expect("fits");
         let survive = usize::try_from(self.random.between(0, most)).expect("was a usize");

@@ -1,12 +1,16 @@
 //! One run of a seed: attach, work under faults, come to rest, be judged.
 
+pub mod shares;
+
 use broker_core::codec::Version;
 use ha_types::Qos;
 use history::{History, Recorder, Verdict, What};
 
+use super::clock::{Clock, Pace, SLOWEST};
 use super::device::{Device, Kind, Post};
+use super::raft::NodeId;
 use super::world::{Client, World};
-use crate::network::Delays;
+use crate::network::{BrokerId, Delays, Way};
 use crate::random::Random;
 
 /// What fails.
@@ -14,7 +18,8 @@ use crate::random::Random;
 pub enum Faults {
     /// Nothing.
     None,
-    /// Streams, brokers, nodes, clients' connections, and everybody's patience.
+    /// Streams, one direction of them, brokers, nodes, their last saves, clocks, clients' connections, and
+    /// everybody's patience.
     All,
 }
 
@@ -37,31 +42,57 @@ const NODES: usize = 3;
 const BROKERS: usize = 3;
 const EVENTS_MAX: u32 = 1 << 20;
 
-const CALM: Delays = Delays { usual_max: 4, once_in: 1, rare_max: 4 };
-const ROUGH: Delays = Delays { usual_max: 20, once_in: 40, rare_max: 400 };
+const CALM: Delays = Delays { usual_max: 4, once_in: 1, rare_max: 4, broken_max: 800 };
+const ROUGH: Delays = Delays { usual_max: 20, once_in: 40, rare_max: 400, broken_max: 800 };
 
 /// Milliseconds for all to attach.
 const START_MS: u64 = 2_000;
 /// Milliseconds until all is calm.
 const REST_MS: u64 = 20_000;
 
-/// As they stand in a history.
-const FAULTS: [&str; 14] = [
-    "streams break",
-    "streams break",
-    "leader killed",
-    "leader killed",
-    "node killed",
-    "broker killed",
-    "broker paused",
-    "leader paused",
-    "leader cut off",
-    "client cut off",
-    "client cut off",
-    "all killed",
-    "network changes",
-    "network changes",
+/// Whom a fault hits.
+struct Target {
+    broker: BrokerId,
+    node: NodeId,
+    leader: NodeId,
+    client: usize,
+    for_ms: u64,
+}
+
+type Fault = fn(&mut Run, &Target);
+
+/// Each with its words in a history; what stands here twice happens twice as often.
+const FAULTS: [(&str, Fault); 19] = [
+    ("streams break", |run, at| run.world.break_streams(at.broker)),
+    ("streams break", |run, at| run.world.break_streams(at.broker)),
+    ("leader killed", |run, at| run.world.kill_node(at.leader, at.for_ms)),
+    ("leader killed", |run, at| run.world.kill_node(at.leader, at.for_ms)),
+    ("node killed", |run, at| run.world.kill_node(at.node, at.for_ms)),
+    ("broker killed", |run, at| run.world.kill_broker(at.broker, at.for_ms)),
+    ("broker paused", |run, at| run.world.pause_broker(at.broker, at.for_ms)),
+    ("leader paused", |run, at| run.world.pause_node(at.leader, at.for_ms)),
+    ("leader cut off", |run, at| run.world.cut_node(at.leader, at.for_ms)),
+    ("node cut off", |run, at| run.world.cut_node(at.node, at.for_ms)),
+    ("broker not heard", |run, at| run.world.hold(at.broker, Way::Up, at.for_ms)),
+    ("broker hears nothing", |run, at| run.world.hold(at.broker, Way::Down, at.for_ms)),
+    ("client cut off", |run, at| run.world.hang_up(at.client)),
+    ("client cut off", |run, at| run.world.hang_up(at.client)),
+    ("all killed", |run, _| run.kill_everything()),
+    ("network is rough", |run, _| run.world.set_delays(ROUGH)),
+    ("network is calm", |run, _| run.world.set_delays(CALM)),
+    ("clock set", |run, at| run.world.clocks[at.leader].ahead_ms = wall_clock(&mut run.random)),
+    ("clock set", |run, at| run.world.clocks[at.node].ahead_ms = wall_clock(&mut run.random)),
 ];
+
+/// Up to five minutes wrong.
+fn wall_clock(random: &mut Random) -> u64 {
+    random.between(0, 2 * SLOWEST)
+}
+
+/// Up to a twentieth wrong.
+fn pace(random: &mut Random) -> Pace {
+    Pace(random.between(950, 1_050))
+}
 
 struct Run {
     world: World,
@@ -73,12 +104,7 @@ struct Run {
 /// Runs a seed for `work_ms` milliseconds of its own time. Panics when an invariant is broken.
 #[must_use]
 pub fn run(seed: u64, faults: Faults, work_ms: u64) -> Summary {
-    let mut random = Random::new(seed);
-    let recorder = Recorder::new(EVENTS_MAX);
-    let mut world = World::new(NODES, BROKERS, CALM, Random::new(random.between(0, u64::MAX - 1)));
-    world.clients = (0..8).map(|number| client(number, &recorder)).collect();
-    let mut run = Run { world, recorder, random, faults: 0 };
-    run.world.run_until(START_MS);
+    let mut run = Run::begin(seed);
     run.work_until(START_MS + work_ms, faults);
     run.rest();
     for client in run.world.clients.iter().filter(|client| client.device.is_durable()) {
@@ -97,6 +123,20 @@ fn client(number: usize, recorder: &Recorder) -> Client {
 }
 
 impl Run {
+    /// All are there, and nobody has connected.
+    fn begin(seed: u64) -> Self {
+        let mut random = Random::new(seed);
+        let recorder = Recorder::new(EVENTS_MAX);
+        let mut clock = || Clock { pace: pace(&mut random), ahead_ms: wall_clock(&mut random) };
+        let clocks = (0..NODES).map(|_| clock()).collect();
+        let paces = (0..BROKERS).map(|_| pace(&mut random)).collect();
+        let own = Random::new(random.between(0, u64::MAX - 1));
+        let mut world = World::new(clocks, paces, CALM, own);
+        world.clients = (0..8).map(|number| client(number, &recorder)).collect();
+        world.run_until(START_MS);
+        Self { world, recorder, random, faults: 0 }
+    }
+
     fn work_until(&mut self, end: u64, faults: Faults) {
         let mut next_fault = self.world.now + self.random.between(100, 1_500);
         while self.world.now < end {
@@ -114,7 +154,7 @@ impl Run {
     fn act(&mut self) {
         let last = u64::try_from(self.world.clients.len() - 1).expect("fits");
         let who = usize::try_from(self.random.between(0, last)).expect("was a usize");
-        self.read(who);
+        self.world.read(who);
         match self.random.between(0, 99) {
             0..=9 => self.connect(who),
             10..=12 => self.subscribe(who),
@@ -124,67 +164,24 @@ impl Run {
         }
     }
 
-    /// Everything that came; and whether the connection goes on.
-    fn read(&mut self, who: usize) {
-        let Some((broker, run, id)) = self.world.clients[who].link else { return };
-        let is_gone = self.world.run_of(broker) != run || {
-            let mut packets = Vec::new();
-            let is_open = self.world.act(broker, |broker| {
-                packets.extend(std::iter::from_fn(|| broker.host.read(id)));
-                broker.host.is_open(id)
-            });
-            let device = &mut self.world.clients[who].device;
-            packets.into_iter().for_each(|packet| device.take(packet));
-            is_open == Some(false)
-        };
-        if is_gone {
-            self.world.clients[who].device.closed();
-            self.world.clients[who].link = None;
-        }
-    }
-
     fn connect(&mut self, who: usize) {
-        if self.world.clients[who].link.is_some() {
-            return;
-        }
         let broker = self.random.pick(&[0, 1, 2]);
-        if !self.world.brokers[broker].is_awake(self.world.now) {
-            return;
-        }
-        let receive_maximum = self.random.pick(&[1, 3, u16::MAX]);
-        let (id, now) = (self.world.next_connection(), self.world.now);
-        let connect = self.world.clients[who].device.connect(receive_maximum);
-        self.world.act(broker, |broker| broker.host.dial(now, id, &connect));
-        self.world.clients[who].link = Some((broker, self.world.run_of(broker), id));
-    }
-
-    fn send(&mut self, who: usize, packet: &broker_core::codec::FromClient) {
-        if let Some((broker, run, id)) = self.world.clients[who].link
-            && self.world.run_of(broker) == run
-        {
-            self.world.act(broker, |broker| broker.host.send(id, packet));
-        }
-    }
-
-    fn is_reachable(&self, who: usize) -> bool {
-        self.world.clients[who].link.is_some_and(|(broker, run, _)| {
-            self.world.run_of(broker) == run && self.world.brokers[broker].is_awake(self.world.now)
-        })
+        self.world.connect(who, broker, self.random.pick(&[1, 3, u16::MAX]));
     }
 
     fn answer(&mut self, who: usize) {
-        if !self.is_reachable(who) {
+        if !self.world.is_reachable(who) {
             return;
         }
         for _ in 0..self.random.between(1, 3) {
             if let Some(packet) = self.world.clients[who].device.next_packet() {
-                self.send(who, &packet);
+                self.world.send(who, &packet);
             }
         }
     }
 
     fn publish(&mut self, who: usize) {
-        if !self.is_reachable(who) {
+        if !self.world.is_reachable(who) {
             return;
         }
         let levels = [Qos::AtMostOnce, Qos::AtLeastOnce, Qos::AtLeastOnce, Qos::ExactlyOnce];
@@ -194,67 +191,57 @@ impl Run {
             retain: self.random.once_in(6),
             expires_in_s: self.random.once_in(12).then_some(2),
         };
+        self.publish_one(who, post);
+    }
+
+    fn publish_one(&mut self, who: usize, post: Post) {
         if let Some(packet) = self.world.clients[who].device.publish(post) {
-            self.send(who, &packet);
+            self.world.send(who, &packet);
         }
     }
 
     fn subscribe(&mut self, who: usize) {
-        if !self.is_reachable(who) {
+        if !self.world.is_reachable(who) {
             return;
         }
         let filter = self.random.pick(&FILTERS);
         // Not mixed: while a SUBSCRIBE is under way, a message may come by an older one of QoS 0 too.
         let levels = [Qos::AtMostOnce, Qos::AtLeastOnce, Qos::ExactlyOnce];
         let qos = self.random.pick(if who.is_multiple_of(5) { &levels[..1] } else { &levels[1..] });
+        self.subscribe_to(who, filter, qos);
+    }
+
+    fn subscribe_to(&mut self, who: usize, filter: &'static str, qos: Qos) {
         if let Some(packet) = self.world.clients[who].device.subscribe(filter, qos) {
-            self.send(who, &packet);
+            self.world.send(who, &packet);
         }
     }
 
     fn unsubscribe(&mut self, who: usize) {
-        if !self.is_reachable(who) {
+        if !self.world.is_reachable(who) {
             return;
         }
         let device = &mut self.world.clients[who].device;
         let filter = device.subscriptions().keys().next().copied();
         if let Some(packet) = filter.and_then(|filter| device.unsubscribe(filter)) {
-            self.send(who, &packet);
+            self.world.send(who, &packet);
         }
     }
 
     fn fail(&mut self) {
         self.faults += 1;
-        let (broker, node) = (self.random.pick(&[0, 1, 2]), self.random.pick(&[0, 1, 2]));
-        let leader = self.world.raft.leader;
-        let long = self.random.between(1, 3_000);
-        let what = self.random.between(0, 13);
+        let longest_ms = if self.random.once_in(12) { 10_000 } else { 3_000 };
+        let target = Target {
+            broker: self.random.pick(&[0, 1, 2]),
+            node: self.random.pick(&[0, 1, 2]),
+            leader: self.world.raft.leader,
+            client: self.random.pick(&[0, 1, 2, 3, 4, 5, 6, 7]),
+            for_ms: self.random.between(1, longest_ms),
+        };
+        let (words, happens) = self.random.pick(&FAULTS);
         // Whatever it is: what follows may have it as its cause.
-        self.recorder
-            .client(FAULTS[usize::try_from(what).expect("small")])
-            .record_alone(What::Fault);
-        match what {
-            0 | 1 => self.world.break_streams(broker),
-            2 | 3 => self.world.kill_node(leader, long),
-            4 => self.world.kill_node(node, long),
-            5 => self.world.kill_broker(broker, long),
-            6 => self.world.pause_broker(broker, long),
-            7 => self.world.pause_node(leader, long),
-            8 => self.world.cut_node(leader, long),
-            9 | 10 => self.hang_up(),
-            11 => self.kill_everything(),
-            _ => self.world.set_delays(if self.random.once_in(2) { ROUGH } else { CALM }),
-        }
-    }
-
-    /// A client's network breaks; what was under way is lost.
-    fn hang_up(&mut self) {
-        let who = usize::try_from(self.random.between(0, 7)).expect("was a usize");
-        let Some((broker, run, id)) = self.world.clients[who].link.take() else { return };
-        if self.world.run_of(broker) == run {
-            self.world.act(broker, |broker| broker.host.hang_up(id));
-        }
-        self.world.clients[who].device.closed();
+        self.recorder.client(words).record_alone(What::Fault);
+        happens(self, &target);
     }
 
     fn kill_everything(&mut self) {
@@ -273,7 +260,7 @@ impl Run {
         while self.world.now < end {
             self.world.run_until(self.world.now + 5);
             for who in 0..self.world.clients.len() {
-                self.read(who);
+                self.world.read(who);
                 self.connect(who);
                 self.answer(who);
             }

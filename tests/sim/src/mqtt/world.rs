@@ -5,10 +5,11 @@ use std::collections::{BTreeMap, VecDeque};
 use ha_types::session::ConnectionId;
 
 use super::broker::Broker;
+use super::clock::{Clock, Pace};
 use super::device::Device;
 use super::node::{Around, Node, Store};
 use super::raft::{NodeId, Raft};
-use crate::network::{BrokerId, Delays, Network, Packet, Told, Wire};
+use crate::network::{BrokerId, Delays, Network, Packet, Wire};
 use crate::random::Random;
 
 /// Milliseconds within which an old leader that can be told hears of the new one.
@@ -20,8 +21,8 @@ pub struct Process<T> {
     /// `None`: it is gone.
     pub running: Option<T>,
     /// When it starts again, or goes on.
-    back_at: u64,
-    waiting: VecDeque<(Wire, Packet)>,
+    pub(super) back_at: u64,
+    pub(super) waiting: VecDeque<(Wire, Packet)>,
 }
 
 impl<T> Process<T> {
@@ -42,6 +43,19 @@ impl<T> Process<T> {
             Some(running) => deadline(running).map(|at| at.max(self.back_at)),
         }
     }
+}
+
+/// A packet that arrived, at a process that runs or would.
+#[derive(Clone, Debug)]
+pub struct Arrival {
+    /// When.
+    pub at: u64,
+    /// At or from whom.
+    pub broker: BrokerId,
+    /// From or at whom.
+    pub node: Option<NodeId>,
+    /// What.
+    pub packet: Packet,
 }
 
 /// A client and where it is connected.
@@ -68,31 +82,36 @@ pub struct World {
     pub brokers: Vec<Process<Broker>>,
     /// All of them.
     pub clients: Vec<Client>,
-    network: Network,
-    stores: Vec<Store>,
+    pub(super) network: Network,
+    pub(super) stores: Vec<Store>,
     /// Nodes that the others cannot reach; brokers can.
-    cut_until: Vec<u64>,
-    resigns_at: Vec<Option<u64>>,
-    node_of: BTreeMap<Wire, NodeId>,
-    runs: Vec<usize>,
-    next_connection: u64,
-    /// Clocks of the nodes are wrong by so much, in milliseconds.
-    clock_error: Vec<u64>,
+    pub(super) cut_until: Vec<u64>,
+    pub(super) resigns_at: Vec<Option<u64>>,
+    pub(super) node_of: BTreeMap<Wire, NodeId>,
+    pub(super) runs: Vec<usize>,
+    pub(super) next_connection: u64,
+    /// Of the nodes' machines.
+    pub clocks: Vec<Clock>,
+    /// How fast the brokers' clocks run.
+    paces: Vec<Pace>,
+    /// What arrives, if somebody wants to know.
+    pub arrivals: Option<Vec<Arrival>>,
 }
 
 impl World {
     /// Everything starts at once.
     #[must_use]
-    pub fn new(nodes: usize, brokers: usize, delays: Delays, mut random: Random) -> Self {
+    pub fn new(clocks: Vec<Clock>, paces: Vec<Pace>, delays: Delays, mut random: Random) -> Self {
+        let (nodes, brokers) = (clocks.len(), paces.len());
         let mut seed = || Random::new(random.between(0, u64::MAX - 1));
         let (network, raft) = (Network::new(delays, seed()), Raft::new(seed()));
-        let clock_error = (0..nodes).map(|_| random.between(0, 300_000)).collect();
+        let broker = |(id, pace): (usize, &Pace)| Process::new(Broker::start(0, id, nodes, *pace));
         let node = |id| Process::new(Node::start(id, Store::default()));
         Self {
             now: 0,
             raft,
             nodes: (0..nodes).map(node).collect(),
-            brokers: (0..brokers).map(|id| Process::new(Broker::start(0, id, nodes))).collect(),
+            brokers: paces.iter().enumerate().map(broker).collect(),
             clients: Vec::new(),
             network,
             stores: vec![Store::default(); nodes],
@@ -101,14 +120,11 @@ impl World {
             node_of: BTreeMap::new(),
             runs: vec![0; brokers],
             next_connection: 1,
-            clock_error,
+            clocks,
+            paces,
+            arrivals: None,
             random,
         }
-    }
-
-    /// How long packets take from now on.
-    pub fn set_delays(&mut self, delays: Delays) {
-        self.network.delays = delays;
     }
 
     fn is_operative(&self, id: NodeId) -> bool {
@@ -151,17 +167,22 @@ impl World {
     /// Until `end`.
     pub fn run_until(&mut self, end: u64) {
         while self.now < end {
-            self.now = self.next_event().clamp(self.now, end);
-            self.wake_nodes();
-            self.step_raft();
-            self.step_nodes();
-            self.step_brokers();
-            if let Some((wire, packet)) = self.network.receive(self.now) {
-                self.arrive(wire, packet);
-            } else if self.next_event() <= self.now {
-                // What is due at this moment has been done; the clock goes on.
-                self.now = (self.now + 1).min(end);
-            }
+            self.step(end);
+        }
+    }
+
+    /// What happens next, if that is before `end`.
+    pub fn step(&mut self, end: u64) {
+        self.now = self.next_event().clamp(self.now, end);
+        self.wake_nodes();
+        self.step_raft();
+        self.step_nodes();
+        self.step_brokers();
+        if let Some((wire, packet)) = self.network.receive(self.now) {
+            self.arrive(wire, packet);
+        } else if self.next_event() <= self.now {
+            // What is due at this moment has been done; the clock goes on.
+            self.now = (self.now + 1).min(end);
         }
     }
 
@@ -195,12 +216,12 @@ impl World {
 
     fn lead(&mut self) {
         let (id, term) = (self.raft.leader, self.raft.term);
-        let wall = self.now + self.clock_error[id];
+        let clock = self.clocks[id];
         self.resigns_at[id] = None;
         let node = self.nodes[id].running.as_mut().expect("it was elected");
         node.resign(self.now, &mut self.network);
         node.apply(self.now, &self.raft, &mut self.random);
-        node.lead(self.now, term, wall);
+        node.lead(self.now, term, clock);
     }
 
     fn hear(&mut self, id: NodeId) {
@@ -237,11 +258,11 @@ impl World {
         for id in 0..self.brokers.len() {
             let now = self.now;
             let nodes = self.nodes.len();
-            let process = &mut self.brokers[id];
+            let (process, pace) = (&mut self.brokers[id], self.paces[id]);
             if process.back_at > now {
                 continue;
             }
-            let broker = process.running.get_or_insert_with(|| Broker::start(now, id, nodes));
+            let broker = process.running.get_or_insert_with(|| Broker::start(now, id, nodes, pace));
             for (wire, packet) in std::mem::take(&mut process.waiting) {
                 broker.receive(now, wire, packet, &mut self.network);
             }
@@ -252,13 +273,18 @@ impl World {
         }
     }
 
-    fn note_dialled(&mut self, id: BrokerId) {
+    pub(super) fn note_dialled(&mut self, id: BrokerId) {
         if let Some(broker) = &mut self.brokers[id].running {
             self.node_of.extend(broker.dialled.drain(..));
         }
     }
 
     fn arrive(&mut self, wire: Wire, packet: Packet) {
+        if let Some(arrivals) = &mut self.arrivals {
+            let node = self.node_of.get(&wire).copied();
+            let broker = self.network.broker_of(wire);
+            arrivals.push(Arrival { at: self.now, broker, node, packet: packet.clone() });
+        }
         if packet.is_for_server() {
             self.arrive_at_node(wire, packet);
         } else {
@@ -307,77 +333,5 @@ impl World {
             broker.receive(now, wire, packet, &mut self.network);
         }
         self.note_dialled(id);
-    }
-
-    /// A client of an awake broker acts.
-    pub fn act<T>(&mut self, id: BrokerId, act: impl FnOnce(&mut Broker) -> T) -> Option<T> {
-        if !self.brokers[id].is_awake(self.now) {
-            return None;
-        }
-        let broker = self.brokers[id].running.as_mut()?;
-        let done = act(broker);
-        broker.run(self.now, &mut self.network);
-        self.note_dialled(id);
-        Some(done)
-    }
-
-    /// A number for a connection.
-    pub fn next_connection(&mut self) -> ConnectionId {
-        self.next_connection += 1;
-        ConnectionId(self.next_connection)
-    }
-
-    /// Which run of a broker it is.
-    #[must_use]
-    pub fn run_of(&self, id: BrokerId) -> usize {
-        self.runs[id]
-    }
-
-    /// Breaks the streams of a broker.
-    pub fn break_streams(&mut self, id: BrokerId) {
-        let Some(broker) = &self.brokers[id].running else { return };
-        for wire in broker.wires() {
-            self.network.break_wire(self.now, wire, Told::Both);
-        }
-    }
-
-    /// Kills a node, with what it had not saved; it starts again after a while.
-    pub fn kill_node(&mut self, id: NodeId, after_ms: u64) {
-        let Some(node) = self.nodes[id].running.take() else { return };
-        self.stores[id] = node.store();
-        let wires =
-            self.brokers.iter().filter_map(|of| of.running.as_ref()).flat_map(Broker::wires);
-        for wire in wires.filter(|wire| self.node_of[wire] == id) {
-            self.network.break_wire(self.now, wire, Told::Broker);
-        }
-        self.resigns_at[id] = None;
-        self.nodes[id] =
-            Process { running: None, back_at: self.now + after_ms, waiting: VecDeque::new() };
-    }
-
-    /// Kills a broker with its clients' connections; a new run starts after a while.
-    pub fn kill_broker(&mut self, id: BrokerId, after_ms: u64) {
-        let Some(broker) = self.brokers[id].running.take() else { return };
-        for wire in broker.wires() {
-            self.network.break_wire(self.now, wire, Told::Server);
-        }
-        self.runs[id] += 1;
-        self.brokers[id] =
-            Process { running: None, back_at: self.now + after_ms, waiting: VecDeque::new() };
-    }
-
-    /// Lets a broker stand still for a while.
-    pub fn pause_broker(&mut self, id: BrokerId, for_ms: u64) {
-        self.brokers[id].back_at = self.brokers[id].back_at.max(self.now + for_ms);
-    }
-
-    /// Lets a node stand still for a while.
-    pub fn pause_node(&mut self, id: NodeId, for_ms: u64) {
-        self.nodes[id].back_at = self.nodes[id].back_at.max(self.now + for_ms);
-    }
-
-    /// The other nodes do not reach it for a while; brokers do.
-    pub fn cut_node(&mut self, id: NodeId, for_ms: u64) {
-        self.cut_until[id] = self.cut_until[id].max(self.now + for_ms);
     }
 }

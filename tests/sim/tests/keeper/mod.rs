@@ -16,7 +16,7 @@ use ha_types::session::{
 };
 use ha_types::{
     AskNumber, BrokerEpoch, BrokerName, ClusterMillis, Incarnation, Message, Millis, PublishNumber,
-    Qos, ServerIncarnation, Subscription, Ticket,
+    ServerIncarnation, Subscription, Ticket,
 };
 
 /// Of the one broker.
@@ -60,6 +60,8 @@ pub(crate) struct Keeper {
     published: u64,
     asked: u64,
     /// Whose publishes are not answered.
+    /// Messages that its client has sent again.
+    received: u64,
     exchanges: BTreeMap<PublishNumber, (SessionKey, PacketId)>,
     /// What the broker knows of its connections.
     wants: BTreeMap<ConnectionId, Wants>,
@@ -67,6 +69,8 @@ pub(crate) struct Keeper {
     owners: BTreeMap<SessionKey, ConnectionId>,
     subscribing: BTreeMap<(SessionKey, Ticket), Vec<SubscribeOptions>>,
     unsubscribing: BTreeMap<(SessionKey, Ticket), Vec<Subscription>>,
+    /// Those that were published and have not come back.
+    wills: Vec<Arc<Message>>,
 }
 
 impl Keeper {
@@ -92,12 +96,14 @@ impl Keeper {
             index: 1,
             published: 0,
             asked: 0,
+            received: 0,
             exchanges: BTreeMap::new(),
             wants: BTreeMap::new(),
             clients: BTreeSet::new(),
             owners: BTreeMap::new(),
             subscribing: BTreeMap::new(),
             unsubscribing: BTreeMap::new(),
+            wills: Vec::new(),
         };
         let hello = Hello {
             versions: PROTOCOL_VERSIONS,
@@ -151,6 +157,11 @@ impl Keeper {
                     }
                     ha_core::Output::Send(_, item, bytes) => {
                         inputs.push_back(ha_core::Input::Written(STREAM, bytes));
+                        if let Downstream::Deliver { origin: Some(_), .. } = item {
+                            self.received += 1;
+                            let received = Upstream::Received { count: self.received };
+                            inputs.push_back(ha_core::Input::Received(STREAM, vec![received]));
+                        }
                         self.take(item, out);
                     }
                     ha_core::Output::End(_) => panic!("the leader ended the stream"),
@@ -168,8 +179,11 @@ impl Keeper {
                 out.push(Output::Tell(connection, tell));
             }
             Downstream::PublishResult { number, outcome, .. } => self.answer(number, outcome, out),
-            // Its own come back to no broker: this is a will.
-            Downstream::Deliver { message, .. } => out.push(Output::Publish(message)),
+            // A will. Of its own only what a client sends again comes back, and it has that.
+            Downstream::Deliver { origin: None, message, .. } => {
+                self.wills.push(Arc::clone(&message));
+                out.push(Output::Publish(message));
+            }
             _ => (),
         }
     }
@@ -215,16 +229,18 @@ impl Keeper {
                 let number = AskNumber(self.asked);
                 Some(ha_core::Input::Received(STREAM, vec![Upstream::Ask { number, ask }]))
             }
-            // A will comes back, and is in the state already.
-            Input::Message(message) if message.retain && message.qos == Qos::AtMostOnce => {
-                Some(self.publish(None, message))
-            }
-            Input::Message(_) => None,
+            Input::Message(message) if self.is_will(&message) => None,
+            Input::Message(message) => Some(self.publish(None, message)),
             Input::Tick => Some(ha_core::Input::Tick),
             Input::Retained { .. } | Input::SubscribeRefused { .. } => {
                 panic!("the plugin was not asked")
             }
         }
+    }
+
+    /// A will comes back, and all have it already.
+    fn is_will(&mut self, message: &Arc<Message>) -> bool {
+        self.wills.extract_if(.., |will| Arc::ptr_eq(will, message)).next().is_some()
     }
 
     fn publish(
@@ -238,7 +254,6 @@ impl Keeper {
             self.exchanges.insert(number, exchange);
             number
         });
-        let exchange = exchange.filter(|_| message.qos == Qos::ExactlyOnce);
         let publish = Upstream::Publish { number, exchange, message };
         ha_core::Input::Received(STREAM, vec![publish])
     }

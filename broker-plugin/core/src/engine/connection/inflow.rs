@@ -30,6 +30,9 @@ pub(super) struct Inflow {
 enum Stage {
     /// PUBACK waits for the holder.
     Puback,
+    /// An earlier connection left it before PUBREL. The holder is asked again: its PUBREC may not have been
+    /// sent, and not everybody may have it.
+    Left,
     /// PUBREC waits for the holder.
     Pubrec,
     /// PUBREC was sent: the same packet identifier is the same message until PUBREL.
@@ -38,22 +41,33 @@ enum Stage {
     Pubcomp,
 }
 
+/// What a PUBLISH is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Coming {
+    /// A new message.
+    New,
+    /// One that an earlier connection may have brought to its end.
+    Again,
+    /// It is answered, or will be.
+    Known,
+}
+
 /// Why a message is not published; a client before 5.0 is told nothing: 3.1.1 [MQTT-3.3.5-2].
 #[derive(Clone, Copy, Debug)]
 struct Refusal(Reason, &'static str);
 
 impl Inflow {
-    /// `received`: exchanges that earlier connections of the session left before PUBREL.
+    /// `left`: exchanges of QoS 2 that earlier connections of the session left before PUBREL.
     pub(super) fn new(
         recipient: Recipient,
         now: Millis,
         limits: &Limits,
-        received: Vec<PacketId>,
+        left: Vec<PacketId>,
     ) -> Self {
         Self {
             recipient,
             aliases: InboundAliases::default(),
-            exchanges: received.into_iter().map(|id| (id, Stage::Received)).collect(),
+            exchanges: left.into_iter().map(|id| (id, Stage::Left)).collect(),
             unanswered: 0,
             throttle: Throttle::new(now, limits.publish_rate_max),
         }
@@ -82,14 +96,22 @@ impl Inflow {
         out.counts.received += 1;
         let topic = self.aliases.resolve(publish.topic, limits.topic_alias_maximum)?;
         let flow = publish.flow;
-        if let Some(id) = flow.packet_id()
-            && !self.begins(flow, id, limits, out)?
-        {
+        let coming = match flow.packet_id() {
+            Some(id) => self.coming(flow, id, limits, out)?,
+            None => Coming::New,
+        };
+        if coming == Coming::Known {
             return Ok(());
         }
         if let Err(refusal) = check(&topic, from.0, around) {
             out.counts.denied += 1;
-            return self.refuse(flow, refusal, out);
+            return match (coming, flow.packet_id()) {
+                // The exchange goes on; nobody gets what the client may not publish, or never published.
+                (Coming::Again, Some(id)) => {
+                    self.answer(FromServer::Pubrec(Ack::new(id, Reason::SUCCESS)), out)
+                }
+                _ => self.refuse(flow, refusal, out),
+            };
         }
         let message = Arc::new(Message {
             topic,
@@ -113,31 +135,32 @@ impl Inflow {
         Ok(())
     }
 
-    /// Whether a PUBLISH with this packet identifier is a new one.
-    fn begins(
+    /// What a PUBLISH with this packet identifier is.
+    fn coming(
         &self,
         flow: Flow,
         id: PacketId,
         limits: &Limits,
         out: &mut Output,
-    ) -> Result<bool, End> {
+    ) -> Result<Coming, End> {
         let is_qos_2 = flow.qos() == Qos::ExactlyOnce;
         match self.exchanges.get(&id) {
             // [MQTT-4.3.3-10]: known, and acknowledged again.
             Some(Stage::Received) if is_qos_2 => {
                 self.answer(FromServer::Pubrec(Ack::new(id, Reason::SUCCESS)), out)?;
-                Ok(false)
+                Ok(Coming::Known)
             }
+            Some(Stage::Left) if is_qos_2 => Ok(Coming::Again),
             // The answer is on its way.
-            Some(Stage::Pubrec) if is_qos_2 => Ok(false),
+            Some(Stage::Pubrec) if is_qos_2 => Ok(Coming::Known),
             Some(_) if self.recipient.version < Version::V5 => {
                 Err(End::because(Reason::PACKET_ID_IN_USE, "the packet identifier is in use"))
             }
             Some(_) => {
                 let refusal = Refusal(Reason::PACKET_ID_IN_USE, "the packet identifier is in use");
-                self.refuse(flow, refusal, out).map(|()| false)
+                self.refuse(flow, refusal, out).map(|()| Coming::Known)
             }
-            None => self.check_receive_maximum(limits).map(|()| true),
+            None => self.check_receive_maximum(limits).map(|()| Coming::New),
         }
     }
 
@@ -183,7 +206,7 @@ impl Inflow {
         let Some(stage) = self.exchanges.get_mut(&id) else { return Ok(()) };
         let stage = match *stage {
             Stage::Puback | Stage::Pubrec => std::mem::replace(stage, Stage::Received),
-            Stage::Received | Stage::Pubcomp => return Ok(()),
+            Stage::Received | Stage::Left | Stage::Pubcomp => return Ok(()),
         };
         self.unanswered -= 1;
         if stage == Stage::Puback || outcome.is_err() {
@@ -209,7 +232,7 @@ impl Inflow {
     ) -> Result<(), End> {
         let packet_id = ack.packet_id;
         match self.exchanges.get_mut(&packet_id) {
-            Some(stage @ Stage::Received) => {
+            Some(stage @ (Stage::Received | Stage::Left)) => {
                 *stage = Stage::Pubcomp;
                 self.unanswered += 1;
                 out.requests.push(Request::Ask(Ask::Release { session, packet_id }));

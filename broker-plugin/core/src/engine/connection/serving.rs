@@ -1,7 +1,7 @@
 //! A connection that has its session.
 
 use ha_types::session::{
-    Ask, CloseCause, Granted, Lifetime, Opened, Page, PageEnd, Progress, Queued, Record,
+    Ask, CloseCause, Granted, Lifetime, Offset, Opened, Page, PageEnd, Progress, Queued, Record,
     RecordStage, RefuseReason, SessionKey, Tell,
 };
 use ha_types::{Millis, Ticket};
@@ -282,7 +282,7 @@ impl Serving {
         out: &mut Output,
     ) -> Result<(), End> {
         let durability = self.outflow.durability;
-        if durability == Durability::Durable {
+        if durability == Durability::Durable && queued.offset != Offset::NONE {
             let room = self.outflow.room(around);
             if !self.feed.takes(queued.offset, room) {
                 return Ok(());

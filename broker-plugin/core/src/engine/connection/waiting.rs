@@ -68,7 +68,7 @@ impl Waiting {
             retain: queued.retain,
             dup: false,
             subscription_ids: queued.subscription_ids.as_slice().into(),
-            offset: Some(queued.offset),
+            offset: Some(queued.offset).filter(|offset| *offset != Offset::NONE),
             is_unqueued: false,
             message: queued.message,
         }

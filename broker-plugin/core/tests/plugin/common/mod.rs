@@ -17,10 +17,12 @@ pub(crate) use values::*;
 /// Cluster time at the plugin's zero until ha-server says better.
 pub(crate) const OWN_TIME: u64 = 1_000_000;
 
+pub(crate) const ADDRESSES: usize = 2;
+
 /// A broker with two addresses and small limits.
 pub(crate) fn config() -> Config {
     Config {
-        mode: Mode::Clustered(2),
+        mode: Mode::Clustered(ADDRESSES),
         sessions: HeldBy::Host,
         name: BrokerName::parse("a").unwrap(),
         incarnation: Incarnation(1),
@@ -54,14 +56,19 @@ impl Bench {
         Self::new(config())
     }
 
-    /// Dialled twice, in vain: the second time at once.
+    /// Dialled in vain, and waits.
     pub(crate) fn detached() -> Self {
         let mut bench = Self::fresh();
-        bench.at(0);
-        bench.break_stream();
-        bench.at(0);
-        bench.break_stream();
+        bench.fail_until_it_waits();
         bench
+    }
+
+    /// One attempt more than there are addresses fails.
+    pub(crate) fn fail_until_it_waits(&mut self) {
+        for _ in 0..=ADDRESSES {
+            self.at(self.now);
+            self.break_stream();
+        }
     }
 
     pub(crate) fn alone() -> Self {

@@ -75,6 +75,7 @@ pub(crate) fn message(topic: &str, payload: &str) -> Arc<Message> {
 pub(crate) fn deliver(topic: &str, payload: &str, version: u64) -> Downstream {
     Downstream::Deliver {
         origin: None,
+        known_as: vec![],
         message: message(topic, payload),
         retained: RetainedVersion(version),
     }

@@ -30,6 +30,8 @@ pub(super) struct Model {
     pub(super) epoch: u64,
     asked: u64,
     taken: u64,
+    /// Whether a publish of this epoch was taken: the first may have any number above.
+    has_taken: bool,
     last_on_stream: Option<u64>,
     next_session: u64,
     pub(super) sessions: BTreeMap<SessionKey, Session>,
@@ -47,6 +49,7 @@ impl Model {
             epoch: 1,
             asked: 0,
             taken: 0,
+            has_taken: false,
             last_on_stream: None,
             next_session: 1,
             sessions: BTreeMap::new(),
@@ -69,7 +72,7 @@ impl Model {
     pub(super) fn lose(&mut self) {
         self.break_stream();
         self.sessions.clear();
-        (self.asked, self.taken) = (0, 0);
+        (self.asked, self.has_taken) = (0, false);
         self.epoch += 1;
     }
 
@@ -90,8 +93,9 @@ impl Model {
             Some(Upstream::Ask { number, ask }) => self.ask(number.0, ask),
             Some(Upstream::Publish { number: Some(number), message, .. }) => {
                 if number.0 > self.taken {
-                    assert_eq!(number.0, self.taken + 1, "numbers are dense");
-                    self.taken = number.0;
+                    let is_next = number.0 == self.taken + 1;
+                    assert!(is_next || !self.has_taken, "numbers are dense");
+                    (self.taken, self.has_taken) = (number.0, true);
                     self.published.push(String::from_utf8_lossy(&message.payload).into());
                 }
                 let (outcome, retained) = (PublishOutcome::Accepted, RetainedVersion(0));

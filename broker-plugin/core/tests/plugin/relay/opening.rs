@@ -143,5 +143,5 @@ fn connect_does_not_pass_a_close_that_waits_behind_messages() {
     assert_eq!(bench.ask(close(2)).up(), [""; 0], "the window of 4 is full");
     assert_eq!(bench.ask(open(3, DURABLE)).up(), [""; 0]);
     let up = bench.result(1, 0).up();
-    assert_eq!(up, ["publish 5 x", "ask 3 close 2 Disconnect", "ask 4 open 3"]);
+    assert_eq!(up, ["publish 5 x!", "ask 3 close 2 Disconnect", "ask 4 open 3"]);
 }

@@ -6,7 +6,7 @@ use ha_types::link::{Downstream, Origin, PublishOutcome};
 use ha_types::session::{Lifetime, RefuseReason, Tell};
 use ha_types::{BrokerEpoch, PublishNumber, RetainedVersion};
 
-use super::common::{attached, clustered, key, packet_id};
+use super::common::{attached, close, clustered, key, packet_id};
 use crate::common::{Bench, Outputs, message, publish};
 
 fn result(bench: &mut Bench, number: u64, outcome: PublishOutcome) -> Outputs {
@@ -23,8 +23,23 @@ fn served() -> Bench {
 fn from(broker: u64, number: u64) -> Downstream {
     let origin = Origin { broker: BrokerEpoch(broker), number: PublishNumber(number) };
     let (message, retained) = (message("t", "x"), RetainedVersion(0));
-    Downstream::Deliver { origin: Some(origin), message, retained }
+    Downstream::Deliver { origin: Some(origin), known_as: vec![], message, retained }
 }
+
+fn origin(broker: u64, number: u64) -> Origin {
+    Origin { broker: BrokerEpoch(broker), number: PublishNumber(number) }
+}
+
+/// The first of these is its own.
+fn known_as(origins: &[(u64, u64)]) -> Downstream {
+    let mut known_as: Vec<_> = origins.iter().map(|of| origin(of.0, of.1)).collect();
+    let own = Some(known_as.remove(0));
+    let (message, retained) = (message("t", "x"), RetainedVersion(0));
+    Downstream::Deliver { origin: own, known_as, message, retained }
+}
+
+/// That of [`welcome`](crate::common::welcome).
+const EPOCH: u64 = 5;
 
 #[test]
 fn answer_goes_to_the_session_under_its_packet_identifier() {
@@ -54,10 +69,25 @@ fn publish_of_a_session_that_is_another_brokers_ends_its_connection() {
 }
 
 #[test]
-fn packet_identifier_goes_up_at_qos_2_only() {
+fn publish_that_is_answered_goes_up_with_its_session() {
     let mut bench = served();
-    assert_eq!(bench.publish(publish("t", "1").of(1, 7)).up(), ["publish 1 1"]);
+    assert_eq!(bench.publish(publish("t", "1").of(1, 7)).up(), ["publish 1 1!"]);
     assert_eq!(bench.publish(publish("t", "2").of(1, 8).qos_2()).up(), ["publish 2 2!"]);
+    assert_eq!(bench.publish(publish("t", "3").qos_0()).up(), ["publish 0 3"]);
+}
+
+/// The client has come back with a clean start: what waits of its older connection is not its.
+#[test]
+fn late_publish_that_is_fenced_is_no_answer_for_the_clients_next_connection() {
+    let mut bench = served();
+    bench.publish(publish("t", "old").of(1, 7));
+    bench.ask(close(1));
+    bench.serve(2, Lifetime::Connection, 3);
+    bench.publish(publish("t", "new").of(2, 7));
+    assert_eq!(result(&mut bench, 1, PublishOutcome::Fenced).0, []);
+    let (session, packet_id) = (key(2), packet_id(7));
+    let told = Tell::Published { session, packet_id, outcome: Ok(()) };
+    assert_eq!(result(&mut bench, 2, PublishOutcome::Accepted).told(), [(2, &told)]);
 }
 
 #[test]
@@ -86,7 +116,7 @@ fn result_opens_the_window_for_the_next_publish() {
         bench.publish(publish("t", "x").of(1, n));
     }
     let held = bench.plugin.publishes_held();
-    assert_eq!(result(&mut bench, 1, PublishOutcome::Accepted).up(), ["publish 5 x"]);
+    assert_eq!(result(&mut bench, 1, PublishOutcome::Accepted).up(), ["publish 5 x!"]);
     assert_eq!(bench.plugin.publishes_held(), held - 1);
 }
 
@@ -124,6 +154,47 @@ fn message_that_comes_again_is_counted_and_not_delivered() {
 }
 
 #[test]
+fn message_that_came_as_another_is_not_delivered_whichever_comes_first() {
+    let deliveries = |items: &[&[(u64, u64)]]| {
+        let mut bench = attached();
+        let count = |item: &&[(u64, u64)]| bench.receive(known_as(item)).delivered().len();
+        items.iter().map(count).collect::<Vec<_>>()
+    };
+    assert_eq!(deliveries(&[&[(8, 3)], &[(9, 1), (8, 3)]]), [1, 0]);
+    assert_eq!(deliveries(&[&[(9, 1), (8, 3)], &[(8, 3), (9, 1)]]), [1, 0]);
+    assert_eq!(deliveries(&[&[(9, 1), (8, 3)], &[(8, 2)], &[(10, 1), (8, 3), (9, 1)]]), [1, 1, 0]);
+    assert_eq!(deliveries(&[&[(8, 4)], &[(9, 1), (8, 3)]]), [1, 0], "not needed then");
+}
+
+#[test]
+fn own_message_that_comes_back_first_is_not_delivered_when_it_is_accepted() {
+    for back in [&[(9, 1), (EPOCH, 1)][..], &[(EPOCH, 1), (9, 1)]] {
+        let mut bench = served();
+        bench.publish(publish("t", "x").of(1, 7).qos_2());
+        assert_eq!(bench.receive(known_as(back)).delivered().len(), 1);
+        assert_eq!(bench.receive(known_as(back)).delivered().len(), 0, "twice");
+        let outputs = result(&mut bench, 1, PublishOutcome::Accepted);
+        assert_eq!((outputs.delivered().len(), outputs.told().len()), (0, 1));
+    }
+}
+
+#[test]
+fn own_message_that_was_answered_is_not_delivered_when_it_comes_back() {
+    let mut bench = served();
+    bench.publish(publish("t", "x").of(1, 7).qos_2());
+    assert_eq!(result(&mut bench, 1, PublishOutcome::Accepted).delivered().len(), 1);
+    assert_eq!(bench.receive(known_as(&[(9, 1), (EPOCH, 1)])).delivered().len(), 0);
+}
+
+/// It may have gone to none of those that are here: they came in its new life.
+#[test]
+fn message_of_an_earlier_life_of_this_broker_is_delivered() {
+    let mut bench = served();
+    bench.publish(publish("t", "x").of(1, 7).qos_2());
+    assert_eq!(bench.receive(known_as(&[(9, 1), (EPOCH - 1, 1)])).delivered().len(), 1);
+}
+
+#[test]
 fn message_without_an_origin_needs_no_receipt() {
     let mut bench = attached();
     let outputs = bench.receive(crate::common::deliver("t", "x", 0));
@@ -156,5 +227,5 @@ fn broker_that_has_stopped_takes_nothing() {
     let mut bench = served();
     bench.step(Input::Stop);
     assert_eq!(bench.publish(publish("t", "x").of(1, 1)).0, []);
-    assert_eq!(bench.ask(super::common::close(1)).0, []);
+    assert_eq!(bench.ask(close(1)).0, []);
 }

@@ -3,8 +3,8 @@
 use broker_core::holder::RouteChange;
 use broker_core::host::HostCommand;
 use broker_core::{Config, Output};
-use ha_types::Ticket;
-use ha_types::session::{Ask, Lifetime, Offset, Opened, Page, PageEnd, RefuseReason, Tell};
+use ha_types::session::{Ask, Lifetime, Offset, Opened, Page, PageEnd, Queued, RefuseReason, Tell};
+use ha_types::{Qos, Ticket};
 
 use super::common::{
     acknowledge, attached, close, clustered, key, open, opened, options, queued, subscribe,
@@ -127,6 +127,19 @@ fn subscribe_beyond_the_limit_of_filters_is_refused_here() {
     assert_eq!(bench.ask(subscribe(1, 3, "a")).up(), ["ask 3 subscribe 1"], "known");
 }
 
+/// A message of a share group at QoS 0: it is in no queue.
+#[test]
+fn delivery_without_a_place_is_always_new_and_hides_no_other() {
+    let mut bench = attached();
+    bench.serve(1, DURABLE, 1);
+    let Tell::Deliver { session, queued: placed } = queued(1, 6) else { unreachable!() };
+    let live = Queued { offset: Offset::NONE, qos: Qos::AtMostOnce, ..placed.clone() };
+    for (queued, told) in [(&live, 1), (&live, 1), (&placed, 1), (&live, 1), (&placed, 0)] {
+        let tell = Tell::Deliver { session, queued: queued.clone() };
+        assert_eq!(bench.tell(1, tell).told().len(), told);
+    }
+}
+
 #[test]
 fn delivery_that_comes_again_is_dropped_unless_the_engine_fetched() {
     let mut bench = attached();
@@ -155,8 +168,8 @@ fn progress_passes_publishes_that_wait_and_subscribe_and_close_do_not() {
     assert_eq!(bench.ask(subscribe(1, 1, "a")).up(), ["+0 a"]);
     bench.publish(publish("t", "last").of(1, 6));
     assert_eq!(bench.ask(close(1)).up(), ["-a"]);
-    assert_eq!(bench.result(1, 0).up(), ["publish 5 x", "ask 3 subscribe 1"]);
-    assert_eq!(bench.result(2, 0).up(), ["publish 6 last", "ask 4 close 1 Disconnect"]);
+    assert_eq!(bench.result(1, 0).up(), ["publish 5 x!", "ask 3 subscribe 1"]);
+    assert_eq!(bench.result(2, 0).up(), ["publish 6 last!", "ask 4 close 1 Disconnect"]);
 }
 
 #[test]
@@ -170,6 +183,6 @@ fn qos_0_passes_publishes_that_wait_but_no_subscribe() {
     bench.ask(subscribe(1, 1, "a"));
     assert_eq!(bench.publish(publish("t", "0").qos_0()).up(), [""; 0]);
     let up = bench.result(1, 0).up();
-    assert_eq!(up, ["publish 5 x", "ask 2 subscribe 1"]);
+    assert_eq!(up, ["publish 5 x!", "ask 2 subscribe 1"]);
     assert_eq!(bench.result(2, 0).up(), ["publish 0 0"]);
 }

@@ -45,11 +45,11 @@ fn interest_and_sessions_come_first_and_then_what_was_not_done_in_the_order_of_f
         "resume 1 8",
         "resume 2 5",
         "resumed",
-        "publish 1 p1",
+        "publish 1 p1!",
         "ask 4 subscribe 2",
-        "publish 2 p2",
+        "publish 2 p2!",
         "ask 5 progress 1 1",
-        "publish 3 p3",
+        "publish 3 p3!",
     ];
     assert_eq!(up, expected);
 }
@@ -74,7 +74,7 @@ fn publish_that_was_taken_is_sent_again_for_its_answer() {
     bench.publish(publish("t", "x").of(1, 1));
     bench.break_stream();
     let up = bench.attach_again(Welcome { taken_upto: PublishNumber(1), ..welcome() }).up();
-    assert_eq!(up.last().unwrap(), "publish 1 x");
+    assert_eq!(up.last().unwrap(), "publish 1 x!");
 }
 
 #[test]
@@ -100,11 +100,11 @@ fn another_epoch_ends_every_session_and_what_it_had_unanswered() {
     assert_eq!((bench.plugin.outbox_len(), bench.plugin.asks_len()), (0, 0));
     assert_eq!(bench.ask(open(2, DURABLE)).up(), ["ask 1 open 2"]);
     bench.tell(2, Tell::Opened(super::common::opened(2)));
-    assert_eq!(bench.publish(publish("t", "x").of(2, 1)).up(), ["publish 1 x"]);
+    assert_eq!(bench.publish(publish("t", "x").of(2, 1)).up(), ["publish 2 x!"], "1 is gone");
 }
 
 #[test]
-fn host_with_sessions_of_its_own_keeps_its_publishes_under_new_numbers() {
+fn host_with_sessions_of_its_own_keeps_its_publishes_and_their_numbers() {
     let mut bench = Bench::attached();
     for payload in ["1", "2", "3"] {
         bench.publish(publish("t", payload).retained());
@@ -112,11 +112,11 @@ fn host_with_sessions_of_its_own_keeps_its_publishes_under_new_numbers() {
     bench.result(1, 1);
     bench.break_stream();
     let sent = bench.attach_again(Welcome { epoch: BrokerEpoch(6), ..welcome() }).publishes();
-    assert_eq!(sent, [(1, "2".into()), (2, "3".into())]);
-    bench.result(1, 2);
-    bench.result(2, 3);
+    assert_eq!(sent, [(2, "2".into()), (3, "3".into())]);
+    bench.result(2, 2);
+    bench.result(3, 3);
     assert_eq!(bench.retained("#"), ["t=3"]);
-    assert_eq!(bench.publish(publish("t", "4")).publishes(), [(3, "4".into())]);
+    assert_eq!(bench.publish(publish("t", "4")).publishes(), [(4, "4".into())]);
 }
 
 #[test]
@@ -148,6 +148,8 @@ fn leader_that_does_not_answer_is_left_for_the_configured_addresses() {
     bench.receive(not_leader(Some("c:2000")));
     bench.break_stream();
     assert_eq!(bench.at(0).dialled(), [1], "at once");
+    bench.break_stream();
+    assert_eq!(bench.at(0).dialled(), [0], "at once: nobody said yet what this one knows");
     let waits = bench.break_stream().left().unwrap().1;
     assert!((50..=100).contains(&waits), "{waits}");
 }

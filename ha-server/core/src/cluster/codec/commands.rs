@@ -50,6 +50,10 @@ macro_rules! commands {
                         CONFIGURE.write(out);
                         limits.write(out);
                     }
+                    Self::Share(strategies) => {
+                        SHARE.write(out);
+                        strategies.write(out);
+                    }
                 }
             }
 
@@ -57,6 +61,7 @@ macro_rules! commands {
                 match u8::read(input)? {
                     $($number => Ok(Self::$name { $($field: Wire::read(input)?),* }),)*
                     CONFIGURE => Wire::read(input).map(Self::Configure),
+                    SHARE => Wire::read(input).map(Self::Share),
                     _ => Err(Malformed),
                 }
             }
@@ -65,14 +70,15 @@ macro_rules! commands {
 }
 
 const CONFIGURE: u8 = 20;
+const SHARE: u8 = 21;
 
 commands!(
     1 => Join { name, incarnation },
     2 => Leave { broker },
     3 => Open { asked, open },
     4 => Close { asked, session, cause, progress, lifetime },
-    5 => Subscribe { asked, session, subscriptions },
-    6 => Unsubscribe { asked, session, subscriptions },
+    5 => Subscribe { asked, session, given_upto, subscriptions },
+    6 => Unsubscribe { asked, session, given_upto, subscriptions },
     7 => Publish { broker, number, exchange, message },
     8 => Release { asked, session, packet_id },
     9 => Progress { asked, session, progress },

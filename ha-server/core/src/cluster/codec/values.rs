@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use bytes::{Bytes, BytesMut};
+use ha_types::link::Origin;
 use ha_types::session::{
     CloseCause, ConnectionId, Lifetime, NewWill, Offset, Open, PacketId, Progress, Refused,
     RetainHandling, SessionEpoch, SessionKey, Start, SubscribeOptions, SubscriptionId,
@@ -14,6 +15,7 @@ use ha_types::{
 
 use super::{Malformed, Wire, fields};
 use crate::cluster::broker::Refusal;
+use crate::cluster::strategy::{Strategies, Strategy};
 
 macro_rules! counter {
     ($($name:ty),*) => {$(
@@ -68,7 +70,16 @@ choice!(Start { Clean = 0, Resume = 1 });
 choice!(CloseCause { Disconnect = 0, Failure = 1, Handover = 2 });
 choice!(RetainHandling { AtSubscribe = 0, IfNew = 1, Never = 2 });
 
+choice!(Strategy {
+    RoundRobin = 0,
+    LocalFirst = 1,
+    LeastInFlight = 2,
+    ByClient = 3,
+    ByTopic = 4,
+});
+
 fields!(Offset { message, private });
+fields!(Origin { broker, number });
 fields!(SessionKey { id, epoch });
 fields!(Publisher { session, epoch });
 fields!(Message { topic, payload, properties, qos, retain, expires_at, publisher });
@@ -91,6 +102,24 @@ impl<T: Wire> Wire for Arc<T> {
 
     fn read(input: &mut Bytes) -> Result<Self, Malformed> {
         T::read(input).map(Self::new)
+    }
+}
+
+/// In order, each name once: one meaning has one form.
+impl Wire for Strategies {
+    fn write(&self, out: &mut BytesMut) {
+        self.otherwise.write(out);
+        let by_name = self.by_name.iter().map(|(name, of)| (Arc::clone(name), *of));
+        by_name.collect::<Vec<_>>().write(out);
+    }
+
+    fn read(input: &mut Bytes) -> Result<Self, Malformed> {
+        let otherwise = Wire::read(input)?;
+        let by_name: Vec<(Arc<str>, Strategy)> = Wire::read(input)?;
+        if !by_name.is_sorted_by(|a, b| a.0 < b.0) {
+            return Err(Malformed);
+        }
+        Ok(Self { otherwise, by_name: by_name.into_iter().collect() })
     }
 }
 

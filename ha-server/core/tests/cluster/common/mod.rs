@@ -10,8 +10,8 @@ use ha_core::cluster::{
     Applied, Asked, Batch, ClusterState, Command, Fired, Opened, Outcome, Refused, Stored,
 };
 use ha_types::session::{
-    CloseCause, Offset, Open, Page, Progress, Queued, Record, RecordStage, SessionKey,
-    SubscribeOptions,
+    CloseCause, ConnectionId, Offset, Open, Page, Progress, Queued, Record, RecordStage,
+    SessionKey, SubscribeOptions,
 };
 use ha_types::{
     AskNumber, BrokerEpoch, BrokerName, ClusterMillis, Incarnation, Message, PublishNumber,
@@ -30,6 +30,7 @@ pub(crate) struct Bench {
     pub(crate) now: u64,
     index: u64,
     published: u64,
+    connections: u64,
     asked: Cell<u64>,
     /// A broker that is there from the beginning.
     pub(crate) broker: BrokerEpoch,
@@ -43,6 +44,7 @@ impl Bench {
             now: 1_000_000,
             index: 0,
             published: 0,
+            connections: 0,
             asked: Cell::new(0),
             broker: BrokerEpoch(0),
         };
@@ -84,7 +86,7 @@ impl Bench {
     }
 
     pub(crate) fn one(&mut self, command: Command) -> Outcome {
-        let Applied { mut outcomes, fired } = self.batch(vec![command]);
+        let Applied { mut outcomes, fired, .. } = self.batch(vec![command]);
         assert!(fired.is_empty(), "{fired:?}");
         assert_eq!(outcomes.len(), 1);
         outcomes.remove(0)
@@ -114,28 +116,63 @@ impl Bench {
         self.open_at(self.broker, open)
     }
 
-    pub(crate) fn open_at(&mut self, broker: BrokerEpoch, open: Open) -> Opened {
+    /// A connection without a number gets one that was never used.
+    pub(crate) fn open_at(&mut self, broker: BrokerEpoch, mut open: Open) -> Opened {
+        if open.connection == ConnectionId(0) {
+            self.connections += 1;
+            open.connection = ConnectionId(self.connections);
+        }
         match self.one(Command::Open { asked: self.asked_by(broker), open }) {
             Outcome::Opened(opened) => *opened,
             other => panic!("{other:?}"),
         }
     }
 
+    /// By a session whose engine was given nothing.
     pub(crate) fn subscribe(
         &mut self,
         session: SessionKey,
         options: SubscribeOptions,
     ) -> Vec<Queued> {
-        let subscriptions = vec![options];
-        match self.one(Command::Subscribe { asked: self.asked(session), session, subscriptions }) {
+        self.subscribe_given(session, None, options)
+    }
+
+    pub(crate) fn subscribe_given(
+        &mut self,
+        session: SessionKey,
+        given_upto: Option<Offset>,
+        options: SubscribeOptions,
+    ) -> Vec<Queued> {
+        let (asked, subscriptions) = (self.asked(session), vec![options]);
+        match self.one(Command::Subscribe { asked, session, given_upto, subscriptions }) {
             Outcome::Subscribed(mut granted) => granted.remove(0).unwrap().retained,
             other => panic!("{other:?}"),
         }
     }
 
+    /// Of a session whose engine was given nothing.
+    pub(crate) fn subscribe_command(
+        &self,
+        session: SessionKey,
+        subscriptions: Vec<SubscribeOptions>,
+    ) -> Command {
+        let asked = self.asked(session);
+        Command::Subscribe { asked, session, given_upto: None, subscriptions }
+    }
+
+    /// Of a session whose engine was given nothing.
     pub(crate) fn unsubscribe(&mut self, session: SessionKey, filter: &str) -> Outcome {
-        let subscriptions = vec![subscription(filter)];
-        self.one(Command::Unsubscribe { asked: self.asked(session), session, subscriptions })
+        self.unsubscribe_given(session, None, filter)
+    }
+
+    pub(crate) fn unsubscribe_given(
+        &mut self,
+        session: SessionKey,
+        given_upto: Option<Offset>,
+        filter: &str,
+    ) -> Outcome {
+        let (asked, subscriptions) = (self.asked(session), vec![subscription(filter)]);
+        self.one(Command::Unsubscribe { asked, session, given_upto, subscriptions })
     }
 
     pub(crate) fn publish(&mut self, message: Message) -> Stored {

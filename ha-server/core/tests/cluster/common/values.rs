@@ -12,7 +12,7 @@ use ha_types::{Message, Publisher, Qos, Subscription, TopicName};
 /// A CONNECT that resumes a session which never expires.
 pub(crate) fn durable(client_id: &str) -> Open {
     Open {
-        connection: ConnectionId(1),
+        connection: ConnectionId(0),
         client_id: client_id.into(),
         start: Start::Resume,
         lifetime: Lifetime::Unlimited,

@@ -11,7 +11,7 @@ use ha_core::cluster::{Applied, Batch, ClusterState, StateLimits};
 use ha_core::{
     BrokerState, BrokerView, Config, Distributor, Event, HeartbeatAnswer, Input, Output, StreamId,
 };
-use ha_types::link::{Downstream, GoodbyeReason, Hello, Upstream, Welcome};
+use ha_types::link::{Downstream, GoodbyeReason, Hello, PublishOutcome, Upstream, Welcome};
 use ha_types::session::Tell;
 use ha_types::{BrokerEpoch, ClusterMillis, Millis, PublishNumber, Ticket};
 
@@ -259,6 +259,15 @@ impl Cluster {
             _ => None,
         };
         items.into_iter().filter_map(number).collect()
+    }
+
+    pub(crate) fn outcomes(&mut self, stream: StreamId) -> Vec<PublishOutcome> {
+        let items = self.read(stream);
+        let outcome = |item| match item {
+            Downstream::PublishResult { outcome, .. } => Some(outcome),
+            _ => None,
+        };
+        items.into_iter().filter_map(outcome).collect()
     }
 
     /// What engines were told.

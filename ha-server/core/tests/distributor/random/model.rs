@@ -1,22 +1,25 @@
 //! A broker as ADR 0014 asks for it: what it sends again, what it takes once, and what it was promised.
 
+mod session;
+
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 
 use ha_core::{HeartbeatAnswer, Input, StreamId};
 use ha_types::link::{Downstream, Origin, PublishOutcome, Upstream};
-use ha_types::session::{Ask, Offset, Opened, Progress, Queued, RecordStage, SessionKey, Tell};
-use ha_types::{BrokerEpoch, Message, PublishNumber, Qos, Ticket};
+use ha_types::session::{Ask, Offset, PacketId, SessionKey};
+use ha_types::{BrokerEpoch, Message, PublishNumber, Qos};
 
+pub(super) use self::session::Session;
 use super::FILTERS;
-use crate::common::{
-    Cluster, announce, ask, durable, hello, message, resume, subscribe, text, withdraw,
-};
+use crate::common::{Cluster, announce, ask, hello, message, resume, text, withdraw};
 
 /// A publish and who was promised it when its client sent it.
 #[derive(Debug)]
 pub(super) struct Published {
     number: PublishNumber,
+    /// Of the session that is here.
+    exchange: Option<(SessionKey, PacketId)>,
     message: Arc<Message>,
     promised: Vec<Promise>,
 }
@@ -30,23 +33,14 @@ pub(super) enum Promise {
     Durable { client: usize },
 }
 
-/// The durable session of a client, here.
-#[derive(Debug)]
-pub(super) struct Session {
-    pub(super) client: usize,
-    connection: u64,
-    /// `None`: not opened yet.
-    pub(super) key: Option<SessionKey>,
-    given_upto: Option<Offset>,
-    pub(super) waiting: VecDeque<Queued>,
-}
-
 /// See the module.
 #[derive(Debug)]
 pub(super) struct Model {
     pub(super) index: usize,
     incarnation: u64,
     pub(super) epoch: Option<BrokerEpoch>,
+    /// The first of this run: others know its publishes by that.
+    origin: Option<BrokerEpoch>,
     pub(super) stream: Option<StreamId>,
     /// The stream whose Welcome came.
     welcome: Option<StreamId>,
@@ -75,6 +69,8 @@ pub(super) struct Model {
     pub(super) answered: Vec<(String, Vec<Promise>)>,
     /// Of these, how many were looked at.
     pub(super) checked: usize,
+    /// The client and the topic of what sessions here have published at QoS 1.
+    pub(super) publishers: BTreeMap<u64, (usize, String)>,
 }
 
 impl Model {
@@ -83,6 +79,7 @@ impl Model {
             index,
             incarnation: 1,
             epoch: None,
+            origin: None,
             stream: None,
             welcome: None,
             last_number: 0,
@@ -104,6 +101,7 @@ impl Model {
             queued: Vec::new(),
             answered: Vec::new(),
             checked: 0,
+            publishers: BTreeMap::new(),
         }
     }
 
@@ -130,6 +128,7 @@ impl Model {
         self.incarnation = older.incarnation + 1;
         (self.queued, self.answered, self.checked) = (older.queued, older.answered, older.checked);
         (self.granted, self.moments) = (older.granted, older.moments);
+        self.publishers = older.publishers;
     }
 
     fn open_stream(&self) -> Option<StreamId> {
@@ -169,54 +168,25 @@ impl Model {
         if self.unanswered.len() < 8 {
             self.last_number += 1;
             let number = PublishNumber(self.last_number);
-            self.unanswered.push_back(Published { number, message: message.into(), promised });
+            let (exchange, message) = (self.exchange(payload), message.into());
+            if let (Some(_), Some(session), Qos::AtLeastOnce) = (exchange, &self.session, qos) {
+                self.publishers.insert(payload, (session.client, topic.into()));
+            }
+            self.unanswered.push_back(Published { number, exchange, message, promised });
             self.send(cluster);
         }
+    }
+
+    /// Without a session, it is a publish of the broker's own.
+    fn exchange(&self, payload: u64) -> Option<(SessionKey, PacketId)> {
+        let packet_id = PacketId::new(u16::try_from(payload).unwrap()).unwrap();
+        Some((self.session.as_ref()?.key?, packet_id))
     }
 
     fn ask(&mut self, cluster: &mut Cluster, what: Ask) {
         self.last_ask += 1;
         self.asks.insert(self.last_ask, what);
         self.send(cluster);
-    }
-
-    pub(super) fn open(&mut self, cluster: &mut Cluster, client: usize) {
-        if self.session.is_none() && self.epoch.is_some() {
-            self.connections += 1;
-            let connection = self.incarnation * 1_000 + self.connections;
-            let (key, given_upto, waiting) = (None, None, VecDeque::new());
-            self.session = Some(Session { client, connection, key, given_upto, waiting });
-            self.ask(cluster, Ask::Open(durable(&format!("c{client}"), connection)));
-        }
-    }
-
-    pub(super) fn subscribe(&mut self, cluster: &mut Cluster, filter: &'static str, qos: Qos) {
-        let session = self.session.as_ref();
-        let opened = session.and_then(|session| Some((session.key?, session.client)));
-        let Some((key, client)) = opened else { return };
-        let ticket = Ticket(self.last_ask + 1);
-        self.subscribing.insert(ticket.0, (client, filter, qos));
-        if let Ask::Subscribe { session, subscriptions, .. } = subscribe(key, filter, qos) {
-            self.ask(cluster, Ask::Subscribe { session, ticket, subscriptions });
-        }
-    }
-
-    /// PUBACK; PUBREC and PUBCOMP come together.
-    pub(super) fn acknowledge(&mut self, cluster: &mut Cluster, count: usize) {
-        let Some(session) = &mut self.session else { return };
-        let Some(key) = session.key else { return };
-        let mut progress = Progress::default();
-        let count = count.min(session.waiting.len());
-        for queued in session.waiting.drain(..count) {
-            match queued.record {
-                None => progress.acknowledged.push(queued.offset),
-                Some(packet_id) => {
-                    progress.received.push(packet_id);
-                    progress.completed.push(packet_id);
-                }
-            }
-        }
-        self.ask(cluster, Ask::Progress { session: key, progress });
     }
 
     pub(super) fn say_received(&mut self, cluster: &mut Cluster) {
@@ -245,9 +215,9 @@ impl Model {
         let Some(stream) = self.open_stream() else { return };
         let mut items = Vec::new();
         while self.sent < self.unanswered.len().min(4) {
-            let Published { number, message, .. } = &self.unanswered[self.sent];
-            let (number, message) = (Some(*number), Arc::clone(message));
-            items.push(Upstream::Publish { number, exchange: None, message });
+            let Published { number, exchange, message, .. } = &self.unanswered[self.sent];
+            let (number, exchange, message) = (Some(*number), *exchange, Arc::clone(message));
+            items.push(Upstream::Publish { number, exchange, message });
             self.sent += 1;
         }
         for (&number, what) in self.asks.range(self.asks_sent + 1..) {
@@ -263,9 +233,10 @@ impl Model {
         self.welcome = Some(stream);
         let epoch = cluster.welcome(stream).epoch;
         if self.epoch.replace(epoch) != Some(epoch) {
-            // It was lost: its clients have no answers, and will open their sessions elsewhere.
-            (self.last_number, self.last_ask, self.session) = (0, 0, None);
-            self.unanswered.clear();
+            // It was lost: its clients will open their sessions elsewhere. What they published comes again
+            // under its numbers, as from a host with sessions of its own.
+            (self.last_ask, self.session) = (0, None);
+            self.origin.get_or_insert(epoch);
             self.asks.clear();
             self.taken.clear();
             self.subscribing.clear();
@@ -289,11 +260,12 @@ impl Model {
                 Downstream::PublishResult { number, outcome, .. } => {
                     let first = self.unanswered.pop_front().expect("something is unanswered");
                     assert_eq!(first.number, number);
-                    assert_eq!(outcome, PublishOutcome::Accepted);
                     self.sent -= 1;
-                    self.answered.push((text(&first.message), first.promised));
+                    self.answer(cluster, first, outcome);
                 }
-                Downstream::Deliver { origin, message, .. } => self.delivered(origin, &message),
+                Downstream::Deliver { origin, known_as, message, .. } => {
+                    self.delivered(origin, &known_as, &message);
+                }
                 Downstream::InterestTaken { ticket } if ticket.0 > 0 => {
                     let filter = FILTERS[usize::try_from(ticket.0).unwrap() - 1];
                     if self.wanted.contains(filter) {
@@ -309,69 +281,41 @@ impl Model {
         self.send(cluster);
     }
 
-    fn delivered(&mut self, origin: Option<Origin>, message: &Message) {
+    fn answer(&mut self, cluster: &Cluster, publish: Published, outcome: PublishOutcome) {
+        let epoch = self.epoch.expect("it was welcomed");
+        let is_owned = |(key, _)| cluster.state.is_owned_by(key, epoch);
+        match outcome {
+            // Of QoS 2, taken when its session was here.
+            PublishOutcome::Repeat => {
+                assert!(!publish.exchange.is_none_or(is_owned));
+                self.answered.push((text(&publish.message), publish.promised));
+            }
+            PublishOutcome::Accepted => {
+                self.answered.push((text(&publish.message), publish.promised));
+            }
+            PublishOutcome::Fenced => assert!(!publish.exchange.is_none_or(is_owned)),
+            other => panic!("{other:?}"),
+        }
+    }
+
+    fn delivered(&mut self, origin: Option<Origin>, known_as: &[Origin], message: &Message) {
         let Some(Origin { broker, number }) = origin else { return };
         assert!(message.qos > Qos::AtMostOnce);
-        assert_ne!(Some(broker), self.epoch, "it is its own");
         self.received += 1;
+        if Some(broker) == self.epoch || Some(broker) == self.origin {
+            let is_it = |known: &Published| known.number == number && known.exchange.is_some();
+            assert!(self.unanswered.iter().any(is_it), "it comes back: its session is not here");
+            return;
+        }
+        let has = |of: &Origin| self.seen.get(&of.broker).is_some_and(|last| of.number <= *last);
+        if known_as.iter().any(has) {
+            return;
+        }
         let last = self.seen.entry(broker).or_default();
         if number > *last {
             *last = number;
             self.live.push(text(message));
         }
-    }
-
-    fn told(&mut self, connection: u64, tell: Tell) {
-        let Some(session) = self.session.as_mut().filter(|of| of.connection == connection) else {
-            return;
-        };
-        match tell {
-            Tell::Opened(opened) if session.key.is_none() => self.opened(opened),
-            Tell::OpenRefused { .. } if session.key.is_none() => self.session = None,
-            Tell::Fenced { session: key } if session.key == Some(key) => self.session = None,
-            Tell::Deliver { session: key, queued } if session.key == Some(key) => self.give(queued),
-            Tell::Subscribed { session: key, ticket, granted } if session.key == Some(key) => {
-                assert!(granted.iter().all(Result::is_ok));
-                if let Some((client, filter, qos)) = self.subscribing.remove(&ticket.0)
-                    && qos > Qos::AtMostOnce
-                {
-                    self.granted.insert((client, filter));
-                }
-            }
-            Tell::Evict { session: key } if session.key == Some(key) => self.session = None,
-            _ => (),
-        }
-    }
-
-    fn opened(&mut self, opened: Opened) {
-        let Some(session) = &mut self.session else { return };
-        session.key = Some(opened.session);
-        for record in opened.records {
-            match record.stage {
-                // Sent again with DUP: the client knows it by its packet identifier.
-                RecordStage::Sent(queued) => {
-                    let known = (session.client, queued.offset, text(&queued.message));
-                    if !self.queued.contains(&known) {
-                        self.queued.push(known);
-                    }
-                    session.waiting.push_back(queued);
-                }
-                RecordStage::Received => (),
-            }
-        }
-        let (ha_types::session::PageEnd::Live(upto) | ha_types::session::PageEnd::More(upto)) =
-            opened.backlog;
-        session.given_upto = Some(upto);
-    }
-
-    fn give(&mut self, queued: Queued) {
-        let Some(session) = &mut self.session else { return };
-        if Some(queued.offset) <= session.given_upto {
-            return;
-        }
-        session.given_upto = Some(queued.offset);
-        self.queued.push((session.client, queued.offset, text(&queued.message)));
-        session.waiting.push_back(queued);
     }
 }
 

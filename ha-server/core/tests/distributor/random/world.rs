@@ -51,10 +51,17 @@ impl World {
                 promised.push(Promise::Live { to: model.index, epoch, filter, since });
             }
         }
-        // What was granted is subscribed for good: nobody unsubscribes.
+        // What was granted is subscribed for good: nobody unsubscribes, or asks for less.
         let subscribed = self.subscribed.iter().filter(|(_, filter)| matches(filter));
         promised.extend(subscribed.map(|&(client, _)| Promise::Durable { client }));
         promised
+    }
+
+    /// Whether the client that is at this broker is subscribed, or will be, at more than QoS 0.
+    pub(super) fn is_promised(&self, at: usize, filter: &'static str) -> bool {
+        let Some(Session { client, .. }) = self.models[at].session else { return false };
+        let subscribing = self.models.iter().any(|model| model.is_subscribing(client, filter));
+        subscribing || self.subscribed.contains(&(client, filter))
     }
 
     fn check_live(&self, payload: &String, promise: &Promise) {
@@ -104,6 +111,7 @@ impl World {
             }
         }
         self.check_order();
+        self.check_live_order();
         self.check_durable();
     }
 
@@ -119,6 +127,22 @@ impl World {
                 let Promise::Durable { client } = promise else { continue };
                 let has = given.contains(&(*client, payload.as_str()));
                 assert!(has || !open.contains(client), "{payload} is not with client {client}");
+            }
+        }
+    }
+
+    /// P4: of a client's messages of QoS 1 none comes to live subscribers behind a newer one of its
+    /// topic, through whichever brokers it published them.
+    fn check_live_order(&self) {
+        let publishers = || self.models.iter().flat_map(|model| &model.publishers);
+        for model in &self.models {
+            let mut last = BTreeMap::new();
+            for payload in model.live.iter().map(|payload| payload.parse().unwrap()) {
+                let Some((_, of)) = publishers().find(|(known, _)| **known == payload) else {
+                    continue;
+                };
+                let before = last.insert(of, payload);
+                assert!(before < Some(payload), "{payload} of {of:?} after {before:?}");
             }
         }
     }

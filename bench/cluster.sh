@@ -1,0 +1,359 @@
+#!/bin/sh
+# Measures a whole cluster on this machine: "sh bench/cluster.sh --help" says what. POSIX sh, Linux.
+set -eu
+cd "$(dirname -- "$0")/.."
+
+parts=${*:-failover transfer backlog sessions durable}
+rounds=${CLUSTER_ROUNDS:-20}
+seconds=${CLUSTER_SECONDS:-5}
+sessions=${CLUSTER_SESSIONS:-100000}
+messages=${CLUSTER_MESSAGES:-100000}
+port=${CLUSTER_PORT:-22000}
+bin=${CLUSTER_BIN:-${CARGO_TARGET_DIR:-target}/release}
+failed=no
+load_pid=
+
+usage() {
+    cat <<END
+usage: sh bench/cluster.sh [PART...]
+
+Starts three ha-servers and two brokers with what they write on this machine's disk (fsync on), for
+each part freshly, and prints a table in Markdown with the goals beside it. Builds what is not there.
+
+  failover  the leader is killed (-9) under load, with FAILOVER = NORMAL and FAST: from the kill to the
+            acknowledgement of the next durable QoS 1 publish, as its client sees it
+  transfer  "ha-server leader transfer" under load: the longest time without an acknowledgement
+  backlog   a durable client comes back on another broker to what was queued for it
+  sessions  durable sessions that are away, with one filter and with a filter each: memory for each of
+            them, and how soon a server with them serves again after a kill
+  durable   QoS 1 from one broker to durable subscribers on the other: throughput, and latency at 2,000
+            messages a second
+
+All processes and the load share this machine, so the figures say what it can do with all of them.
+Each line has the machine's load (the average of the last minute) before and after it.
+
+The environment may choose:
+  CLUSTER_ROUNDS=20         kills of each kind; transfers
+  CLUSTER_SECONDS=5         of each load
+  CLUSTER_SESSIONS=100000   that are away
+  CLUSTER_MESSAGES=100000   that are queued
+  CLUSTER_PORT=22000        first of eleven ports
+  CLUSTER_FOLDER=DIR        keep configurations, logs and data here; on the disk to be measured
+  CLUSTER_BIN=DIR           measure these programs instead of building them
+  CLUSTER_RATE=2000         messages a second while leaders are killed and transferred
+END
+}
+
+say() {
+    printf '%s\n' "$*" >&2
+}
+
+build() {
+    [ -z "${CLUSTER_BIN:-}" ] || return 0
+    cargo build --release --locked -p ha-server -p broker-plugin -p bench-load
+}
+
+ha_port() {
+    echo $((port + 2 * $1))
+}
+
+broker_port() {
+    echo $((port + 10 + 2 * $1))
+}
+
+http_of() {
+    echo "127.0.0.1:$(($1 + 1))"
+}
+
+# configure FAILOVER: the files of three servers and two brokers, and no data.
+configure() {
+    rm -rf "$folder/data"
+    mkdir -p "$folder/data"
+    members="1@127.0.0.1:$(ha_port 1), 2@127.0.0.1:$(ha_port 2), 3@127.0.0.1:$(ha_port 3)"
+    for id in 1 2 3; do
+        cat >"$folder/server-$id.conf" <<END
+[HA_SERVER]
+BIND = 127.0.0.1
+HA_port = $(ha_port $id)
+HTTP_PORT = $(($(ha_port $id) + 1))
+DATA_DIR = $folder/data/server-$id
+NODE_ID = $id
+MEMBERS = $members
+FAILOVER = $1
+END
+    done
+    for id in 1 2; do
+        cat >"$folder/broker-$id.conf" <<END
+[CONFIG]
+NAME = broker-$id
+BIND = 127.0.0.1
+PORT_NO = $(broker_port $id)
+HTTP_PORT = $(($(broker_port $id) + 1))
+DATA_DIR = $folder/data/broker-$id
+SESSIONS_MAX = 1000000
+[DISTRIBUTOR]
+DISTRIBUTION_ENABLED = YES
+DISTRIBUTION_IP = 127.0.0.1:$(ha_port 1), 127.0.0.1:$(ha_port 2), 127.0.0.1:$(ha_port 3)
+[AUTHENTICATION]
+ALLOW_ANONYMOUS = YES
+END
+    done
+}
+
+# start PROGRAM ID
+start() {
+    "$bin/ha-$1" --config "$folder/$1-$2.conf" >>"$folder/$1-$2.log" 2>&1 </dev/null &
+    echo $! >"$folder/$1-$2.pid"
+}
+
+pid_of() {
+    cat "$folder/$1-$2.pid"
+}
+
+ready() {
+    "$bin/ha-bench" ready "$(http_of "$1")" --at-most "${2:-30}" | awk '{ print $2 }'
+}
+
+# begin FAILOVER
+begin() {
+    configure "$1"
+    for id in 1 2 3; do start server $id; done
+    for id in 1 2 3; do ready "$(ha_port $id)" >/dev/null; done
+    for id in 1 2; do start broker $id; done
+    for id in 1 2; do ready "$(broker_port $id)" >/dev/null; done
+}
+
+# end_of FILE: kills the process.
+end_of() {
+    ended=$(cat "$1")
+    rm -f "$1"
+    kill -9 "$ended" 2>/dev/null || :
+    wait "$ended" 2>/dev/null || :
+}
+
+end() {
+    end_load
+    for file in "$folder"/*.pid; do
+        [ ! -f "$file" ] || end_of "$file"
+    done
+}
+
+clean_up() {
+    end
+    if [ -z "${CLUSTER_FOLDER:-}" ]; then rm -rf "$folder"; else rm -rf "$folder/data"; fi
+}
+
+leader() {
+    for id in 1 2 3; do
+        "$bin/ha-server" leader show --server "127.0.0.1:$(ha_port $id)" 2>/dev/null |
+            awk '{ print $2 }' | grep . && return
+    done
+}
+
+average() {
+    cut -d ' ' -f 1 /proc/loadavg
+}
+
+# What runs while leaders change.
+begin_load() {
+    "$bin/ha-bench" pairs --qos 1 --durable --rate "${CLUSTER_RATE:-2000}" --seconds 100000 \
+        --publish "127.0.0.1:$(broker_port 1)" --subscribe "127.0.0.1:$(broker_port 2)" \
+        >/dev/null 2>&1 </dev/null &
+    load_pid=$!
+    sleep 2
+}
+
+end_load() {
+    if [ -n "$load_pid" ]; then
+        kill "$load_pid" 2>/dev/null || :
+        wait "$load_pid" 2>/dev/null || :
+        load_pid=
+    fi
+}
+
+# bench NAME ARGUMENT...: its figures, under this name.
+bench() {
+    bench_name=$1
+    shift
+    if ! "$bin/ha-bench" "$@" >"$folder/report" </dev/null; then
+        failed=yes
+        say "$bench_name: failed"
+        return 1
+    fi
+    while read -r figure number _; do
+        echo "$bench_name $figure $number" >>"$folder/raw"
+    done <"$folder/report"
+    say "$bench_name: $(tr -s ' ' <"$folder/report" | tr '\n' ';')"
+}
+
+# resident PROGRAM ID: bytes.
+resident() {
+    awk '$1 == "VmRSS:" { print $2 * 1024 }' "/proc/$(pid_of "$1" "$2")/status"
+}
+
+# record NAME FIGURE NUMBER
+record() {
+    echo "$*" >>"$folder/raw"
+    say "$*"
+}
+
+# settled: nobody is behind.
+settle() {
+    for id in 1 2 3; do ready "$(ha_port $id)" >/dev/null; done
+    for id in 1 2; do ready "$(broker_port $id)" >/dev/null; done
+    sleep 1
+}
+
+failover() {
+    for mode in NORMAL FAST; do
+        begin $mode
+        begin_load
+        record "failover-$mode" load "$(average)"
+        round=0
+        while [ $round -lt "$rounds" ]; do
+            round=$((round + 1))
+            dead=$(leader)
+            bench "failover-$mode" outage --publish "127.0.0.1:$(broker_port 1)" \
+                --strike "kill -9 $(pid_of server "$dead")" || :
+            wait "$(pid_of server "$dead")" 2>/dev/null || :
+            start server "$dead"
+            settle
+        done
+        record "failover-$mode" load "$(average)"
+        end
+    done
+}
+
+transfer() {
+    begin NORMAL
+    begin_load
+    record transfer load "$(average)"
+    round=0
+    while [ $round -lt "$rounds" ]; do
+        round=$((round + 1))
+        to=$(($(leader) % 3 + 1))
+        bench transfer outage --publish "127.0.0.1:$(broker_port 1)" --strike \
+            "$bin/ha-server leader transfer $to --server 127.0.0.1:$(ha_port 1)" || :
+    done
+    record transfer load "$(average)"
+    end
+}
+
+backlog() {
+    begin NORMAL
+    record backlog load "$(average)"
+    round=0
+    while [ $round -lt 3 ]; do
+        round=$((round + 1))
+        bench backlog backlog --publish "127.0.0.1:$(broker_port 1)" \
+            --subscribe "127.0.0.1:$(broker_port 2)" --messages "$messages" \
+            --pid "$(pid_of broker 2)" || :
+    done
+    record backlog load "$(average)"
+    end
+}
+
+sessions() {
+    for filters in one each; do
+        begin NORMAL
+        record "sessions-$filters" load "$(average)"
+        pids=
+        empty=$(resident server 1)
+        for id in 1 2 3; do pids="$pids --pid $(pid_of server $id)"; done
+        # shellcheck disable=SC2086  # one word for each argument
+        bench "sessions-$filters" sessions --count "$sessions" --filters $filters $pids \
+            --broker "127.0.0.1:$(broker_port 1)" --broker "127.0.0.1:$(broker_port 2)" || :
+        for id in 1 2 3; do
+            end_of "$folder/server-$id.pid"
+            start server $id
+            record "sessions-$filters" ready "$(ready "$(ha_port $id)" 120)"
+            settle
+            loaded=$(resident server $id)
+            record "sessions-$filters" reloaded $(((loaded - empty) / sessions))
+        done
+        record "sessions-$filters" load "$(average)"
+        end
+    done
+}
+
+durable() {
+    begin NORMAL
+    for load in 'durable-fast 0' 'durable-paced 2000'; do
+        name=${load% *}
+        record "$name" load "$(average)"
+        round=0
+        while [ $round -lt 3 ]; do
+            round=$((round + 1))
+            bench "$name" pairs --qos 1 --durable --rate "${load#* }" --seconds "$seconds" \
+                --publish "127.0.0.1:$(broker_port 1)" \
+                --subscribe "127.0.0.1:$(broker_port 2)" || :
+        done
+        record "$name" load "$(average)"
+    done
+    end
+}
+
+# Least, median and most of each figure, in order of appearance; first and last load.
+table() {
+    cat <<END
+$(date -u +%Y-%m-%d), $(nproc) processors, $(uname -m), Linux $(uname -r); $("$bin/ha-server" --version).
+
+| measured | figure | n | least | median | most | goal | load |
+|---|---|---:|---:|---:|---:|---|---|
+END
+    awk '
+        BEGIN {
+            goal["failover-NORMAL next"] = "median 600 ms"
+            goal["failover-FAST next"] = "median 400 ms, most 600 ms"
+            goal["transfer gap"] = "50 ms"
+            goal["backlog resumed"] = "50,000 msg/s"
+            goal["backlog missing"] = "0"
+            goal["backlog again"] = "0"
+            goal["backlog grown"] = "64 MiB"
+            goal["sessions-one memory"] = goal["sessions-each memory"] = "1,024 B"
+            goal["sessions-one reloaded"] = goal["sessions-each reloaded"] = "1,024 B"
+            goal["sessions-one ready"] = goal["sessions-each ready"] = "10,000 ms"
+            goal["durable-fast delivered"] = "25,000 msg/s"
+            goal["durable-paced p50"] = "5 ms"
+        }
+        $2 == "load" {
+            load[$1] = ($1 in load ? load[$1] " to " : "") $3
+            next
+        }
+        {
+            key = $1 " " $2
+            if (!(key in count)) order[++keys] = key
+            n = ++count[key]
+            for (j = n; j > 1 && value[key, j - 1] > $3 + 0; j--) value[key, j] = value[key, j - 1]
+            value[key, j] = $3 + 0
+        }
+        END {
+            for (k = 1; k <= keys; k++) {
+                key = order[k]
+                n = count[key]
+                split(key, part, " ")
+                median = (value[key, int((n + 1) / 2)] + value[key, int(n / 2) + 1]) / 2
+                printf "| %s | %s | %d | %.1f | %.1f | %.1f | %s | %s |\n", part[1], part[2], n, \
+                    value[key, 1], median, value[key, n], goal[key], load[part[1]]
+            }
+        }' "$folder/raw"
+}
+
+case ${1:-} in
+    -h | --help) usage && exit ;;
+esac
+for part in $parts; do
+    case $part in
+        failover | transfer | backlog | sessions | durable) ;;
+        *) say "$part: no such part." && exit 2 ;;
+    esac
+done
+build
+folder=${CLUSTER_FOLDER:-$(mktemp -d)}
+mkdir -p "$folder"
+trap clean_up EXIT
+trap 'exit 130' INT TERM HUP
+: >"$folder/raw"
+for part in $parts; do $part; done
+table
+[ "$failed" = no ]
