@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use broker_core::holder::HolderCounts;
 use ha_member::alone::{Alone, AloneConfig, AloneError};
-use ha_member::{Durability, StateLimits, Strategies};
-use ha_types::TopicName;
+use ha_member::{Durability, StateLimits};
+use ha_types::{Qos, TopicName};
 use session_host::OwnState;
 
 use crate::config::{self, BrokerConfig, HostKind};
@@ -31,7 +31,7 @@ pub(crate) async fn open(config: &BrokerConfig) -> Result<Option<Arc<Alone>>, Al
         data_dir: config.data_dir.clone(),
         durability,
         limits: limits(config),
-        strategies: Strategies::default(),
+        strategies: config.strategies.clone(),
         filters_max: config.filters_max,
         software: SOFTWARE.to_owned(),
     };
@@ -56,8 +56,8 @@ fn limits(config: &BrokerConfig) -> StateLimits {
 pub(crate) struct Seen(pub(crate) Arc<Alone>);
 
 impl OwnState for Seen {
-    fn keeps(&self, topic: &TopicName) -> bool {
-        self.0.keeps(topic)
+    fn concerns(&self, topic: &TopicName, qos: Qos) -> bool {
+        self.0.concerns(topic, qos)
     }
 
     fn counts(&self) -> HolderCounts {

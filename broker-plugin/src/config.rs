@@ -2,6 +2,7 @@
 
 mod limits;
 mod schema;
+mod shares;
 
 use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
@@ -9,6 +10,7 @@ use std::time::Duration;
 
 use broker_auth::{AuthConfig, CertificateUser};
 use broker_listen::{ClientAuthority, ClientCertificates, Network, TlsFiles};
+use ha_member::Strategies;
 use ha_shell::layers::Settings;
 use ha_shell::problem::ConfigError;
 use ha_shell::schema::Endpoint;
@@ -59,6 +61,8 @@ pub struct BrokerConfig {
     pub filter_messages_max: usize,
     /// Bytes of all messages that wait for sessions, alone.
     pub store_bytes_max: usize,
+    /// How members of share groups are chosen, alone.
+    pub strategies: Strategies,
     /// How often `$SYS` is published; zero: never.
     pub sys_interval: Duration,
     /// How long a starting broker waits for ha-server before it takes clients.
@@ -155,6 +159,7 @@ impl BrokerConfig {
             queue_bytes_max: settings.bytes(schema::LIMITS, "QUEUE_BYTES_MAX"),
             filter_messages_max: settings.integer(CONFIG, "FILTER_MESSAGES_MAX"),
             store_bytes_max: settings.bytes(CONFIG, "STORE_BYTES_MAX"),
+            strategies: shares::strategies(settings)?,
             sys_interval: settings.duration(CONFIG, "SYS_INTERVAL"),
             attach_hold: settings.duration(CONFIG, "ATTACH_HOLD"),
             outbox_max: settings.integer(CONFIG, "OUTBOX_MAX"),
@@ -310,7 +315,7 @@ mod tests {
 
     use super::*;
 
-    fn configured(text: &str) -> Result<BrokerConfig, String> {
+    pub(super) fn configured(text: &str) -> Result<BrokerConfig, String> {
         let file = ConfigFile { name: "x.conf".into(), bytes: text.into() };
         let environment: [(OsString, OsString); 0] = [];
         let sources = Sources { file: Some(file), environment, set: Vec::new() };

@@ -27,15 +27,16 @@ pub(crate) enum Keeper {
 pub(crate) enum Reach {
     /// Other brokers have it too: their clients may need any message.
     Cluster,
-    /// This broker is alone with it: the state needs what it must keep.
+    /// This broker is alone with it: the state needs what it must keep or decide.
     Alone(Arc<dyn OwnState>),
 }
 
 /// The replicated state of a broker that is alone with it, in this process.
 pub trait OwnState: std::fmt::Debug + Send + Sync {
-    /// Whether a publish of QoS 1 to this topic must be kept for a session. True from before the SUBACK
-    /// that promises it.
-    fn keeps(&self, topic: &TopicName) -> bool;
+    /// Whether the state needs a publish of QoS 0 or 1 to this topic that is not to be retained: to keep it
+    /// for a session, or to give it to a member of a share group. True from before the SUBACK that
+    /// promises it.
+    fn concerns(&self, topic: &TopicName, qos: Qos) -> bool;
 
     /// Numbers for metrics, at most some seconds old.
     fn counts(&self) -> HolderCounts;
@@ -60,11 +61,8 @@ impl Keeper {
             // Everybody else who needs it is connected here.
             Self::State(_, Reach::Alone(state)) => {
                 message.retain
-                    || match message.qos {
-                        Qos::AtMostOnce => false,
-                        Qos::AtLeastOnce => state.keeps(&message.topic),
-                        Qos::ExactlyOnce => true,
-                    }
+                    || message.qos == Qos::ExactlyOnce
+                    || state.concerns(&message.topic, message.qos)
             }
         }
     }

@@ -38,13 +38,18 @@ impl Admission for Open {
     }
 }
 
-/// Somebody who is away shall get what is published on `k`.
+/// Somebody who is away shall get what is published on `k`, and a member of a share group what is
+/// published on `g`.
 #[derive(Debug)]
 struct KeepsK;
 
 impl OwnState for KeepsK {
-    fn keeps(&self, topic: &TopicName) -> bool {
-        topic.as_str() == "k"
+    fn concerns(&self, topic: &TopicName, qos: Qos) -> bool {
+        match topic.as_str() {
+            "g" => true,
+            "k" => qos > Qos::AtMostOnce,
+            _ => false,
+        }
     }
 
     fn counts(&self) -> HolderCounts {
@@ -333,6 +338,20 @@ async fn alone_only_what_must_be_kept_goes_up() {
     publisher.send(&[0x30, 4, 0, 1, b'k', b'x', 0xc0, 0]).await;
     publisher.expect(&[0xd0, 0]).await;
     assert!(bench.lane.is_empty(), "at QoS 0 nobody who is away gets it");
+}
+
+#[tokio::test]
+async fn alone_what_a_share_group_shall_get_goes_up_at_every_qos() {
+    let mut bench = Bench::alone();
+    let (_, mut publisher) = bench.serve().await;
+    publisher.send(&[0x30, 4, 0, 1, b'g', b'x', 0x32, 6, 0, 1, b'g', 0, 6, b'y']).await;
+    let first = bench.published().await;
+    assert_eq!((first.qos, first.exchange), (Qos::AtMostOnce, None));
+    let second = bench.published().await;
+    let (session, packet_id) = second.exchange.unwrap();
+    assert_eq!((second.qos, session), (Qos::AtLeastOnce, key(1)));
+    bench.tell(1, done(1, packet_id)).await;
+    publisher.expect(&[0x40, 2, 0, 6]).await;
 }
 
 /// [MQTT-4.6.0-2]

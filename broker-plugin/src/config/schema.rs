@@ -85,6 +85,17 @@ const CONFIG_KEYS: &[Key] = &[
     )
     .default("1G"),
     Key::new(
+        "SHARE_STRATEGY",
+        Kind::OneOf(ha_member::strategies::NAMES),
+        "alone: how the members of a share group share its messages",
+    )
+    .default("ROUND_ROBIN"),
+    Key::new(
+        "SHARE_STRATEGIES",
+        Kind::Text,
+        "alone: the same for some share names, NAME=STRATEGY with commas",
+    ),
+    Key::new(
         "SYS_INTERVAL",
         Kind::Millis { min: 0, max: 3_600_000 },
         "how often $SYS/broker is published; 0: never",

@@ -6,7 +6,7 @@
 use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -17,7 +17,7 @@ use ha_node::{
     Durability, Failover, Limits, Member, NodeId, Peers, StartError, StoreError, Unreachable,
 };
 use ha_types::link::Upstream;
-use ha_types::{BrokerEpoch, ClusterMillis, ServerIncarnation, TopicName};
+use ha_types::{BrokerEpoch, ClusterMillis, Qos, ServerIncarnation, TopicName};
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinHandle;
 use tokio::time;
@@ -25,7 +25,7 @@ use tokio::time;
 use crate::distribute::{
     self, FromStream, Handle, NoAnswer, QueueOut, Settings, Snapshot, Weighed, queue,
 };
-use crate::{COMMAND_BYTES_MAX, GROUP, Replicated, StateNode, incarnation};
+use crate::{COMMAND_BYTES_MAX, Concern, GROUP, Replicated, StateNode, incarnation};
 
 /// As an ha-server alone is called whose configuration says nothing, so that its data and ours can be
 /// exchanged.
@@ -83,7 +83,7 @@ pub enum AloneError {
 #[derive(Debug)]
 pub struct Alone {
     node: Arc<StateNode>,
-    has_durable: Arc<AtomicBool>,
+    concern: Arc<Concern>,
     handle: Handle,
     distributor: JoinHandle<()>,
     incarnation: ServerIncarnation,
@@ -145,7 +145,7 @@ impl Alone {
         };
         // It locks the directory, so it comes first.
         let machine = Replicated::default();
-        let has_durable = machine.has_durable();
+        let concern = machine.concern();
         let node = Arc::new(StateNode::start(node, machine, Nobody).await?);
         let incarnation = incarnation::next(&config.data_dir)?;
         let mut status = node.watch();
@@ -158,7 +158,7 @@ impl Alone {
         };
         let (handle, distributor) = distribute::start(Arc::clone(&node), NODE, settings);
         let next_stream = AtomicU64::new(1);
-        Ok(Self { node, has_durable, handle, distributor, incarnation, next_stream })
+        Ok(Self { node, concern, handle, distributor, incarnation, next_stream })
     }
 
     /// The number of this run: higher than that of every earlier one in the same directory, also when
@@ -196,13 +196,12 @@ impl Alone {
         self.handle.heartbeat(epoch).await.map(|(answer, _)| answer)
     }
 
-    /// Whether a publish of QoS 1 to this topic must be kept for a session. True from before the SUBACK
-    /// that promises it.
+    /// Whether a message that is not to be retained must come here: it is kept for a session, or a share
+    /// group decides who gets it. True from before the SUBACK that promises it.
     #[must_use]
-    pub fn keeps(&self, topic: &TopicName) -> bool {
+    pub fn concerns(&self, topic: &TopicName, qos: Qos) -> bool {
         // Mostly nobody is to be given anything later: then the node's lock is left alone.
-        self.has_durable.load(Ordering::Acquire)
-            && self.node.read(|machine| machine.state().is_durable(topic))
+        self.concern.reaches(qos) && self.node.read(|machine| machine.state().concerns(topic, qos))
     }
 
     /// The state as it was at most a second ago.

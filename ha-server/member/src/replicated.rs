@@ -3,11 +3,12 @@
 //! Replicated: runs on every node, under the node's lock.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicU8, Ordering};
 
 use bytes::Bytes;
 use ha_core::cluster::{Applied, ClusterState};
 use ha_node::{Change, CorruptRecord, Machine};
+use ha_types::Qos;
 
 use crate::place::{Place, take};
 
@@ -19,7 +20,31 @@ const KEY_BYTES_MAX: usize = 65_535;
 pub struct Replicated {
     state: ClusterState,
     place: Place,
-    has_durable: Arc<AtomicBool>,
+    concern: Arc<Concern>,
+}
+
+/// [`ClusterState::lowest_concern`], for those who must not wait for the node's lock: it changes before
+/// anybody is told what the batch came to.
+#[derive(Debug)]
+pub struct Concern(AtomicU8);
+
+impl Default for Concern {
+    fn default() -> Self {
+        Self(AtomicU8::new(Qos::ExactlyOnce as u8))
+    }
+}
+
+impl Concern {
+    /// Whether there is a topic at which a message of this QoS concerns others than the subscribers of its
+    /// broker.
+    #[must_use]
+    pub fn reaches(&self, qos: Qos) -> bool {
+        qos as u8 >= self.0.load(Ordering::Acquire)
+    }
+
+    fn note(&self, state: &ClusterState) {
+        self.0.store(state.lowest_concern() as u8, Ordering::Release);
+    }
 }
 
 /// A command was not applied: one that was proposed before it in its run never came.
@@ -33,15 +58,10 @@ impl Replicated {
         &self.state
     }
 
-    /// Follows [`ClusterState::has_durable`] for those who must not wait for the node's lock: it changes
-    /// before anybody is told what the batch came to.
+    /// Follows the state.
     #[must_use]
-    pub fn has_durable(&self) -> Arc<AtomicBool> {
-        Arc::clone(&self.has_durable)
-    }
-
-    fn note_durable(&self) {
-        self.has_durable.store(self.state.has_durable(), Ordering::Release);
+    pub fn concern(&self) -> Arc<Concern> {
+        Arc::clone(&self.concern)
     }
 }
 
@@ -56,7 +76,7 @@ impl Machine for Replicated {
             return Err(Skipped);
         }
         let applied = self.state.apply(index, &batch);
-        self.note_durable();
+        self.concern.note(&self.state);
         Ok(applied)
     }
 
@@ -86,7 +106,7 @@ impl Machine for Replicated {
         let place = place.unwrap_or(Some(Place::default()));
         let place = place.ok_or_else(|| corrupt(PLACE.to_vec()))?;
         (self.state, self.place) = (state, place);
-        self.note_durable();
+        self.concern.note(&self.state);
         Ok(())
     }
 }

@@ -5,7 +5,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use e2e::wait::LONG;
+use e2e::wait::{self, LONG};
 use e2e::{Client, Program, Raw, TemporaryFolder, Version};
 
 const PUBACK: u8 = 0x40;
@@ -177,6 +177,91 @@ fn directory_in_use_is_refused_in_one_sentence() {
     assert_eq!(second.process().wait().code(), Some(1));
     assert!(second.log().contains("alone-data/group-0 is in use by another process"));
     assert!(first.is_ready());
+}
+
+/// What members got that were sent it before now, by member.
+fn shared(members: [&mut Client; 2]) -> [Vec<String>; 2] {
+    members.map(|member| {
+        let came = member.received_so_far().into_iter();
+        came.map(|message| String::from_utf8(message.payload).unwrap()).collect()
+    })
+}
+
+#[test]
+fn share_group_gives_messages_of_each_qos_to_one_member() {
+    let folder = TemporaryFolder::new();
+    let broker = alone(&folder);
+    let connect = |id| Client::connect(broker.port.number(), Version::V5, id);
+    let (mut one, mut other, mut publisher) = (connect("one"), connect("other"), connect("p"));
+    one.subscribe("$share/g/t", 0);
+    other.subscribe("$share/g/t", 2);
+    let mut expected = Vec::new();
+    for number in 0..60 {
+        publisher.publish("t", number.to_string(), number % 3);
+        expected.push(number.to_string());
+    }
+    expected.sort();
+    let mut all = Vec::new();
+    wait::until("all have come", LONG, || {
+        all.extend(shared([&mut one, &mut other]).into_iter().flatten());
+        (all.len() >= expected.len()).then_some(())
+    });
+    all.sort();
+    assert_eq!(all, expected);
+}
+
+#[test]
+fn share_group_keeps_after_kill_9_what_no_member_has_acknowledged() {
+    let folder = TemporaryFolder::new();
+    let mut broker = alone(&folder);
+    let port = broker.port.number();
+    for member in ["one", "other"] {
+        Raw::connect(port, member).subscribe("$share/g/t", 1);
+    }
+    let mut publisher = Client::connect(port, Version::V5, "publisher");
+    for number in 0..ACKNOWLEDGED {
+        publisher.stream("t", number.to_string().as_bytes(), 1, 64);
+    }
+    publisher.drain();
+    kill_and_start(&mut broker);
+    let (mut one, mut other) = (Raw::connect(port, "one"), Raw::connect(port, "other"));
+    assert!(one.session_present && other.session_present);
+    let mut taken = Vec::new();
+    wait::until("all have come", LONG, || {
+        taken.extend(take_all(&mut one));
+        taken.extend(take_all(&mut other));
+        (taken.len() >= ACKNOWLEDGED as usize).then_some(())
+    });
+    taken.sort_unstable();
+    assert_eq!(taken, (0..ACKNOWLEDGED).collect::<Vec<_>>(), "each once");
+}
+
+#[test]
+fn strategies_of_share_groups_are_those_of_the_configuration() {
+    let folder = TemporaryFolder::new();
+    let mut broker = Program::broker("alone", folder.path());
+    broker.set("CONFIG.SHARE_STRATEGIES", "sticky=BY_TOPIC");
+    broker.start_ready();
+    let connect = |id| Client::connect(broker.port.number(), Version::V5, id);
+    let (mut one, mut other, mut publisher) = (connect("one"), connect("other"), connect("p"));
+    for member in [&mut one, &mut other] {
+        member.subscribe("$share/sticky/t", 0);
+        member.subscribe("$share/turns/u", 0);
+    }
+    for _ in 0..10 {
+        publisher.publish("t", "sticky", 1);
+        publisher.publish("u", "turn", 1);
+    }
+    let mut counts = [[0; 2]; 2];
+    wait::until("all have come", LONG, || {
+        for (member, came) in counts.iter_mut().zip(shared([&mut one, &mut other])) {
+            came.iter().for_each(|payload| member[usize::from(payload == "turn")] += 1);
+        }
+        (counts.as_flattened().iter().sum::<i32>() >= 20).then_some(())
+    });
+    let [[sticky, turns], [other_sticky, other_turns]] = counts;
+    assert_eq!([turns, other_turns], [5, 5]);
+    assert!([sticky, other_sticky].contains(&10), "{counts:?}");
 }
 
 fn data(folder: &TemporaryFolder) -> PathBuf {
