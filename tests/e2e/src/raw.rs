@@ -47,7 +47,7 @@ impl Raw {
         put(&mut body, filter.as_bytes());
         body.push(qos);
         self.send(0x82, body);
-        assert_eq!(self.next(), (0x90, 1, vec![qos]));
+        assert_eq!(self.receive(), (0x90, 1, vec![qos]));
     }
 
     /// Sends PUBLISH with these flags: DUP is 8, QoS 2 is 4, QoS 1 is 2.
@@ -65,7 +65,7 @@ impl Raw {
     }
 
     /// The next packet, with the payload of a PUBLISH.
-    pub fn next(&mut self) -> Came {
+    pub fn receive(&mut self) -> Came {
         let Packet { header, body } = self.packet().expect("a packet");
         let at = if header >> 4 == 3 { 2 + usize::from(number(&body, 0)) } else { 0 };
         (header, number(&body, at), body[at + 2..].to_vec())

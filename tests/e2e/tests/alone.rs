@@ -72,7 +72,7 @@ fn nothing_that_was_acknowledged_is_missing_after_kill_9() {
 
     let mut back = Raw::connect(port, "away");
     assert!(back.session_present);
-    let first = back.next();
+    let first = back.receive();
     back.acknowledge(PUBACK, first.1);
     assert_eq!(first.2, b"0");
     let mut taken = take_all(&mut back);
@@ -105,24 +105,24 @@ fn exactly_once_from_a_publisher_whose_broker_is_killed_in_the_middle() {
 
     let mut publisher = Raw::connect(port, "publisher");
     publisher.publish(QOS_2, 7, "t", b"once");
-    assert_eq!(publisher.next(), (PUBREC, 7, vec![]));
+    assert_eq!(publisher.receive(), (PUBREC, 7, vec![]));
     kill_and_start(&mut broker);
     let mut publisher = Raw::connect(port, "publisher");
     assert!(publisher.session_present);
     publisher.publish(QOS_2 | DUP, 7, "t", b"once");
-    assert_eq!(publisher.next(), (PUBREC, 7, vec![]));
+    assert_eq!(publisher.receive(), (PUBREC, 7, vec![]));
     publisher.acknowledge(PUBREL, 7);
-    assert_eq!(publisher.next(), (PUBCOMP, 7, vec![]));
+    assert_eq!(publisher.receive(), (PUBCOMP, 7, vec![]));
     kill_and_start(&mut broker);
     let mut publisher = Raw::connect(port, "publisher");
     publisher.acknowledge(PUBREL, 7);
-    assert_eq!(publisher.next(), (PUBCOMP, 7, vec![]));
+    assert_eq!(publisher.receive(), (PUBCOMP, 7, vec![]));
 
     let mut subscriber = Raw::connect(port, "subscriber");
-    let (header, identifier, payload) = subscriber.next();
+    let (header, identifier, payload) = subscriber.receive();
     assert_eq!((header & !DUP, payload.as_slice()), (0x30 | QOS_2, b"once".as_slice()));
     subscriber.acknowledge(PUBREC, identifier);
-    assert_eq!(subscriber.next(), (PUBREL, identifier, vec![]));
+    assert_eq!(subscriber.receive(), (PUBREL, identifier, vec![]));
     subscriber.acknowledge(PUBCOMP, identifier);
     assert_eq!(subscriber.so_far(), []);
 }
@@ -135,18 +135,18 @@ fn exactly_once_to_a_subscriber_whose_broker_is_killed_in_the_middle() {
     let mut subscriber = Raw::connect(port, "subscriber");
     subscriber.subscribe("t", 2);
     Client::connect(port, Version::V5, "publisher").publish("t", "once", 2);
-    let (header, identifier, payload) = subscriber.next();
+    let (header, identifier, payload) = subscriber.receive();
     assert_eq!((header, payload.as_slice()), (0x30 | QOS_2, b"once".as_slice()));
     kill_and_start(&mut broker);
 
     let mut subscriber = Raw::connect(port, "subscriber");
-    assert_eq!(subscriber.next(), (0x30 | QOS_2 | DUP, identifier, b"once".to_vec()));
+    assert_eq!(subscriber.receive(), (0x30 | QOS_2 | DUP, identifier, b"once".to_vec()));
     subscriber.acknowledge(PUBREC, identifier);
-    assert_eq!(subscriber.next(), (PUBREL, identifier, vec![]));
+    assert_eq!(subscriber.receive(), (PUBREL, identifier, vec![]));
     kill_and_start(&mut broker);
 
     let mut subscriber = Raw::connect(port, "subscriber");
-    assert_eq!(subscriber.next(), (PUBREL, identifier, vec![]), "it is not published again");
+    assert_eq!(subscriber.receive(), (PUBREL, identifier, vec![]), "it is not published again");
     subscriber.acknowledge(PUBCOMP, identifier);
     assert_eq!(subscriber.so_far(), []);
 }
@@ -163,7 +163,7 @@ fn pubacks_come_in_the_order_of_the_publishes_whether_they_are_kept_or_not() {
         publisher.publish(QOS_1, identifier, topic, b"");
     }
     for identifier in 1..=200 {
-        assert_eq!(publisher.next(), (PUBACK, identifier, vec![]));
+        assert_eq!(publisher.receive(), (PUBACK, identifier, vec![]));
     }
 }
 
@@ -324,5 +324,5 @@ fn cluster_goes_on_with_the_data_of_a_broker_alone() {
     broker.start_ready();
     let mut back = Raw::connect(broker.port.number(), "away");
     assert!(back.session_present);
-    assert_eq!(back.next().2, b"kept");
+    assert_eq!(back.receive().2, b"kept");
 }
