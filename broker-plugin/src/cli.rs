@@ -14,8 +14,9 @@ const PROGRAM: Program = Program {
     name: "ha-broker",
     schema: SCHEMA,
     default_config: "conf/broker.conf",
-    // A line and a span for each packet, even at its error level.
-    quiet: &["rumqttd"],
+    // A line and a span for each packet, even at its error level; and forty lines at each start of one
+    // that is alone. What goes wrong there is told by us.
+    quiet: &["rumqttd", "openraft"],
 };
 
 /// MQTT broker that can be one of many.

@@ -2,6 +2,7 @@
 
 mod limits;
 mod schema;
+mod shares;
 
 use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
@@ -9,6 +10,7 @@ use std::time::Duration;
 
 use broker_auth::{AuthConfig, CertificateUser};
 use broker_listen::{ClientAuthority, ClientCertificates, Network, TlsFiles};
+use ha_member::Strategies;
 use ha_shell::layers::Settings;
 use ha_shell::problem::ConfigError;
 use ha_shell::schema::Endpoint;
@@ -37,6 +39,10 @@ pub struct BrokerConfig {
     pub http: SocketAddr,
     /// Name in the cluster.
     pub name: BrokerName,
+    /// Where a broker that works alone keeps what it acknowledges.
+    pub data_dir: PathBuf,
+    /// What an acknowledgement means while it works alone.
+    pub durability: Durability,
     /// Where ha-server is, `host:port` each; empty: the broker works alone.
     pub ha_servers: Vec<String>,
     /// Bytes of one MQTT packet.
@@ -51,6 +57,12 @@ pub struct BrokerConfig {
     pub queue_messages_max: usize,
     /// Bytes of these.
     pub queue_bytes_max: usize,
+    /// Messages that wait for sessions of one filter, alone.
+    pub filter_messages_max: usize,
+    /// Bytes of all messages that wait for sessions, alone.
+    pub store_bytes_max: usize,
+    /// How members of share groups are chosen, alone.
+    pub strategies: Strategies,
     /// How often `$SYS` is published; zero: never.
     pub sys_interval: Duration,
     /// How long a starting broker waits for ha-server before it takes clients.
@@ -65,6 +77,17 @@ pub struct BrokerConfig {
     pub retained_max: usize,
     /// Bytes of retained messages.
     pub retained_bytes_max: usize,
+}
+
+/// What the acknowledgements of a broker that works alone mean.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Durability {
+    /// It is on disk.
+    Fsync,
+    /// The system has it: it survives the process, not the machine.
+    Memory,
+    /// Nothing survives, and nothing is written.
+    None,
 }
 
 /// Which MQTT engine.
@@ -121,6 +144,12 @@ impl BrokerConfig {
             authentication: authentication(settings),
             http: SocketAddr::new(bind, settings.port(CONFIG, "HTTP_PORT")),
             name: name(settings)?,
+            data_dir: settings.path(CONFIG, "DATA_DIR").to_owned(),
+            durability: match settings.one_of(CONFIG, "DURABILITY") {
+                "MEMORY" => Durability::Memory,
+                "NONE" => Durability::None,
+                _ => Durability::Fsync,
+            },
             ha_servers: ha_servers(settings),
             packet_bytes_max: settings.bytes(CONFIG, "MAX_PACKET"),
             connections_max: settings.integer(CONFIG, "CONNECTIONS_MAX"),
@@ -128,6 +157,9 @@ impl BrokerConfig {
             subscriptions_max: settings.integer(schema::LIMITS, "SUBSCRIPTIONS_MAX"),
             queue_messages_max: settings.integer(schema::LIMITS, "QUEUE_MESSAGES_MAX"),
             queue_bytes_max: settings.bytes(schema::LIMITS, "QUEUE_BYTES_MAX"),
+            filter_messages_max: settings.integer(CONFIG, "FILTER_MESSAGES_MAX"),
+            store_bytes_max: settings.bytes(CONFIG, "STORE_BYTES_MAX"),
+            strategies: shares::strategies(settings)?,
             sys_interval: settings.duration(CONFIG, "SYS_INTERVAL"),
             attach_hold: settings.duration(CONFIG, "ATTACH_HOLD"),
             outbox_max: settings.integer(CONFIG, "OUTBOX_MAX"),
@@ -283,7 +315,7 @@ mod tests {
 
     use super::*;
 
-    fn configured(text: &str) -> Result<BrokerConfig, String> {
+    pub(super) fn configured(text: &str) -> Result<BrokerConfig, String> {
         let file = ConfigFile { name: "x.conf".into(), bytes: text.into() };
         let environment: [(OsString, OsString); 0] = [];
         let sources = Sources { file: Some(file), environment, set: Vec::new() };

@@ -8,12 +8,14 @@ use broker_core::engine::{Limits, SharedSubscriptions};
 use broker_core::holder::HolderConfig;
 use broker_core::host::{HostCommand, HostEvent, HostPublish};
 use broker_listen::Arrived;
+use ha_member::alone::Alone;
 use session_host::{Certificate, Lane, ListenerLimits, Origin, SessionPorts};
 use tokio::sync::mpsc;
 
 use broker_auth::Gate;
 
 use crate::admission::Doorkeeper;
+use crate::alone::Seen;
 use crate::config::{BrokerConfig, ConnectionLimits, HostKind};
 use crate::run::{SOFTWARE, held_by, unix_time_ms};
 
@@ -55,6 +57,7 @@ impl Engine {
         config: &BrokerConfig,
         gate: Gate,
         ports: PluginPorts,
+        state: Option<Arc<Alone>>,
     ) -> Result<Self, StartError> {
         if config.host == HostKind::Rumqttd {
             let PluginPorts { publishes, events, commands, .. } = ports;
@@ -65,9 +68,10 @@ impl Engine {
             return Ok(Self::Rumqttd(Box::new(host)));
         }
         let PluginPorts { publishes, events, lane, commands } = ports;
-        let sessions = match held_by(config) {
-            HeldBy::Host => SessionPorts::Here { publishes, events },
-            HeldBy::Cluster => SessionPorts::Cluster(lane),
+        let sessions = match (held_by(config), state) {
+            (HeldBy::Host, _) => SessionPorts::Here { publishes, events },
+            (HeldBy::Cluster, Some(state)) => SessionPorts::Alone(lane, Arc::new(Seen(state))),
+            (HeldBy::Cluster, None) => SessionPorts::Cluster(lane),
         };
         let ports = session_host::PluginPorts { sessions, commands };
         let host = session_host::start(session_config(config), Arc::new(Doorkeeper(gate)), ports)?;

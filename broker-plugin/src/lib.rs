@@ -2,12 +2,13 @@
 //! [`broker_core::Plugin`] and one host.
 //!
 //! [`plugin`] owns the plugin and is the only task that steps it. [`stream`] is one gRPC connection
-//! to ha-server. The MQTT engine is a host, in a crate of its own. Nothing here decides about
+//! to ha-server, or the way to the state in this process that [`alone`] opens. The MQTT engine is a host, in a crate of its own. Nothing here decides about
 //! messages, subscriptions or leases.
 //!
 //! Start reading at [`run::run`].
 
 mod admission;
+mod alone;
 pub mod cli;
 pub mod config;
 mod engine;

@@ -4,6 +4,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 
 use broker_core::LinkState;
+use ha_member::alone::Alone;
 use ha_shell::health::Metrics;
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::gauge::Gauge;
@@ -30,16 +31,20 @@ struct Families {
     denied: Total,
 }
 
-/// Metrics that follow the plugin's snapshot and the host's counters.
+/// Metrics that follow the plugin's snapshot, the state in this process and the host's counters.
 pub(crate) fn metrics(
     snapshot: Arc<Mutex<Snapshot>>,
+    state: Option<Arc<Alone>>,
     host: impl Fn() -> HostStats + Send + Sync + 'static,
 ) -> Metrics {
     let families = Families::default();
     let mut registry = Registry::with_prefix("ha_broker");
     families.register(&mut registry);
     Metrics::new(registry).refreshed_by(move || {
-        let plugin = *snapshot.lock().expect("nobody panics while holding it");
+        let mut plugin = *snapshot.lock().expect("nobody panics while holding it");
+        if let Some(state) = &state {
+            plugin.retained = state.snapshot().retained_messages;
+        }
         families.refresh(plugin, &host());
     })
 }
@@ -51,7 +56,11 @@ impl Families {
         registry.register("attachments", "How often it attached to ha-server", f.attachments);
         registry.register("outbox_messages", "Publishes that wait for ha-server", f.outbox);
         registry.register("filters", "Distinct topic filters of all sessions", f.filters);
-        registry.register("retained_messages", "Retained messages in the copy", f.retained);
+        registry.register(
+            "retained_messages",
+            "Retained messages that this broker has",
+            f.retained,
+        );
         registry.register(
             "unsent_messages",
             "Publishes that did not reach ha-server because it was out of reach",

@@ -3,12 +3,15 @@
 //! It waits for everything at once and for nothing in particular: what it gives to a stream or to
 //! the host goes into a queue, and while a queue is long the task takes no more of what fills it.
 
+mod notes;
+
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use broker_core::host::{HostCommand, HostEvent, HostPublish};
 use broker_core::{Close, Event, Input, LinkState, Output, Plugin, StreamId, Target};
+use ha_member::alone::Alone;
 use ha_shell::health::{CheckState, Health};
 use ha_types::link::Upstream;
 use ha_types::{BrokerEpoch, Millis};
@@ -36,6 +39,15 @@ const PUBLISHES_AT_ONCE: usize = 64;
 
 /// How long the last results may take, and then a goodbye.
 const GOODBYE_MAX: Duration = Duration::from_secs(2);
+
+/// Where the plugin's streams lead.
+#[derive(Clone, Debug)]
+pub(crate) enum Reach {
+    /// To ha-server, at as many addresses as the plugin was told.
+    Servers(Vec<String>),
+    /// To the state of this process.
+    Here(Arc<Alone>),
+}
 
 /// What the plugin last looked like.
 #[derive(Clone, Copy, Debug)]
@@ -75,21 +87,16 @@ impl Handle {
     }
 }
 
-/// Starts the task. `addresses` are those that the plugin was told the number of.
-pub(crate) fn start(
-    plugin: Plugin,
-    addresses: Vec<String>,
-    host: HostEnds,
-    health: Health,
-) -> Handle {
+/// Starts the task.
+pub(crate) fn start(plugin: Plugin, reach: Reach, host: HostEnds, health: Health) -> Handle {
     let (stop, stopped) = oneshot::channel();
     let (loaded_tx, loaded) = watch::channel(plugin.is_loaded());
     let (events, from_stream) = mpsc::channel(EVENTS_MAX);
     let (urgent, urgent_events) = mpsc::channel(EVENTS_MAX);
-    let snapshot = Arc::new(Mutex::new(snapshot(&plugin, 0)));
+    let snapshot = Arc::new(Mutex::new(snapshot(&plugin, &reach, 0)));
     let task = Task {
         plugin,
-        addresses,
+        reach,
         start: Instant::now(),
         stream: None,
         commands: VecDeque::new(),
@@ -123,7 +130,7 @@ struct Current {
 
 struct Task {
     plugin: Plugin,
-    addresses: Vec<String>,
+    reach: Reach,
     start: Instant,
     stream: Option<Current>,
     commands: VecDeque<HostCommand>,
@@ -141,7 +148,7 @@ struct Task {
 impl Task {
     async fn run(mut self, mut inbox: Inbox, mut stop: oneshot::Receiver<()>) {
         self.step(Input::Tick);
-        self.tell_health(self.plugin.link_state());
+        self.tell_health(snapshot(&self.plugin, &self.reach, 0).link);
         let mut batch = Vec::with_capacity(PUBLISHES_AT_ONCE);
         let mut traffic = Vec::with_capacity(PUBLISHES_AT_ONCE);
         // Set when the broker stops: then only what the host handed over is still awaited.
@@ -259,10 +266,7 @@ impl Task {
 
     fn act(&mut self, output: Output) {
         match output {
-            Output::Dial(stream, Target::Configured(address)) => {
-                self.dial(stream, self.addresses[address.0].clone());
-            }
-            Output::Dial(stream, Target::Leader(address)) => self.dial(stream, address),
+            Output::Dial(stream, target) => self.dial(stream, target),
             Output::Send(stream, item) => self.send(stream, item),
             Output::Heartbeat(stream, epoch, sequence) => {
                 if let Some(current) = self.stream.as_ref().filter(|s| s.id == stream) {
@@ -272,11 +276,11 @@ impl Task {
             }
             Output::Close(stream, close) => self.close(stream, close),
             Output::Host(command) => self.commands.push_back(command),
-            Output::Note(event) => self.note(event),
+            Output::Note(event) => self.note(&event),
         }
     }
 
-    fn dial(&mut self, stream: StreamId, address: String) {
+    fn dial(&mut self, stream: StreamId, target: Target) {
         let (items, items_rx) = mpsc::unbounded_channel();
         let (heartbeats, heartbeats_rx) = mpsc::unbounded_channel();
         let ends = Ends {
@@ -285,7 +289,17 @@ impl Task {
             events: self.events.clone(),
             urgent: self.urgent.clone(),
         };
-        let task = tokio::spawn(stream::run(stream, address, ends));
+        let task = match (&self.reach, target) {
+            (Reach::Servers(all), Target::Configured(address)) => {
+                tokio::spawn(stream::run(stream, all[address.0].clone(), ends))
+            }
+            (Reach::Servers(_), Target::Leader(address)) => {
+                tokio::spawn(stream::run(stream, address, ends))
+            }
+            (Reach::Here(alone), _) => {
+                tokio::spawn(stream::here::run(stream, Arc::clone(alone), ends))
+            }
+        };
         self.stream = Some(Current { id: stream, items, heartbeats, queued_bytes: 0, task });
     }
 
@@ -317,39 +331,15 @@ impl Task {
         }
     }
 
-    fn note(&mut self, event: Event) {
-        match event {
-            Event::Attached(epoch, software) => {
-                self.attachments += 1;
-                tracing::info!(%epoch, %software, "attached to ha-server");
-            }
-            Event::RetainedLoaded(messages) => {
-                tracing::info!(messages, "retained messages are complete");
-            }
-            Event::Detached(detail, delay_ms) => {
-                tracing::warn!("not attached, next attempt in {delay_ms} ms: {detail}");
-            }
-            Event::Fenced(detail, delay_ms) => {
-                tracing::warn!("fenced, attaching anew in {delay_ms} ms: {detail}");
-            }
-            Event::OutboxFull => {
-                tracing::error!(
-                    "OUTBOX is full: publishes stay on this broker until ha-server is back"
-                );
-            }
-            Event::FiltersFull => {
-                tracing::error!("FILTERS_MAX is reached: a SUBSCRIBE was refused")
-            }
-            Event::RetainedFull => {
-                tracing::error!(
-                    "RETAINED_MAX or RETAINED_BYTES_MAX is reached: a message is not retained"
-                );
-            }
+    fn note(&mut self, event: &Event) {
+        if let Event::Attached(..) = event {
+            self.attachments += 1;
         }
+        notes::log(event, &self.reach);
     }
 
     fn publish_state(&self) {
-        let new = snapshot(&self.plugin, self.attachments);
+        let new = snapshot(&self.plugin, &self.reach, self.attachments);
         let mut known = self.snapshot.lock().expect("nobody panics while holding it");
         if self.plugin.is_loaded() {
             self.loaded.send_if_modified(|loaded| !std::mem::replace(loaded, true));
@@ -372,9 +362,13 @@ impl Task {
     }
 }
 
-fn snapshot(plugin: &Plugin, attachments: u64) -> Snapshot {
+fn snapshot(plugin: &Plugin, reach: &Reach, attachments: u64) -> Snapshot {
+    let link = match (plugin.link_state(), reach) {
+        (LinkState::Attached, Reach::Here(_)) => LinkState::Alone,
+        (link, _) => link,
+    };
     Snapshot {
-        link: plugin.link_state(),
+        link,
         outbox: plugin.outbox_len(),
         filters: plugin.filters(),
         retained: plugin.retained_len(),

@@ -7,16 +7,19 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use broker_auth::{AuthError, Gate};
 use broker_core::{Config, HeldBy, Mode, Plugin};
 use broker_listen::Tls;
+use ha_member::StoreError;
+use ha_member::alone::{Alone, AloneError};
 use ha_shell::bind::{BindError, bind};
 use ha_shell::health::{self, CheckState, Health, Liveness};
 use ha_types::{ClusterMillis, Incarnation};
 use tokio::sync::mpsc;
 use tokio::time;
 
+use crate::alone;
 use crate::config::{BrokerConfig, HostKind};
 use crate::engine::{Engine, PluginPorts, StartError};
 use crate::metrics::metrics;
-use crate::plugin::{self, COMMANDS_AT_ONCE, HostEnds};
+use crate::plugin::{self, COMMANDS_AT_ONCE, HostEnds, Reach};
 use crate::ports::{PortError, Ports};
 
 /// Program and version, as ha-server and operators see it.
@@ -59,6 +62,12 @@ pub enum RunError {
     /// The engine cannot start.
     #[error("start the MQTT engine")]
     Engine(#[from] StartError),
+    /// The data directory cannot be used.
+    #[error("DATA_DIR = {0}")]
+    State(String, #[source] AloneError),
+    /// The state in this process has stopped. What was acknowledged is on disk.
+    #[error("the state of this broker stopped: {0}")]
+    StateStopped(String),
     /// The engine does not work any more.
     #[error("the MQTT engine died: {0}")]
     EngineDied(String),
@@ -81,12 +90,20 @@ pub async fn run(
     let (plugin_ports, ends) = plugin_ports(&config);
     warn_if_nobody_may_come_in(&config);
     let gate = Gate::open(config.authentication.clone())?;
-    let host = Arc::new(Engine::start(&config, gate.clone(), plugin_ports).await?);
+    let state = alone::open(&config).await;
+    let state =
+        state.map_err(|error| RunError::State(config.data_dir.display().to_string(), error))?;
+    let engine = Engine::start(&config, gate.clone(), plugin_ports, state.clone());
+    let host = Arc::new(engine.await?);
     let reloading = tokio::spawn(reload_on_hangup(gate, ports.tls()));
-    let plugin = Plugin::new(core_config(&config));
-    let mut plugin = plugin::start(plugin, config.ha_servers.clone(), ends, health.clone());
+    let plugin = Plugin::new(core_config(&config, state.as_deref()));
+    let reach = match &state {
+        Some(state) => Reach::Here(Arc::clone(state)),
+        None => Reach::Servers(config.ha_servers.clone()),
+    };
+    let mut plugin = plugin::start(plugin, reach, ends, health.clone());
     let counted = Arc::clone(&host);
-    let metrics = metrics(plugin.snapshot.clone(), move || counted.stats());
+    let metrics = metrics(plugin.snapshot.clone(), state.clone(), move || counted.stats());
     let (stop_http, http_stopped) = tokio::sync::oneshot::channel::<()>();
     tokio::spawn(health::serve(http, health.clone(), metrics, http_stopped));
     let mode = if config.ha_servers.is_empty() { "alone" } else { "clustered" };
@@ -106,6 +123,7 @@ pub async fn run(
         signal = shutdown => Ok(signal),
         died = serving => Err(RunError::EngineDied(died)),
         _ = &mut plugin.task => Err(RunError::Plugin),
+        fault = stopped(state.as_deref()) => Err(RunError::StateStopped(fault)),
     };
     let signal = match ended {
         Ok(signal) => signal,
@@ -123,10 +141,26 @@ pub async fn run(
     }
     host.shutdown(CLIENTS_GOODBYE_MAX).await;
     plugin.stop().await;
+    if let Some(Err(error)) = save(state.as_deref()).await {
+        tracing::warn!(%error, "the state was not saved; it is in the log");
+    }
     // The HTTP server may have ended by itself.
     let _ = stop_http.send(());
     tracing::info!("stopped");
     Ok(())
+}
+
+/// Resolves when the state in this process, if there is one, has stopped by itself.
+async fn stopped(state: Option<&Alone>) -> String {
+    match state {
+        Some(state) => state.fault().await,
+        None => std::future::pending().await,
+    }
+}
+
+/// Stops the state in this process, if there is one.
+async fn save(state: Option<&Alone>) -> Option<Result<(), StoreError>> {
+    Some(state?.shut_down().await)
 }
 
 /// Waits until the broker's copy of the retained messages is complete, or ha-server there that has them,
@@ -204,22 +238,25 @@ fn plugin_ports(config: &BrokerConfig) -> (PluginPorts, HostEnds) {
     (ports, HostEnds { publishes: publishes_rx, events: events_rx, lane: lane_end, commands })
 }
 
-/// Who holds sessions: what is alone, and rumqttd always, does it itself.
+/// Who holds sessions: rumqttd always does it itself, our own host where nothing shall be kept.
 pub(crate) fn held_by(config: &BrokerConfig) -> HeldBy {
-    match (config.host, config.ha_servers.is_empty()) {
-        (HostKind::Session, false) => HeldBy::Cluster,
-        (HostKind::Session | HostKind::Rumqttd, _) => HeldBy::Host,
+    let has_state = !config.ha_servers.is_empty() || alone::durability(config).is_some();
+    match config.host {
+        HostKind::Session if has_state => HeldBy::Cluster,
+        HostKind::Session | HostKind::Rumqttd => HeldBy::Host,
     }
 }
 
-fn core_config(config: &BrokerConfig) -> Config {
+fn core_config(config: &BrokerConfig, state: Option<&Alone>) -> Config {
     let unix_ms = unix_time_ms();
     // Unlike in every earlier run on this machine, and unlike another broker with the same name.
-    let incarnation = (unix_ms << 20) | u64::from(std::process::id() & 0xF_FFFF);
+    let run = state.map_or(unix_ms, |state| state.incarnation().0);
+    let incarnation = (run << 20) | u64::from(std::process::id() & 0xF_FFFF);
     Config {
-        mode: match config.ha_servers.len() {
-            0 => Mode::Alone,
-            addresses => Mode::Clustered(addresses),
+        mode: match (config.ha_servers.len(), state) {
+            (0, Some(_)) => Mode::Clustered(1),
+            (0, None) => Mode::Alone,
+            (addresses, _) => Mode::Clustered(addresses),
         },
         sessions: held_by(config),
         name: config.name.clone(),

@@ -1,7 +1,10 @@
-//! One gRPC connection to ha-server: the plugin's items in frames, and back.
+//! One gRPC connection to ha-server: the plugin's items in frames, and back. [`here`] is the same within
+//! this process.
 //!
 //! Bulk and heartbeats have a TCP connection each, so that a full window of the one does not delay
 //! the other.
+
+pub(crate) mod here;
 
 use std::error::Error;
 use std::time::Duration;

@@ -1,14 +1,14 @@
 //! The Admin service: what operators ask, and what servers ask each other about themselves.
 
 use ha_core::{BrokerState, BrokerView};
+use ha_member::distribute::Handle;
+use ha_member::{Leader, Rates};
 use ha_proto::v1::{self, admin_server::Admin as Service, broker_status::State};
 use ha_types::ServerIncarnation;
 use tonic::{Request, Response, Status};
 
 use crate::change::{self, changed, members};
-use crate::distribute::Handle;
-use crate::group::{Group, Leader};
-use crate::rates::Rates;
+use crate::group::Group;
 use crate::run::SOFTWARE;
 
 /// Implements the Admin service.

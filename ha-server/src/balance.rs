@@ -5,10 +5,11 @@
 
 use std::time::Duration;
 
+use ha_member::Leader;
 use ha_node::NodeId;
 use tokio::time::{self, MissedTickBehavior};
 
-use crate::group::{Group, Leader};
+use crate::group::Group;
 use crate::membership::View;
 
 /// How often the members are asked.

@@ -4,8 +4,8 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use ha_member::{Replicated, StateNode};
-use ha_node::{Config, Limits, Member, NodeId, StartError, Status};
+use ha_member::{COMMAND_BYTES_MAX, GROUP, Leader, Replicated, StateNode, leader};
+use ha_node::{Config, Limits, Member, StartError, Status};
 use ha_proto::v1::admin_client::AdminClient;
 use ha_proto::v1::{NodeRequest, NodeResponse};
 use tokio::sync::watch;
@@ -15,11 +15,8 @@ use tonic::transport::Channel;
 use crate::channels::Channels;
 use crate::config::{Begin, GroupConfig};
 use crate::membership::MemberView;
-use crate::peers::{GROUP, Peers};
+use crate::peers::Peers;
 use crate::run::SOFTWARE;
-
-/// Largest command: a message of the largest packet with its properties, and the numbers beside it.
-const COMMAND_BYTES_MAX: usize = 20 << 20;
 
 /// How long a member may take to say something about itself. In a status it counts as silent then.
 const ANSWER_MAX: Duration = Duration::from_secs(1);
@@ -31,14 +28,6 @@ pub(crate) struct Group {
     status: watch::Receiver<Status>,
     config: GroupConfig,
     channels: Arc<Channels>,
-}
-
-/// Who leads, as far as this member knows.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum Leader {
-    Us,
-    Other(Member),
-    Nobody,
 }
 
 impl Group {
@@ -144,14 +133,4 @@ impl Group {
         members.sort_by_key(|view| view.member.id);
         members
     }
-}
-
-/// Who leads by this status, seen from `own`.
-pub(crate) fn leader(status: &Status, own: NodeId) -> Leader {
-    if status.is_leader {
-        return Leader::Us;
-    }
-    let other = status.leader.filter(|&leader| leader != own);
-    let other = other.and_then(|leader| status.member(leader));
-    other.map_or(Leader::Nobody, |member| Leader::Other(member.clone()))
 }

@@ -8,13 +8,13 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 
 use ha_core::BrokerState;
+use ha_member::distribute::{Handle, Snapshot};
 use ha_shell::health::Metrics;
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::registry::{Registry, Unit};
 
-use crate::distribute::{Handle, Snapshot};
 use crate::group::Group;
 
 use raft::Raft;
@@ -133,11 +133,11 @@ impl Families {
 
 #[cfg(test)]
 mod tests {
+    use ha_member::Rates;
     use ha_types::{BrokerEpoch, BrokerName};
     use prometheus_client::encoding::text::encode;
 
     use super::*;
-    use crate::rates::Rates;
 
     fn page(families: &Families, registry: &Registry, name: &str) -> String {
         let view = ha_core::BrokerView {

@@ -7,7 +7,7 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use ha_member::StateNode;
+use ha_member::{GROUP, StateNode};
 use ha_node::{Failover, Member, Unreachable};
 use ha_proto::peers::peers_client::PeersClient;
 use ha_proto::peers::peers_server::{Peers as Service, PeersServer};
@@ -18,9 +18,6 @@ use tonic::service::interceptor::InterceptedService;
 use tonic::{Request, Response, Status};
 
 use crate::channels::Channels;
-
-/// The replication group; there is one.
-pub(crate) const GROUP: u32 = 0;
 
 /// Bytes of a request or response; `peers.proto` says why.
 const BYTES_MAX: usize = 48 << 20;

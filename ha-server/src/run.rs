@@ -6,6 +6,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use ha_core::Config;
+use ha_member::distribute::{self, Handle, Settings};
+use ha_member::{Leader, incarnation};
 use ha_node::{StartError, Status};
 use ha_proto::v1::admin_server::AdminServer;
 use ha_proto::v1::distributor_server::DistributorServer;
@@ -21,11 +23,10 @@ use tonic::transport::server::Server;
 
 use crate::admin::Admin;
 use crate::config::{Begin, ServerConfig};
-use crate::distribute::{self, Handle, Settings};
-use crate::group::{Group, Leader};
+use crate::group::Group;
 use crate::metrics::metrics;
 use crate::streams::Streams;
-use crate::{accept, balance, change, incarnation, peers};
+use crate::{accept, balance, change, peers};
 
 /// Program and version, as brokers and operators see it.
 pub(crate) const SOFTWARE: &str = concat!("ha-server ", env!("CARGO_PKG_VERSION"));
@@ -109,7 +110,8 @@ pub async fn run(
         limits: config.limits,
         strategies: config.strategies.clone(),
     };
-    let (handle, mut distributor) = distribute::start(&group, settings);
+    let (handle, mut distributor) =
+        distribute::start(Arc::clone(group.node()), group.config().node, settings);
     let health = Health::new(&["listener", "distributor", "leader"]);
     let mut background = JoinSet::new();
     let (stop_http, http_stopped) = oneshot::channel::<()>();

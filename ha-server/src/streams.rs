@@ -10,6 +10,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use ha_core::{HeartbeatAnswer, Input, StreamId};
+use ha_member::distribute::{FromStream, Handle, QueueOut, Weighed, queue};
 use ha_proto::frames::{Down, Reader, Up, pack};
 use ha_proto::v1::{self, distributor_server::Distributor as Service};
 use ha_types::BrokerEpoch;
@@ -17,8 +18,6 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 use tokio::time;
 use tokio_stream::{Stream, wrappers::ReceiverStream};
 use tonic::{Code, Request, Response, Status, Streaming};
-
-use crate::distribute::{FromStream, Handle, QueueOut, Weighed, queue};
 
 /// Open streams of all kinds: each broker has two, and may open new ones before old ones are gone.
 const STREAMS_MAX: usize = 512;

@@ -27,9 +27,9 @@ const EXPIRY_MS: u64 = 60_000;
 /// Whether there is a cluster.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Mode {
-    /// The broker works alone.
+    /// There is nobody to attach to.
     Alone,
-    /// It attaches to one of this many addresses, at least one.
+    /// It attaches to one of this many addresses, at least one. The leader may be in this process.
     Clustered(usize),
 }
 
@@ -38,7 +38,7 @@ pub enum Mode {
 pub enum HeldBy {
     /// The host itself; its SUBSCRIBEs are answered from a copy of the retained messages.
     Host,
-    /// ha-server (ADR 0014). Never of a broker that is alone.
+    /// Whoever leads behind the stream (ADR 0014): ha-server, or the state in this process (ADR 0017).
     Cluster,
 }
 

@@ -177,14 +177,15 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Task<S> {
         let mut letters = std::mem::take(&mut self.letters);
         self.mailbox.take(&mut letters);
         for letter in letters.drain(..) {
-            self.step(
-                at,
-                match letter {
-                    Letter::Deliver(delivery) => Input::Deliver(delivery),
-                    Letter::Tell(tell) => Input::Tell(tell),
-                    Letter::End(ending) => Input::End(ending),
-                },
-            );
+            match letter {
+                Letter::Deliver(delivery) => self.step(at, Input::Deliver(delivery)),
+                Letter::Tell(tell) => {
+                    self.performer.told(&tell, &mut self.own);
+                    self.step(at, Input::Tell(tell));
+                    self.do_own(at);
+                }
+                Letter::End(ending) => self.step(at, Input::End(ending)),
+            }
         }
         self.letters = letters;
     }

@@ -15,7 +15,7 @@ use crate::clock::Clock;
 use crate::config::HostConfig;
 use crate::counters::{Counters, HostStats};
 use crate::here::Errand;
-use crate::keeper::Keeper;
+use crate::keeper::{Keeper, Reach};
 use crate::mailbox::{Congestion, Letter, Mailbox};
 use crate::slots::{HalfOpen, Slots};
 use crate::sys::SysTree;
@@ -112,7 +112,7 @@ impl Exchange {
     pub(crate) fn ask(&self, ask: Ask) {
         match &self.keeper {
             Keeper::Here(_) => self.hold(Input::Ask(ask)),
-            Keeper::Cluster(lane) => {
+            Keeper::State(lane, _) => {
                 lock(&self.sys).asking(&ask);
                 lane.ask(ask);
             }
@@ -201,12 +201,15 @@ impl Exchange {
 
     pub(crate) fn stats(&self) -> HostStats {
         let mut stats = self.counters.stats();
-        let Keeper::Here(here) = &self.keeper else {
-            // All others are ha-server's to count.
-            stats.sessions = stats.connections;
-            return stats;
+        let counts = match &self.keeper {
+            Keeper::Here(here) => here.counts(),
+            Keeper::State(_, Reach::Alone(state)) => state.counts(),
+            Keeper::State(_, Reach::Cluster) => {
+                // All others are ha-server's to count.
+                stats.sessions = stats.connections;
+                return stats;
+            }
         };
-        let counts = here.counts();
         stats.sessions = counts.sessions;
         stats.subscriptions = counts.subscriptions;
         stats.queued = counts.queued;

@@ -22,7 +22,7 @@ use crate::config::{HostConfig, InvalidConfig};
 use crate::counters::HostStats;
 use crate::exchange::Exchange;
 use crate::here::Here;
-use crate::keeper::Keeper;
+use crate::keeper::{Keeper, OwnState, Reach};
 use crate::lane::Lane;
 use crate::mailbox::Letter;
 use crate::slots::Slots;
@@ -40,7 +40,7 @@ pub struct PluginPorts {
 /// Who holds sessions, and the way to the plugin that follows from it.
 #[derive(Debug)]
 pub enum SessionPorts {
-    /// This host does: the broker is alone.
+    /// This host does: the broker is alone, and nothing outlives it.
     ///
     /// The plugin must take publishes that are waiting before it answers an event: a publish may have
     /// been acknowledged before the SUBSCRIBE that must see it was sent.
@@ -52,6 +52,8 @@ pub enum SessionPorts {
     },
     /// ha-server does, in a cluster.
     Cluster(Lane),
+    /// The plugin does, with a state of its own: the broker is alone.
+    Alone(Lane, Arc<dyn OwnState>),
 }
 
 /// Where a socket came from.
@@ -154,7 +156,12 @@ pub fn start(
             (exchange, vec![tokio::spawn(errands)])
         }
         SessionPorts::Cluster(lane) => {
-            (Arc::new(Exchange::new(config, clock, Keeper::Cluster(lane))), Vec::new())
+            let keeper = Keeper::State(lane, Reach::Cluster);
+            (Arc::new(Exchange::new(config, clock, keeper)), Vec::new())
+        }
+        SessionPorts::Alone(lane, state) => {
+            let keeper = Keeper::State(lane, Reach::Alone(state));
+            (Arc::new(Exchange::new(config, clock, keeper)), Vec::new())
         }
     };
     tasks.push(tokio::spawn(link::take_commands(Arc::clone(&exchange), plugin.commands)));

@@ -1,11 +1,12 @@
-//! Who holds the sessions of this broker's clients: this process, or ha-server.
+//! Who holds the sessions of this broker's clients: this host, or the replicated state behind the plugin.
 
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
 
+use broker_core::holder::HolderCounts;
 use broker_core::host::HostPublish;
-use ha_types::Message;
+use ha_types::{Message, Qos, TopicName};
 use tokio::sync::mpsc::OwnedPermit;
 use tokio::sync::mpsc::error::TrySendError;
 
@@ -17,14 +18,34 @@ use crate::lane::{Credit, Lane};
 pub(crate) enum Keeper {
     /// The plugin keeps the retained messages only.
     Here(Arc<Here>),
-    /// The plugin gets everything, and says what comes of it.
-    Cluster(Lane),
+    /// The plugin gets what others need, and says what comes of it.
+    State(Lane, Reach),
+}
+
+/// How far the state behind the plugin reaches.
+#[derive(Debug)]
+pub(crate) enum Reach {
+    /// Other brokers have it too: their clients may need any message.
+    Cluster,
+    /// This broker is alone with it: the state needs what it must keep or decide.
+    Alone(Arc<dyn OwnState>),
+}
+
+/// The replicated state of a broker that is alone with it, in this process.
+pub trait OwnState: std::fmt::Debug + Send + Sync {
+    /// Whether the state needs a publish of QoS 0 or 1 to this topic that is not to be retained: to keep it
+    /// for a session, or to give it to a member of a share group. True from before the SUBACK that
+    /// promises it.
+    fn concerns(&self, topic: &TopicName, qos: Qos) -> bool;
+
+    /// Numbers for metrics, at most some seconds old.
+    fn counts(&self) -> HolderCounts;
 }
 
 /// Room for one publish at the plugin.
 pub(crate) enum Room {
     Here(OwnedPermit<HostPublish>),
-    Cluster(Lane, Credit),
+    State(Lane, Credit),
     /// The plugin is gone, and the process with it soon.
     Nowhere,
 }
@@ -36,7 +57,13 @@ impl Keeper {
     pub(crate) fn plugin_wants(&self, message: &Message) -> bool {
         match self {
             Self::Here(_) => message.retain,
-            Self::Cluster(_) => true,
+            Self::State(_, Reach::Cluster) => true,
+            // Everybody else who needs it is connected here.
+            Self::State(_, Reach::Alone(state)) => {
+                message.retain
+                    || message.qos == Qos::ExactlyOnce
+                    || state.concerns(&message.topic, message.qos)
+            }
         }
     }
 
@@ -48,8 +75,8 @@ impl Keeper {
                 Err(TrySendError::Full(_)) => None,
                 Err(TrySendError::Closed(_)) => Some(Room::Nowhere),
             },
-            Self::Cluster(lane) => {
-                lane.try_reserve(publish).map(|credit| Room::Cluster(lane.clone(), credit))
+            Self::State(lane, _) => {
+                lane.try_reserve(publish).map(|credit| Room::State(lane.clone(), credit))
             }
         }
     }
@@ -61,9 +88,9 @@ impl Keeper {
                 let reserving = here.publishes.clone().reserve_owned();
                 Box::pin(async { reserving.await.map_or(Room::Nowhere, Room::Here) })
             }
-            Self::Cluster(lane) => {
+            Self::State(lane, _) => {
                 let (lane, weight) = (lane.clone(), lane.weight(publish));
-                Box::pin(async move { Room::Cluster(lane.clone(), lane.reserve(weight).await) })
+                Box::pin(async move { Room::State(lane.clone(), lane.reserve(weight).await) })
             }
         }
     }
@@ -73,7 +100,7 @@ impl Room {
     pub(crate) fn put(self, publish: HostPublish) {
         match self {
             Self::Here(permit) => drop(permit.send(publish)),
-            Self::Cluster(lane, credit) => lane.publish(credit, publish),
+            Self::State(lane, credit) => lane.publish(credit, publish),
             Self::Nowhere => (),
         }
     }

@@ -8,9 +8,10 @@
 //!                                          link task ── plugin (other brokers, retained messages)
 //! ```
 //!
-//! A broker that is alone holds sessions itself, in the holder of `broker-core`. In a cluster ha-server
-//! does: then what engines ask goes to the plugin in one lane with what clients publish, and what it tells
-//! them comes from there.
+//! Sessions are in a replicated state behind the plugin: ha-server's in a cluster, one of its own where the
+//! broker is alone. What engines ask goes to the plugin in one lane with what clients publish, and what it
+//! tells them comes from there. Alone, only what that state must keep takes this way. A broker that shall
+//! keep nothing has the holder of `broker-core` instead.
 //!
 //! A client's task owns its [`Connection`](broker_core::engine::Connection) and steps it. What it
 //! publishes it puts itself into the mailboxes of those who subscribe; the task of each takes it from
@@ -23,6 +24,7 @@
 //! - No decision is made here that a test would need a socket for.
 
 mod admission;
+mod answers;
 mod client;
 mod clock;
 mod config;
@@ -44,4 +46,5 @@ pub use admission::{Admission, Judging};
 pub use config::{HostConfig, InvalidConfig, ListenerLimits};
 pub use counters::HostStats;
 pub use host::{Certificate, Died, Host, Origin, PluginPorts, SessionPorts, start};
+pub use keeper::OwnState;
 pub use lane::{Lane, LaneEnd, Traffic, lane};

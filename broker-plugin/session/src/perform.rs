@@ -9,8 +9,9 @@ use broker_core::host::HostPublish;
 use ha_types::session::{Ask, PacketId, SessionKey, Tell};
 use ha_types::{ClusterMillis, Message, Qos};
 
+use crate::answers::Answers;
 use crate::exchange::Exchange;
-use crate::keeper::{Keeper, Reserving, Room};
+use crate::keeper::{Keeper, Reach, Reserving, Room};
 use crate::mailbox::Mailbox;
 
 /// Requests of one connection, in order, as far as the plugin lets them through.
@@ -19,8 +20,16 @@ pub(crate) struct Performer {
     /// A publish that the plugin has no room for, and what came after it.
     waiting: VecDeque<Request>,
     room: Option<Reserving>,
+    answers: Answers,
     /// Recipients that are worth a pause.
     pub(crate) behind: Vec<Arc<Mailbox>>,
+}
+
+/// Whether the plugin was given a publish.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Given {
+    ToPlugin,
+    ToNobody,
 }
 
 /// What the task must do itself.
@@ -76,11 +85,9 @@ impl Performer {
             None => Room::Nowhere,
         };
         self.room = None;
-        if let Some(publish) = first {
-            room.put(publish);
-        }
+        let given = put(first, room);
         if let Some(first) = self.waiting.pop_front() {
-            self.local(exchange, first, own);
+            self.local(exchange, first, given, own);
         }
         let mut rest: Vec<_> = self.waiting.drain(..).collect();
         self.perform(exchange, &mut rest, own);
@@ -88,17 +95,26 @@ impl Performer {
     }
 
     fn one(&mut self, exchange: &Exchange, request: Request, own: &mut Vec<Own>) {
-        if let Some(publish) = publish_of(exchange, &request) {
-            let Some(room) = exchange.keeper.try_reserve(&publish) else {
-                return self.waiting.push_back(request);
-            };
-            room.put(publish);
+        let publish = publish_of(exchange, &request);
+        let room = match &publish {
+            Some(publish) => match exchange.keeper.try_reserve(publish) {
+                Some(room) => room,
+                None => return self.waiting.push_back(request),
+            },
+            None => Room::Nowhere,
+        };
+        self.local(exchange, request, put(publish, room), own);
+    }
+
+    /// The client is told this.
+    pub(crate) fn told(&mut self, tell: &Tell, own: &mut Vec<Own>) {
+        if let Tell::Published { packet_id, .. } = tell {
+            self.answers.answered(*packet_id, |due| own.push(Own::Tell(due)));
         }
-        self.local(exchange, request, own);
     }
 
     /// After the plugin has it, or does not need it.
-    fn local(&mut self, exchange: &Exchange, request: Request, own: &mut Vec<Own>) {
+    fn local(&mut self, exchange: &Exchange, request: Request, given: Given, own: &mut Vec<Own>) {
         match request {
             Request::Authenticate(credentials) => own.push(Own::Authenticate(credentials)),
             Request::Close => own.push(Own::Close),
@@ -107,25 +123,34 @@ impl Performer {
                 exchange.show(&message);
             }
             Request::Ask(Ask::Publish { session, packet_id, message }) => {
-                self.publish(exchange, (session, packet_id), message, own);
+                self.publish(exchange, ((session, packet_id), given), message, own);
             }
             Request::Ask(ask) => exchange.ask(ask),
         }
     }
 
     /// At QoS 2 whoever holds the session has it first: nothing is delivered that it does not know.
-    /// From ha-server it comes back, with the answer.
+    /// From the state behind the plugin it comes back, with the answer.
     fn publish(
         &mut self,
         exchange: &Exchange,
-        of: (SessionKey, PacketId),
+        ((session, packet_id), given): ((SessionKey, PacketId), Given),
         message: Arc<Message>,
         own: &mut Vec<Own>,
     ) {
-        let (session, packet_id) = of;
+        let answer = Tell::Published { session, packet_id, outcome: Ok(()) };
         match (&exchange.keeper, message.qos) {
-            (Keeper::Cluster(_), Qos::ExactlyOnce) => (),
-            (Keeper::Cluster(_), _) => exchange.deliver_live(&message, &mut self.behind),
+            (Keeper::State(..), Qos::ExactlyOnce) => (),
+            (Keeper::State(_, reach), _) => {
+                exchange.deliver_live(&message, &mut self.behind);
+                match (reach, given) {
+                    (Reach::Cluster, _) => (),
+                    (Reach::Alone(_), Given::ToPlugin) => self.answers.awaits(packet_id),
+                    (Reach::Alone(_), Given::ToNobody) => {
+                        own.extend(self.answers.give(answer).map(Own::Tell));
+                    }
+                }
+            }
             (Keeper::Here(_), Qos::ExactlyOnce) => {
                 if exchange.publish_once(session, packet_id, &message) {
                     exchange.deliver_live(&message, &mut self.behind);
@@ -136,11 +161,17 @@ impl Performer {
                 if here.wants(message.qos) {
                     exchange.ask(Ask::Publish { session, packet_id, message });
                 } else {
-                    own.push(Own::Tell(Tell::Published { session, packet_id, outcome: Ok(()) }));
+                    own.push(Own::Tell(answer));
                 }
             }
         }
     }
+}
+
+fn put(publish: Option<HostPublish>, room: Room) -> Given {
+    let Some(publish) = publish else { return Given::ToNobody };
+    room.put(publish);
+    Given::ToPlugin
 }
 
 /// Whether it may go before publishes that wait.

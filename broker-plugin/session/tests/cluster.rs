@@ -1,4 +1,4 @@
-//! Clients of a host whose sessions are ha-server's, with the plugin's ends in the test's hands.
+//! Clients of a host whose sessions are behind the plugin, with the plugin's ends in the test's hands.
 
 #![expect(clippy::unwrap_used, reason = "a panic is how a test fails")]
 
@@ -8,15 +8,15 @@ use std::time::Duration;
 
 use broker_core::access::{Access, Identity};
 use broker_core::engine::{Credentials, Limits, Route, Verdict, Wants};
-use broker_core::holder::{HolderConfig, RouteChange};
+use broker_core::holder::{HolderConfig, HolderCounts, RouteChange};
 use broker_core::host::{Delivery, HostCommand, HostPublish};
 use ha_types::session::{
     Ask, ConnectionId, Granted, Offset, Opened, PageEnd, SessionEpoch, SessionKey, Tell,
 };
-use ha_types::{Message, Publisher, Qos, SessionId};
+use ha_types::{Message, Publisher, Qos, SessionId, TopicName};
 use session_host::{
-    Admission, Host, HostConfig, Judging, LaneEnd, ListenerLimits, Origin, PluginPorts,
-    SessionPorts, Traffic,
+    Admission, Host, HostConfig, Judging, Lane, LaneEnd, ListenerLimits, Origin, OwnState,
+    PluginPorts, SessionPorts, Traffic,
 };
 use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream};
 use tokio::sync::mpsc;
@@ -38,6 +38,31 @@ impl Admission for Open {
     }
 }
 
+/// Somebody who is away shall get what is published on `k`, and a member of a share group what is
+/// published on `g`.
+#[derive(Debug)]
+struct KeepsK;
+
+impl OwnState for KeepsK {
+    fn concerns(&self, topic: &TopicName, qos: Qos) -> bool {
+        match topic.as_str() {
+            "g" => true,
+            "k" => qos > Qos::AtMostOnce,
+            _ => false,
+        }
+    }
+
+    fn counts(&self) -> HolderCounts {
+        HolderCounts {
+            sessions: 5,
+            subscriptions: 3,
+            queued: 2,
+            dropped: 1,
+            ..HolderCounts::default()
+        }
+    }
+}
+
 /// A host, and the plugin's ends.
 struct Bench {
     host: Host,
@@ -53,6 +78,19 @@ fn key(n: u64) -> SessionKey {
 
 impl Bench {
     fn new(weight_max: usize, sys_interval: Duration) -> Self {
+        Self::with(SessionPorts::Cluster, weight_max, sys_interval)
+    }
+
+    /// Of a broker that is alone.
+    fn alone() -> Self {
+        Self::with(|lane| SessionPorts::Alone(lane, Arc::new(KeepsK)), 100, Duration::ZERO)
+    }
+
+    fn with(
+        sessions: impl FnOnce(Lane) -> SessionPorts,
+        weight_max: usize,
+        sys_interval: Duration,
+    ) -> Self {
         let (lane, lane_end) = session_host::lane(weight_max);
         let (commands, commands_rx) = mpsc::channel(64);
         let limits = ListenerLimits { connections_max: 10, connection: Limits::default() };
@@ -64,7 +102,7 @@ impl Bench {
             sys_interval,
             software: "test".into(),
         };
-        let ports = PluginPorts { sessions: SessionPorts::Cluster(lane), commands: commands_rx };
+        let ports = PluginPorts { sessions: sessions(lane), commands: commands_rx };
         let host = session_host::start(config, Arc::new(Open), ports).unwrap();
         Self { host, lane: lane_end, items: Vec::new(), commands, clients: 0 }
     }
@@ -274,4 +312,67 @@ async fn session_that_has_another_owner_ends_its_connection_and_is_not_closed() 
     bench.tell(n, Tell::Fenced { session: key(n) }).await;
     assert_eq!(client.0.read(&mut [0; 8]).await.unwrap(), 0, "the end");
     bench.connect().await;
+}
+
+#[tokio::test]
+async fn alone_only_what_must_be_kept_goes_up() {
+    let mut bench = Bench::alone();
+    let (_, mut publisher) = bench.serve().await;
+    let (n, mut subscriber) = bench.serve().await;
+    bench.route(n).await;
+    let _other = bench.serve().await;
+    publisher.send(&[0x30, 4, 0, 1, b't', b'x']).await;
+    publisher.send(&publish(1)).await;
+    publisher.expect(&[0x40, 2, 0, 7]).await;
+    subscriber.expect(&[DELIVERED, DELIVERED].concat()).await;
+    assert!(bench.lane.is_empty(), "nobody needs them later");
+
+    publisher.send(&[0x31, 4, 0, 1, b't', b'r']).await;
+    let published = bench.published().await;
+    assert_eq!((published.retain, published.qos), (true, Qos::AtMostOnce));
+    subscriber.expect(&[0x30, 4, 0, 1, b't', b'r']).await;
+    publisher.send(&publish(2)).await;
+    assert_eq!(bench.published().await.qos, Qos::ExactlyOnce);
+    publisher.send(&[0x32, 6, 0, 1, b'k', 0, 8, b'x']).await;
+    assert_eq!(bench.published().await.topic.as_str(), "k");
+    publisher.send(&[0x30, 4, 0, 1, b'k', b'x', 0xc0, 0]).await;
+    publisher.expect(&[0xd0, 0]).await;
+    assert!(bench.lane.is_empty(), "at QoS 0 nobody who is away gets it");
+}
+
+#[tokio::test]
+async fn alone_what_a_share_group_shall_get_goes_up_at_every_qos() {
+    let mut bench = Bench::alone();
+    let (_, mut publisher) = bench.serve().await;
+    publisher.send(&[0x30, 4, 0, 1, b'g', b'x', 0x32, 6, 0, 1, b'g', 0, 6, b'y']).await;
+    let first = bench.published().await;
+    assert_eq!((first.qos, first.exchange), (Qos::AtMostOnce, None));
+    let second = bench.published().await;
+    let (session, packet_id) = second.exchange.unwrap();
+    assert_eq!((second.qos, session), (Qos::AtLeastOnce, key(1)));
+    bench.tell(1, done(1, packet_id)).await;
+    publisher.expect(&[0x40, 2, 0, 6]).await;
+}
+
+/// [MQTT-4.6.0-2]
+#[tokio::test]
+async fn alone_puback_of_what_is_not_kept_waits_for_those_of_what_came_before() {
+    let mut bench = Bench::alone();
+    let (_, mut publisher) = bench.serve().await;
+    publisher.send(&[0x32, 6, 0, 1, b'k', 0, 6, b'x']).await;
+    publisher.send(&publish(1)).await;
+    publisher.send(&[0xc0, 0]).await;
+    publisher.expect(&[0xd0, 0]).await;
+    let (_, packet_id) = bench.published().await.exchange.unwrap();
+    bench.tell(1, done(1, packet_id)).await;
+    publisher.expect(&[0x40, 2, 0, 6, 0x40, 2, 0, 7]).await;
+}
+
+#[tokio::test]
+async fn alone_sessions_are_counted_by_the_state() {
+    let mut bench = Bench::alone();
+    let _client = bench.serve().await;
+    let stats = bench.host.stats();
+    assert_eq!((stats.connections, stats.sessions, stats.subscriptions), (1, 5, 3));
+    assert_eq!((stats.queued, stats.dropped), (2, 1));
 }

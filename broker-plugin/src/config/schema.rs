@@ -49,8 +49,14 @@ const CONFIG_KEYS: &[Key] = &[
     .default(""),
     Key::new("HTTP_PORT", Kind::Port, "TCP port of /livez, /readyz and /metrics").default("8080"),
     Key::new("NAME", Kind::Text, "name in the cluster; default: host name and PORT_NO"),
-    Key::new("DATA_DIR", Kind::Path, "folder for what must survive a restart; unused so far")
+    Key::new("DATA_DIR", Kind::Path, "folder for what must survive a restart of a broker alone")
         .default("data/ha-broker"),
+    Key::new(
+        "DURABILITY",
+        Kind::OneOf(&["FSYNC", "MEMORY", "NONE"]),
+        "what an acknowledgement of a broker alone means: on the disk, handed to the system, nothing",
+    )
+    .default("FSYNC"),
     Key::new("HOST", Kind::OneOf(&["session", "rumqttd"]), "MQTT engine").default("session"),
     Key::new(
         "MAX_PACKET",
@@ -66,6 +72,29 @@ const CONFIG_KEYS: &[Key] = &[
         "sessions, of clients that are connected or away",
     )
     .default("100000"),
+    Key::new(
+        "FILTER_MESSAGES_MAX",
+        Kind::Integer { min: 1, max: 1_000_000_000 },
+        "alone: messages that wait for sessions of one topic filter; one more is refused",
+    )
+    .default("1000000"),
+    Key::new(
+        "STORE_BYTES_MAX",
+        Kind::Bytes { min: MIB, max: TIB },
+        "alone: bytes of all messages that wait for sessions; one more is refused",
+    )
+    .default("1G"),
+    Key::new(
+        "SHARE_STRATEGY",
+        Kind::OneOf(ha_member::strategies::NAMES),
+        "alone: how the members of a share group share its messages",
+    )
+    .default("ROUND_ROBIN"),
+    Key::new(
+        "SHARE_STRATEGIES",
+        Kind::Text,
+        "alone: the same for some share names, NAME=STRATEGY with commas",
+    ),
     Key::new(
         "SYS_INTERVAL",
         Kind::Millis { min: 0, max: 3_600_000 },

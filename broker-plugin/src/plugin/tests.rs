@@ -142,7 +142,7 @@ impl Bench {
             commands: commands_tx,
         };
         let health = Health::new(&["cluster"]);
-        let handle = start(Plugin::new(config()), vec![address], ends, health);
+        let handle = start(Plugin::new(config()), Reach::Servers(vec![address]), ends, health);
         Self { seen, sends, publishes, events, commands, handle, _lane: lane }
     }
 

@@ -2,17 +2,34 @@
 //! of a [`ha_node::Node`].
 //!
 //! [`Replicated`] is the machine, [`Proposals`] hands it batches of commands in order and never
-//! makes anybody wait. For ha-server, and for a broker that works alone and embeds the same node.
+//! makes anybody wait; [`distribute`] owns the distributor while the node leads. For ha-server; and, as
+//! [`alone`], for a broker without ha-server.
 //!
 //! What is absent here: a network, and any decision about sessions or messages.
 
+pub mod alone;
+pub mod distribute;
+pub mod incarnation;
+mod leader;
 mod place;
 mod proposals;
+mod rates;
 mod replicated;
+pub mod strategies;
 
+pub use ha_core::cluster::{StateLimits, Strategies};
+pub use ha_node::{Durability, StoreError};
+pub use leader::{Leader, leader};
 pub use place::plain;
 pub use proposals::{BATCH_BYTES, IN_FLIGHT_BYTES_MAX, Proposals};
-pub use replicated::{Replicated, Skipped};
+pub use rates::Rates;
+pub use replicated::{Concern, Replicated, Skipped};
 
 /// A node whose machine is the state of the cluster.
 pub type StateNode = ha_node::Node<Replicated>;
+
+/// The one replication group.
+pub const GROUP: u32 = 0;
+
+/// Largest command: a message of the largest packet with its properties, and the numbers beside it.
+pub const COMMAND_BYTES_MAX: usize = 20 << 20;

@@ -2,9 +2,13 @@
 //!
 //! Replicated: runs on every node, under the node's lock.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU8, Ordering};
+
 use bytes::Bytes;
 use ha_core::cluster::{self, Applied, ClusterState};
 use ha_node::{Change, CorruptRecord, LoadError, Machine};
+use ha_types::Qos;
 
 use crate::place::{Place, take};
 
@@ -16,6 +20,31 @@ const KEY_BYTES_MAX: usize = 65_535;
 pub struct Replicated {
     state: ClusterState,
     place: Place,
+    concern: Arc<Concern>,
+}
+
+/// [`ClusterState::lowest_concern`], for those who must not wait for the node's lock: it changes before
+/// anybody is told what the batch came to.
+#[derive(Debug)]
+pub struct Concern(AtomicU8);
+
+impl Default for Concern {
+    fn default() -> Self {
+        Self(AtomicU8::new(Qos::ExactlyOnce as u8))
+    }
+}
+
+impl Concern {
+    /// Whether there is a topic at which a message of this QoS concerns others than the subscribers of its
+    /// broker.
+    #[must_use]
+    pub fn reaches(&self, qos: Qos) -> bool {
+        qos as u8 >= self.0.load(Ordering::Acquire)
+    }
+
+    fn note(&self, state: &ClusterState) {
+        self.0.store(state.lowest_concern() as u8, Ordering::Release);
+    }
 }
 
 /// A command was not applied: one that was proposed before it in its run never came.
@@ -27,6 +56,12 @@ impl Replicated {
     #[must_use]
     pub fn state(&self) -> &ClusterState {
         &self.state
+    }
+
+    /// Follows the state.
+    #[must_use]
+    pub fn concern(&self) -> Arc<Concern> {
+        Arc::clone(&self.concern)
     }
 }
 
@@ -40,7 +75,9 @@ impl Machine for Replicated {
         {
             return Err(Skipped);
         }
-        Ok(self.state.apply(index, &batch))
+        let applied = self.state.apply(index, &batch);
+        self.concern.note(&self.state);
+        Ok(applied)
     }
 
     fn take_changes(&mut self) -> Vec<Change> {
@@ -64,7 +101,8 @@ impl Machine for Replicated {
         let state = ClusterState::load(parts.map(unpacked)).map_err(refused)?;
         let place = place.unwrap_or(Some(Place::default()));
         let place = place.ok_or_else(|| corrupt(PLACE.to_vec()))?;
-        *self = Self { state, place };
+        (self.state, self.place) = (state, place);
+        self.concern.note(&self.state);
         Ok(())
     }
 }
@@ -108,8 +146,6 @@ fn unpacked((mut key, value): (Vec<u8>, Vec<u8>)) -> (Vec<u8>, Vec<u8>) {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::Arc;
-
     use ha_core::cluster::{Batch, Command, FeatureLevel};
     use ha_types::{
         BrokerEpoch, BrokerName, ClusterMillis, Incarnation, Message, PublishNumber, Publisher,

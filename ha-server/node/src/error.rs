@@ -24,6 +24,12 @@ pub enum StartError {
         /// What it should say.
         expected: String,
     },
+    /// Another process uses the directory.
+    #[error("{} is in use by another process", path.display())]
+    InUse {
+        /// The directory.
+        path: PathBuf,
+    },
     /// A lone node lost records: nobody can give them back. One of a larger group recovers instead.
     #[error(
         "records of this node are lost and no other member is known that has them; put back a copy \
@@ -91,6 +97,7 @@ impl StartError {
             )
             | Self::Config(_)
             | Self::Foreign { .. }
+            | Self::InUse { .. }
             | Self::Lost { .. }
             | Self::Io { .. }
             | Self::Raft(_) => false,

@@ -1,6 +1,6 @@
 //! To whom a data directory belongs.
 
-use std::fs::{self, File, OpenOptions};
+use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::{self, Write};
 use std::path::Path;
 
@@ -20,7 +20,7 @@ fn expected(config: &Config) -> String {
 ///
 /// # Errors
 /// [`StartError::Foreign`] when it belongs to another cluster, group or node, or to a later format;
-/// [`StartError::Io`] when another process uses it.
+/// [`StartError::InUse`] when another process uses it.
 pub(crate) fn claim(config: &Config) -> Result<File, StartError> {
     let dir = &config.directory;
     let io = |source| StartError::Io { path: dir.clone(), source };
@@ -43,8 +43,12 @@ pub(crate) fn claim(config: &Config) -> Result<File, StartError> {
 fn lock(dir: &Path) -> Result<File, StartError> {
     let path = dir.join("lock");
     let file = OpenOptions::new().write(true).create(true).truncate(false).open(&path);
-    let locked = file.and_then(|file| Ok(file.try_lock().map(|()| file)?));
-    locked.map_err(|source| StartError::Io { path, source })
+    let file = file.map_err(|source| StartError::Io { path: path.clone(), source })?;
+    match file.try_lock() {
+        Ok(()) => Ok(file),
+        Err(TryLockError::WouldBlock) => Err(StartError::InUse { path: dir.to_owned() }),
+        Err(TryLockError::Error(source)) => Err(StartError::Io { path, source }),
+    }
 }
 
 /// A log without an identity is not ours to overwrite.

@@ -94,7 +94,7 @@ pub(super) const KEYS: &[Key] = &[
     .default("1024"),
     Key::new(
         "SHARE_STRATEGY",
-        Kind::OneOf(super::shares::NAMES),
+        Kind::OneOf(ha_member::strategies::NAMES),
         "how the members of a share group share its messages",
     )
     .default("ROUND_ROBIN"),

@@ -1,60 +1,21 @@
 //! How the members of share groups are chosen.
 
-use std::collections::BTreeMap;
-use std::sync::Arc;
-
-use ha_core::cluster::{Strategies, Strategy};
+use ha_member::{Strategies, strategies};
 use ha_shell::layers::Settings;
 use ha_shell::problem::ConfigError;
 
 use super::SECTION;
 
-/// As they are written.
-pub(super) const NAMES: &[&str] =
-    &["ROUND_ROBIN", "LOCAL_FIRST", "LEAST_IN_FLIGHT", "BY_CLIENT", "BY_TOPIC"];
-
-const STRATEGIES: [Strategy; 5] = [
-    Strategy::RoundRobin,
-    Strategy::LocalFirst,
-    Strategy::LeastInFlight,
-    Strategy::ByClient,
-    Strategy::ByTopic,
-];
-
 pub(super) fn strategies(settings: &Settings) -> Result<Strategies, ConfigError> {
-    let otherwise = named(settings.one_of(SECTION, "SHARE_STRATEGY")).unwrap_or_default();
-    let text = settings.if_set(SECTION, "SHARE_STRATEGIES").map_or("", |value| value.text());
-    let by_name = by_name(text);
-    let by_name = by_name.map_err(|wrong| settings.error_at(SECTION, "SHARE_STRATEGIES", wrong))?;
-    Ok(Strategies { otherwise, by_name })
-}
-
-fn named(text: &str) -> Option<Strategy> {
-    let at = NAMES.iter().position(|name| name.eq_ignore_ascii_case(text))?;
-    STRATEGIES.get(at).copied()
-}
-
-/// Share names and strategies, `NAME=STRATEGY` with commas.
-fn by_name(text: &str) -> Result<BTreeMap<Arc<str>, Strategy>, String> {
-    let mut found = BTreeMap::new();
-    for entry in text.split(',').map(str::trim).filter(|entry| !entry.is_empty()) {
-        let (name, strategy) =
-            entry.rsplit_once('=').ok_or_else(|| format!("{entry}: expected NAME=STRATEGY"))?;
-        let (name, strategy) = (name.trim(), strategy.trim());
-        if name.is_empty() || name.contains(['/', '+', '#']) {
-            return Err(format!("{entry}: expected a share name without /, + and #"));
-        }
-        let known = named(strategy);
-        let known = known.ok_or_else(|| format!("{strategy}: expected {}", NAMES.join(", ")))?;
-        if found.insert(name.into(), known).is_some() {
-            return Err(format!("{name} is there twice"));
-        }
-    }
-    Ok(found)
+    let by_name = settings.if_set(SECTION, "SHARE_STRATEGIES").map_or("", |value| value.text());
+    let parsed = strategies::parse(settings.one_of(SECTION, "SHARE_STRATEGY"), by_name);
+    parsed.map_err(|wrong| settings.error_at(SECTION, "SHARE_STRATEGIES", wrong))
 }
 
 #[cfg(test)]
 mod tests {
+    use ha_core::cluster::Strategy;
+
     use super::super::tests::configured;
     use super::*;
 

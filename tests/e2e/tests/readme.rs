@@ -93,6 +93,11 @@ impl Readme {
             vec![
                 port("MQTT_HA_CONFIG__PORT_NO", 1883),
                 port("MQTT_HA_CONFIG__HTTP_PORT", 8080),
+                // Not the one of an ha-server that may run beside it.
+                (
+                    "MQTT_HA_CONFIG__DATA_DIR",
+                    self.folder.path().join("broker").display().to_string(),
+                ),
                 port("MQTT_HA_DISTRIBUTOR__DISTRIBUTION_PORT", 2000),
             ]
         } else {

@@ -40,7 +40,8 @@ impl Scripts {
         } else {
             command
                 .env("MQTT_HA_CONFIG__PORT_NO", broker.to_string())
-                .env("MQTT_HA_CONFIG__HTTP_PORT", broker_http.to_string());
+                .env("MQTT_HA_CONFIG__HTTP_PORT", broker_http.to_string())
+                .env("MQTT_HA_CONFIG__DATA_DIR", self.folder.path().join("broker"));
         }
         command
     }

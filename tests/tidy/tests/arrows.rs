@@ -27,6 +27,7 @@ const ARROWS: &[(&str, &[&str])] = &[
             "ha-types",
             "ha-shell",
             "ha-proto",
+            "ha-member",
             "broker-core",
             "broker-auth",
             "broker-listen",

@@ -5,7 +5,7 @@ use std::iter::Peekable;
 use std::sync::Arc;
 
 use ha_types::session::{Offset, PacketId, Page, PageEnd, Queued, SessionKey};
-use ha_types::{BrokerEpoch, SessionId, TopicName};
+use ha_types::{BrokerEpoch, Qos, SessionId, TopicName};
 
 use super::ClusterState;
 use super::session::{Exchange, Session};
@@ -166,6 +166,25 @@ impl ClusterState {
     #[must_use]
     pub fn is_durable(&self, topic: &TopicName) -> bool {
         !self.indexes.matching(topic).is_empty() || self.is_kept_by_groups(topic)
+    }
+
+    /// Whether a message that is not to be retained concerns anybody but the subscribers of its own broker:
+    /// it must be kept for somebody, or a share group decides who gets it.
+    #[must_use]
+    pub fn concerns(&self, topic: &TopicName, qos: Qos) -> bool {
+        let is_kept = || !self.indexes.matching(topic).is_empty();
+        (qos > Qos::AtMostOnce && is_kept()) || !self.groups.matching(topic).is_empty()
+    }
+
+    /// The lowest QoS at which there is any topic for which [`concerns`](Self::concerns) holds.
+    /// Never above [`Qos::ExactlyOnce`], at which the exchange itself is kept.
+    #[must_use]
+    pub fn lowest_concern(&self) -> Qos {
+        match (self.groups.is_empty(), self.indexes.len()) {
+            (false, _) => Qos::AtMostOnce,
+            (true, 1..) => Qos::AtLeastOnce,
+            (true, 0) => Qos::ExactlyOnce,
+        }
     }
 
     /// Sessions of a broker's life, in order.

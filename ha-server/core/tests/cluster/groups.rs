@@ -132,6 +132,24 @@ fn member_of_qos_0_gets_what_is_sent_at_once_and_nothing_waits_for_it() {
 }
 
 #[test]
+fn message_of_any_qos_concerns_a_share_group_and_of_qos_1_who_keeps_it() {
+    let topic = |text| message(text, "x", AtLeastOnce).topic;
+    let (mut bench, [a, b]) = members(AtMostOnce, [ephemeral("a"), durable("b")]);
+    assert_eq!(bench.state.lowest_concern(), AtMostOnce);
+    for qos in [AtMostOnce, AtLeastOnce] {
+        assert!(bench.state.concerns(&topic("t"), qos) && !bench.state.concerns(&topic("u"), qos));
+    }
+    bench.subscribe(b, at("u", AtLeastOnce));
+    let concerns = |qos| bench.state.concerns(&topic("u"), qos);
+    assert_eq!([AtMostOnce, AtLeastOnce].map(concerns), [false, true]);
+    bench.unsubscribe(a, GROUP);
+    bench.unsubscribe(b, GROUP);
+    assert_eq!(bench.state.lowest_concern(), AtLeastOnce);
+    bench.unsubscribe(b, "u");
+    assert_eq!(bench.state.lowest_concern(), ExactlyOnce);
+}
+
+#[test]
 fn members_that_are_full_are_passed_over_and_the_rest_waits() {
     let open = |name| Open { receive_maximum: 1, ..durable(name) };
     let (mut bench, [a, b]) = members(AtLeastOnce, [open("a"), open("b")]);

@@ -148,7 +148,7 @@ async fn directory_with_a_log_and_no_identity_is_refused() {
 async fn two_nodes_cannot_share_a_directory() {
     let mut cluster = Cluster::of(1).start().await;
     let error = cluster.try_run(cluster.config(ONE)).await.unwrap_err();
-    assert!(matches!(error, StartError::Io { .. }), "{error}");
+    assert!(matches!(error, StartError::InUse { .. }), "{error}");
     cluster.propose(put("a", b"1")).await;
 }
 

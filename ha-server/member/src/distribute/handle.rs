@@ -18,16 +18,19 @@ const INPUTS_MAX: usize = 256;
 const URGENT_MAX: usize = 1_024;
 
 /// From a stream.
-pub(crate) enum FromStream {
+#[derive(Debug)]
+pub enum FromStream {
     /// A stream with its queue.
     Opened(StreamId, String, Queue),
     /// Anything else.
     Input(Input),
 }
 
-type HeartbeatReply = Result<(HeartbeatAnswer, ClusterMillis), NoAnswer>;
+/// Whether the lease is kept, and the cluster time.
+pub type HeartbeatReply = Result<(HeartbeatAnswer, ClusterMillis), NoAnswer>;
 
 /// What must not wait behind traffic.
+#[derive(Debug)]
 pub(super) enum Urgent {
     Heartbeat(BrokerEpoch, oneshot::Sender<HeartbeatReply>),
     Look(oneshot::Sender<Snapshot>),
@@ -36,19 +39,24 @@ pub(super) enum Urgent {
 
 /// What the distributor looks like.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Snapshot {
+pub struct Snapshot {
     /// Empty where another server leads.
-    pub(crate) brokers: Vec<(BrokerView, Rates)>,
-    pub(crate) retained_messages: usize,
-    pub(crate) retained_bytes: usize,
-    pub(crate) counts: Counts,
-    pub(crate) uptime_ms: u64,
+    pub brokers: Vec<(BrokerView, Rates)>,
+    /// Topics with a retained message.
+    pub retained_messages: usize,
+    /// Bytes of these.
+    pub retained_bytes: usize,
+    /// Of the state.
+    pub counts: Counts,
+    /// Since the task began.
+    pub uptime_ms: u64,
 }
 
 /// How streams and services reach the distributor.
-#[derive(Clone)]
-pub(crate) struct Handle {
-    pub(crate) inputs: mpsc::Sender<FromStream>,
+#[derive(Clone, Debug)]
+pub struct Handle {
+    /// What streams bring. Full: they wait.
+    pub inputs: mpsc::Sender<FromStream>,
     urgent: mpsc::Sender<Urgent>,
     pub(super) snapshot: Arc<Mutex<Snapshot>>,
 }
@@ -61,7 +69,7 @@ pub(super) struct Inputs {
 
 /// Why a question has no answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub(crate) enum NoAnswer {
+pub enum NoAnswer {
     /// Another server knows, if any.
     #[error("this ha-server does not lead")]
     NotLeader,
@@ -79,7 +87,10 @@ pub(super) fn channels() -> (Handle, Inputs) {
 
 impl Handle {
     /// Keeps a lease. Also returns the cluster time.
-    pub(crate) async fn heartbeat(&self, epoch: BrokerEpoch) -> HeartbeatReply {
+    ///
+    /// # Errors
+    /// [`NoAnswer`]: the broker looks for the leader.
+    pub async fn heartbeat(&self, epoch: BrokerEpoch) -> HeartbeatReply {
         let (reply, answer) = oneshot::channel();
         let sent = self.urgent.send(Urgent::Heartbeat(epoch, reply)).await;
         sent.map_err(|_| NoAnswer::Stopped)?;
@@ -87,20 +98,24 @@ impl Handle {
     }
 
     /// Says goodbye to all brokers.
-    pub(crate) async fn shut_down(&self) {
+    pub async fn shut_down(&self) {
         // An error means that it has stopped already.
         let _ = self.urgent.send(Urgent::ShutDown).await;
     }
 
     /// The distributor as it is.
-    pub(crate) async fn look(&self) -> Result<Snapshot, NoAnswer> {
+    ///
+    /// # Errors
+    /// [`NoAnswer::Stopped`].
+    pub async fn look(&self) -> Result<Snapshot, NoAnswer> {
         let (reply, answer) = oneshot::channel();
         self.urgent.send(Urgent::Look(reply)).await.map_err(|_| NoAnswer::Stopped)?;
         answer.await.map_err(|_| NoAnswer::Stopped)
     }
 
     /// The distributor as it was at most a second ago, without asking it.
-    pub(crate) fn snapshot(&self) -> Snapshot {
+    #[must_use]
+    pub fn snapshot(&self) -> Snapshot {
         self.snapshot.lock().expect("nobody panics while holding it").clone()
     }
 }

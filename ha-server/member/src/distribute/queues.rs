@@ -7,24 +7,29 @@ use ha_types::link::{Downstream, Goodbye, GoodbyeReason};
 use tokio::sync::{mpsc, oneshot};
 
 /// An item and what it weighs.
-pub(crate) type Weighed = (Downstream, usize);
+pub type Weighed = (Downstream, usize);
 
 /// The distributor's end of a stream. The stream ends when it is dropped and all is written.
-pub(crate) struct Queue {
-    pub(crate) items: mpsc::UnboundedSender<Weighed>,
+#[derive(Debug)]
+pub struct Queue {
+    /// Never full: the distributor counts what it sent.
+    pub items: mpsc::UnboundedSender<Weighed>,
     /// Tells the writer of the end also while it waits for the network.
     _ended: oneshot::Sender<()>,
 }
 
 /// The writer's end of a stream.
-pub(crate) struct QueueOut {
-    pub(crate) items: mpsc::UnboundedReceiver<Weighed>,
+#[derive(Debug)]
+pub struct QueueOut {
+    /// In order.
+    pub items: mpsc::UnboundedReceiver<Weighed>,
     /// Resolves when nothing more will come.
-    pub(crate) ended: oneshot::Receiver<()>,
+    pub ended: oneshot::Receiver<()>,
 }
 
 /// Both ends of a stream's queue.
-pub(crate) fn queue() -> (Queue, QueueOut) {
+#[must_use]
+pub fn queue() -> (Queue, QueueOut) {
     let (items, items_out) = mpsc::unbounded_channel();
     let (sender, ended) = oneshot::channel();
     (Queue { items, _ended: sender }, QueueOut { items: items_out, ended })
@@ -32,7 +37,7 @@ pub(crate) fn queue() -> (Queue, QueueOut) {
 
 /// The open streams. Their number is bounded by the service, their length by the distributor's own
 /// count of what was sent and not written.
-#[derive(Default)]
+#[derive(Debug, Default)]
 pub(super) struct Queues {
     open: BTreeMap<StreamId, (Queue, String)>,
 }

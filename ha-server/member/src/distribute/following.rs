@@ -4,7 +4,7 @@ use ha_core::Input;
 
 use super::Task;
 use super::queues::not_leader;
-use crate::group::{Leader, leader};
+use crate::{Leader, leader};
 
 impl Task {
     pub(super) fn knows_other(&self) -> bool {

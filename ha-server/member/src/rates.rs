@@ -8,9 +8,11 @@ use ha_types::BrokerName;
 
 /// Over the last sampling interval.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
-pub(crate) struct Rates {
-    pub(crate) published_per_second: f64,
-    pub(crate) delivered_per_second: f64,
+pub struct Rates {
+    /// Taken from its clients.
+    pub published_per_second: f64,
+    /// Given to it.
+    pub delivered_per_second: f64,
 }
 
 /// The last sample and the rates that followed from it.

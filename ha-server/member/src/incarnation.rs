@@ -14,7 +14,10 @@ use ha_types::ServerIncarnation;
 const RUN_MAX: u64 = 1 << 41;
 
 /// Takes the next number and notes it in `data_dir`, which is made if it is missing.
-pub(crate) fn next(data_dir: &Path) -> io::Result<ServerIncarnation> {
+///
+/// # Errors
+/// The disk refused, or the file holds something else.
+pub fn next(data_dir: &Path) -> io::Result<ServerIncarnation> {
     fs::create_dir_all(data_dir)?;
     let path = data_dir.join("incarnation");
     let last = match fs::read_to_string(&path) {
@@ -35,7 +38,8 @@ pub(crate) fn next(data_dir: &Path) -> io::Result<ServerIncarnation> {
 }
 
 /// Wall time; zero when the clock says it is before 1970.
-pub(crate) fn unix_time_ms() -> u64 {
+#[must_use]
+pub fn unix_time_ms() -> u64 {
     let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     u64::try_from(since.as_millis()).expect("fits for 500 million years")
 }
@@ -47,7 +51,7 @@ mod tests {
     #[test]
     fn each_run_has_a_higher_number_also_when_the_clock_was_set_back() {
         let dir =
-            std::env::temp_dir().join(format!("ha-server-incarnation-{}", std::process::id()));
+            std::env::temp_dir().join(format!("ha-member-incarnation-{}", std::process::id()));
         let first = next(&dir).unwrap();
         let future = unix_time_ms() + 1_000_000;
         fs::write(dir.join("incarnation"), format!("{future}\n")).unwrap();

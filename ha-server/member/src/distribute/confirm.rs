@@ -4,7 +4,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use ha_member::StateNode;
+use crate::StateNode;
 use ha_node::ConfirmError;
 use tokio::task::JoinSet;
 use tokio::time;

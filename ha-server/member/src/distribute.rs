@@ -22,17 +22,16 @@ use std::time::Duration;
 
 use ha_core::cluster::{Applied, Batch, Command, StateLimits, Strategies};
 use ha_core::{BrokerView, Config, Input, Output, StreamId};
-use ha_member::{Proposals, StateNode, plain};
-use ha_node::{ProposeError, Status};
+use ha_node::{NodeId, ProposeError, Status};
 use ha_types::ClusterMillis;
 use tokio::sync::watch;
 use tokio::time::{self, Instant, MissedTickBehavior};
 
-use crate::group::Group;
 use crate::rates::Sampler;
+use crate::{Proposals, StateNode, plain};
 
-pub(crate) use handle::{FromStream, Handle, NoAnswer, Snapshot};
-pub(crate) use queues::{QueueOut, Weighed, queue};
+pub use handle::{FromStream, Handle, HeartbeatReply, NoAnswer, Snapshot};
+pub use queues::{Queue, QueueOut, Weighed, queue};
 
 use confirm::{Confirms, Need};
 use handle::Urgent;
@@ -57,25 +56,30 @@ const SAMPLE: Duration = Duration::from_secs(1);
 
 /// What does not change while the process runs.
 #[derive(Clone, Debug)]
-pub(crate) struct Settings {
+pub struct Settings {
     /// For each leadership's distributor.
-    pub(crate) config: Config,
+    pub config: Config,
     /// For the replicated state.
-    pub(crate) limits: StateLimits,
-    pub(crate) strategies: Strategies,
+    pub limits: StateLimits,
+    /// Likewise.
+    pub strategies: Strategies,
 }
 
-/// Starts the task. It runs until it is aborted: while ha-server stops, it keeps the leases of the
-/// brokers that still read what was sent to them.
-pub(crate) fn start(group: &Group, settings: Settings) -> (Handle, tokio::task::JoinHandle<()>) {
+/// Starts the task of the node `own`. It runs until it is aborted: while ha-server stops, it keeps the
+/// leases of the brokers that still read what was sent to them.
+pub fn start(
+    node: Arc<StateNode>,
+    own: NodeId,
+    settings: Settings,
+) -> (Handle, tokio::task::JoinHandle<()>) {
     let (handle, inputs) = handle::channels();
-    let node = Arc::clone(group.node());
+    let status = node.watch();
     let task = Task {
         confirms: Confirms::new(Arc::clone(&node)),
         proposals: Proposals::new(Arc::clone(&node), 0),
         node,
-        own: group.config().node,
-        status: group.watch(),
+        own,
+        status,
         settings,
         lead: None,
         queues: Queues::default(),
@@ -97,7 +101,7 @@ pub(crate) fn start(group: &Group, settings: Settings) -> (Handle, tokio::task::
 
 struct Task {
     node: Arc<StateNode>,
-    own: ha_node::NodeId,
+    own: NodeId,
     status: watch::Receiver<Status>,
     settings: Settings,
     /// While this node leads.
@@ -208,8 +212,8 @@ impl Task {
         self.run
     }
 
-    /// Makes the limits and strategies of this server those of the state. Whether it succeeds shows at the next
-    /// leadership.
+    /// Makes the limits and strategies of this server those of the state. Whether it succeeds shows at
+    /// the next leadership.
     fn configure(&self) {
         let strategies = Command::Share(self.settings.strategies.clone());
         let commands = vec![Command::Configure(self.settings.limits), strategies];
