@@ -9,8 +9,8 @@ use ha_member::Leader;
 use ha_node::NodeId;
 use tokio::time::{self, MissedTickBehavior};
 
+use crate::change;
 use crate::group::Group;
-use crate::membership::View;
 
 /// How often the members are asked.
 const LOOK: Duration = Duration::from_secs(1);
@@ -61,9 +61,7 @@ pub(crate) async fn run(group: Group) {
             balance = Balance::default();
             continue;
         }
-        let members = group.members().await;
-        let applied = group.status().applied.unwrap_or_default();
-        let view = View { leader: group.config().node, applied, members };
+        let view = change::view(&group).await;
         let Some(better) = balance.look(view.preferred(group.config().priority)) else { continue };
         tracing::info!(to = %better, "hands the lead to a server with a higher priority");
         if let Err(error) = group.node().transfer_leader(better).await {

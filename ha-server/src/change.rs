@@ -33,10 +33,11 @@ pub(crate) fn changed(done: Result<(), MembershipError>) -> Result<(), Status> {
     })
 }
 
-async fn view(group: &Group) -> View {
+/// The group as this server sees it now.
+pub(crate) async fn view(group: &Group) -> View {
     let members = group.members().await;
     let applied = group.status().applied.unwrap_or_default();
-    View { leader: group.config().node, applied, members }
+    View { leader: group.config().node, applied, level: group.feature_level(), members }
 }
 
 /// The group as the asked server sees it.
@@ -47,6 +48,7 @@ pub(crate) async fn members(group: &Group) -> MembersResponse {
         cluster: group.config().cluster.clone(),
         term: status.term,
         leader: status.leader.map_or(0, |leader| leader.0),
+        feature_level: group.feature_level().0,
         members: members
             .map(|MemberView { member, votes, said }| MemberStatus {
                 id: member.id.0,

@@ -4,7 +4,9 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use ha_member::{COMMAND_BYTES_MAX, GROUP, Leader, Replicated, StateNode, leader};
+use ha_member::{
+    COMMAND_BYTES_MAX, FeatureLevel, GROUP, Leader, Level, Replicated, StateNode, leader,
+};
 use ha_node::{Config, Limits, Member, StartError, Status};
 use ha_proto::v1::admin_client::AdminClient;
 use ha_proto::v1::{NodeRequest, NodeResponse};
@@ -28,6 +30,7 @@ pub(crate) struct Group {
     status: watch::Receiver<Status>,
     config: GroupConfig,
     channels: Arc<Channels>,
+    level: Arc<Level>,
 }
 
 impl Group {
@@ -53,14 +56,21 @@ impl Group {
             durability: config.durability,
             limits: Limits { command_bytes_max: COMMAND_BYTES_MAX, ..Limits::default() },
         };
-        let peers = Peers::new(config.failover);
-        let node = Arc::new(StateNode::start(node_config, Replicated::default(), peers).await?);
+        let machine = Replicated::default();
+        let level = machine.level();
+        let peers = Peers::new(config.failover, Arc::clone(&level));
+        let node = Arc::new(StateNode::start(node_config, machine, peers).await?);
         let channels = Arc::new(Channels::new(config.failover));
-        Ok(Self { status: node.watch(), node, config, channels })
+        Ok(Self { status: node.watch(), node, config, channels, level })
     }
 
     pub(crate) fn node(&self) -> &Arc<StateNode> {
         &self.node
+    }
+
+    /// Of the state, here.
+    pub(crate) fn feature_level(&self) -> FeatureLevel {
+        self.level.now()
     }
 
     pub(crate) fn config(&self) -> &GroupConfig {
@@ -101,6 +111,7 @@ impl Group {
             applied: status.applied.unwrap_or_default(),
             has_group: !status.voters.is_empty(),
             fault: status.fault.clone().unwrap_or_default(),
+            feature_level: FeatureLevel::NEWEST.0,
         }
     }
 

@@ -23,3 +23,4 @@ mod peers;
 pub mod run;
 mod status;
 mod streams;
+mod upgrade;

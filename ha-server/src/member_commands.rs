@@ -205,6 +205,7 @@ pub(crate) fn json(group: &MembersResponse) -> Value {
         "cluster": group.cluster,
         "term": group.term,
         "leader": (group.leader != 0).then_some(group.leader),
+        "feature_level": group.feature_level,
         "members": members.collect::<Vec<_>>(),
     })
 }

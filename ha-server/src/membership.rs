@@ -5,6 +5,7 @@
 
 use std::collections::BTreeSet;
 
+use ha_member::FeatureLevel;
 use ha_node::{Member, NodeId};
 use ha_proto::v1::NodeResponse;
 
@@ -46,6 +47,8 @@ pub(crate) struct View {
     pub(crate) leader: NodeId,
     /// Up to where the leader is.
     pub(crate) applied: u64,
+    /// Of the state.
+    pub(crate) level: FeatureLevel,
     /// All members by number.
     pub(crate) members: Vec<MemberView>,
 }
@@ -71,6 +74,17 @@ impl View {
         self.members.iter().filter(|view| view.votes).map(|view| view.member.id).collect()
     }
 
+    /// What all members understand, if that is more than they use. A member that does not answer may be
+    /// of any version.
+    pub(crate) fn raise(&self) -> Option<FeatureLevel> {
+        let of =
+            |view: &MemberView| view.said.as_ref().map(|said| FeatureLevel(said.feature_level));
+        let levels: Option<Vec<_>> = self.members.iter().map(of).collect();
+        // A newer leader among older ones proposes no more than it knows itself.
+        let agreed = levels?.into_iter().chain([FeatureLevel::NEWEST]).min()?;
+        (agreed > self.level).then_some(agreed)
+    }
+
     /// How a server becomes a member without a vote. `said` is what it says at its address.
     pub(crate) fn addition(
         &self,
@@ -85,6 +99,12 @@ impl View {
         }
         if said.node != id.0 {
             return Err(format!("{address} has NODE_ID = {}, not {id}", said.node));
+        }
+        if FeatureLevel(said.feature_level) < self.level {
+            return Err(format!(
+                "server {id} understands feature level {}, and the group has {}: upgrade it first",
+                said.feature_level, self.level
+            ));
         }
         let same = |view: &&MemberView| view.member.address == *address && view.member.id != *id;
         if let Some(view) = self.members.iter().find(same) {

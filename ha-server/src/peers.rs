@@ -7,7 +7,7 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use ha_member::{GROUP, StateNode};
+use ha_member::{FeatureLevel, GROUP, Level, StateNode};
 use ha_node::{Failover, Member, Unreachable};
 use ha_proto::peers::peers_client::PeersClient;
 use ha_proto::peers::peers_server::{Peers as Service, PeersServer};
@@ -33,11 +33,12 @@ const REQUESTS_MAX: usize = 64;
 pub(crate) struct Peers {
     small: Channels,
     large: Channels,
+    level: Arc<Level>,
 }
 
 impl Peers {
-    pub(crate) fn new(failover: Failover) -> Self {
-        Self { small: Channels::new(failover), large: Channels::new(failover) }
+    pub(crate) fn new(failover: Failover, level: Arc<Level>) -> Self {
+        Self { small: Channels::new(failover), large: Channels::new(failover), level }
     }
 }
 
@@ -50,7 +51,8 @@ impl ha_node::Peers for Peers {
         let mut client = PeersClient::new(channel)
             .max_decoding_message_size(BYTES_MAX)
             .max_encoding_message_size(BYTES_MAX);
-        let sent = client.send(RaftRequest { group: GROUP, body: request }).await;
+        let feature_level = self.level.now().0;
+        let sent = client.send(RaftRequest { group: GROUP, body: request, feature_level }).await;
         sent.map(|response| response.into_inner().body)
             .map_err(|status| Unreachable(format!("{}: {}", to.address, status.message())))
     }
@@ -94,9 +96,16 @@ pub(crate) fn service(node: Arc<StateNode>) -> InterceptedService<PeersServer<In
 #[tonic::async_trait]
 impl Service for Inbox {
     async fn send(&self, request: Request<RaftRequest>) -> Result<Response<RaftResponse>, Status> {
-        let (_, _place, RaftRequest { group, body }) = request.into_parts();
+        let (_, _place, RaftRequest { group, body, feature_level }) = request.into_parts();
         if group != GROUP {
             return Err(Status::unavailable(format!("group {group} is not here")));
+        }
+        if FeatureLevel(feature_level) > FeatureLevel::NEWEST {
+            return Err(Status::failed_precondition(format!(
+                "the group has feature level {feature_level}, and this ha-server understands {}: \
+                 upgrade it",
+                FeatureLevel::NEWEST
+            )));
         }
         Ok(Response::new(RaftResponse { body: self.node.receive(body).await }))
     }

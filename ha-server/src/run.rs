@@ -26,7 +26,7 @@ use crate::config::{Begin, ServerConfig};
 use crate::group::Group;
 use crate::metrics::metrics;
 use crate::streams::Streams;
-use crate::{accept, balance, change, peers};
+use crate::{accept, balance, change, peers, upgrade};
 
 /// Program and version, as brokers and operators see it.
 pub(crate) const SOFTWARE: &str = concat!("ha-server ", env!("CARGO_PKG_VERSION"));
@@ -120,6 +120,7 @@ pub async fn run(
     background.spawn(watch(handle.clone(), health.clone()));
     background.spawn(watch_leader(group.clone(), health.clone()));
     background.spawn(balance::run(group.clone()));
+    background.spawn(upgrade::run(group.clone(), config.strategies.clone()));
 
     let (stop_serving, serving_stopped) = oneshot::channel::<()>();
     let admin =

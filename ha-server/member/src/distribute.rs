@@ -20,7 +20,7 @@ mod waiting;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use ha_core::cluster::{Applied, Batch, Command, StateLimits, Strategies};
+use ha_core::cluster::{Applied, Batch, Command, FeatureLevel, StateLimits, Strategies};
 use ha_core::{BrokerView, Config, Input, Output, StreamId};
 use ha_node::{NodeId, ProposeError, Status};
 use ha_types::ClusterMillis;
@@ -191,7 +191,9 @@ impl Task {
         let (lead, is_configured) = self.node.read(|machine| {
             let state = machine.state();
             let Settings { limits, strategies, .. } = &self.settings;
-            let is_configured = state.limits() == limits && state.strategies() == strategies;
+            let is_configured = state.limits() == limits
+                && state.strategies() == strategies
+                && (state.feature_level() == FeatureLevel::NEWEST || !self.is_alone());
             (Lead::new(config, state), is_configured)
         });
         self.lead = Some(lead);
@@ -216,11 +218,19 @@ impl Task {
     /// the next leadership.
     fn configure(&self) {
         let strategies = Command::Share(self.settings.strategies.clone());
-        let commands = vec![Command::Configure(self.settings.limits), strategies];
+        let raise = self.is_alone().then_some(Command::Raise(FeatureLevel::NEWEST));
+        let settings = [Command::Configure(self.settings.limits), strategies];
+        let commands = raise.into_iter().chain(settings).collect();
         // Cluster time does not go back: this is the time of the batch before.
         let batch = plain(&Batch { time: ClusterMillis(0), commands });
         let node = Arc::clone(&self.node);
         tokio::spawn(async move { node.propose(batch).await });
+    }
+
+    /// Nobody else has to understand what is proposed.
+    fn is_alone(&self) -> bool {
+        let status = self.status.borrow();
+        status.voters.len() + status.learners.len() == 1
     }
 
     fn end(&mut self, why: &str) {

@@ -17,13 +17,13 @@ mod rates;
 mod replicated;
 pub mod strategies;
 
-pub use ha_core::cluster::{StateLimits, Strategies};
+pub use ha_core::cluster::{FeatureLevel, StateLimits, Strategies};
 pub use ha_node::{Durability, StoreError};
 pub use leader::{Leader, leader};
 pub use place::plain;
 pub use proposals::{BATCH_BYTES, IN_FLIGHT_BYTES_MAX, Proposals};
 pub use rates::Rates;
-pub use replicated::{Concern, Replicated, Skipped};
+pub use replicated::{Concern, Level, Replicated, Skipped};
 
 /// A node whose machine is the state of the cluster.
 pub type StateNode = ha_node::Node<Replicated>;

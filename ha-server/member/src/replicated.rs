@@ -3,10 +3,10 @@
 //! Replicated: runs on every node, under the node's lock.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU8, Ordering};
+use std::sync::atomic::{AtomicU8, AtomicU32, Ordering};
 
 use bytes::Bytes;
-use ha_core::cluster::{self, Applied, ClusterState};
+use ha_core::cluster::{self, Applied, ClusterState, FeatureLevel};
 use ha_node::{Change, CorruptRecord, LoadError, Machine};
 use ha_types::Qos;
 
@@ -21,6 +21,7 @@ pub struct Replicated {
     state: ClusterState,
     place: Place,
     concern: Arc<Concern>,
+    level: Arc<Level>,
 }
 
 /// [`ClusterState::lowest_concern`], for those who must not wait for the node's lock: it changes before
@@ -47,6 +48,22 @@ impl Concern {
     }
 }
 
+/// [`ClusterState::feature_level`], for those who must not wait for the node's lock.
+#[derive(Debug, Default)]
+pub struct Level(AtomicU32);
+
+impl Level {
+    /// As of the last batch.
+    #[must_use]
+    pub fn now(&self) -> FeatureLevel {
+        FeatureLevel(self.0.load(Ordering::Acquire))
+    }
+
+    fn note(&self, state: &ClusterState) {
+        self.0.store(state.feature_level().0, Ordering::Release);
+    }
+}
+
 /// A command was not applied: one that was proposed before it in its run never came.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Skipped;
@@ -63,6 +80,17 @@ impl Replicated {
     pub fn concern(&self) -> Arc<Concern> {
         Arc::clone(&self.concern)
     }
+
+    /// Follows the state.
+    #[must_use]
+    pub fn level(&self) -> Arc<Level> {
+        Arc::clone(&self.level)
+    }
+
+    fn note(&self) {
+        self.concern.note(&self.state);
+        self.level.note(&self.state);
+    }
 }
 
 impl Machine for Replicated {
@@ -76,7 +104,7 @@ impl Machine for Replicated {
             return Err(Skipped);
         }
         let applied = self.state.apply(index, &batch);
-        self.concern.note(&self.state);
+        self.note();
         Ok(applied)
     }
 
@@ -102,7 +130,7 @@ impl Machine for Replicated {
         let place = place.unwrap_or(Some(Place::default()));
         let place = place.ok_or_else(|| corrupt(PLACE.to_vec()))?;
         (self.state, self.place) = (state, place);
-        self.concern.note(&self.state);
+        self.note();
         Ok(())
     }
 }

@@ -10,6 +10,7 @@ fn said(id: u64) -> NodeResponse {
         node: id,
         applied: 100_000,
         has_group: true,
+        feature_level: FeatureLevel::NEWEST.0,
         ..NodeResponse::default()
     }
 }
@@ -20,7 +21,8 @@ fn group(voters: &[u64], learners: &[u64]) -> View {
         move |&id: &u64| MemberView { member: member(id), votes, said: Some(said(id)) }
     };
     let members = voters.iter().map(of(true)).chain(learners.iter().map(of(false)));
-    View { leader: NodeId(voters[0]), applied: 100_000, members: members.collect() }
+    let level = FeatureLevel::NEWEST;
+    View { leader: NodeId(voters[0]), applied: 100_000, level, members: members.collect() }
 }
 
 fn change(view: &mut View, id: u64, change: impl FnOnce(&mut MemberView)) {
@@ -137,9 +139,31 @@ fn new_server_must_be_what_the_operator_believes() {
     refused(&other, "belongs to cluster \"other\", not to \"c\"");
     refused(&newcomer(3), "has NODE_ID = 3, not 2");
     refused(&said(2), "is or was in a group");
+    let old = NodeResponse { feature_level: FeatureLevel::NEWEST.0 - 1, ..newcomer(2) };
+    refused(&old, "upgrade it first");
     let taken = Member { address: "ha1:2000".to_owned(), ..member(2) };
     let told = view.addition(&taken, "c", &newcomer(2)).unwrap_err();
     assert_eq!(told, "ha1:2000 is the address of server 1");
+}
+
+#[test]
+fn level_is_raised_to_what_all_members_understand_when_all_have_said_so() {
+    let with = |levels: [Option<u32>; 3], level: u32| {
+        let mut view = group(&[1, 2], &[3]);
+        view.level = FeatureLevel(level);
+        for (member, level) in view.members.iter_mut().zip(levels) {
+            let said = member.said.take();
+            member.said =
+                level.zip(said).map(|(feature_level, said)| NodeResponse { feature_level, ..said });
+        }
+        view.raise()
+    };
+    let newest = FeatureLevel::NEWEST.0;
+    assert_eq!(with([Some(newest); 3], 0), Some(FeatureLevel::NEWEST));
+    assert_eq!(with([Some(newest + 1); 3], 0), Some(FeatureLevel::NEWEST), "not more than we know");
+    assert_eq!(with([Some(newest); 3], newest), None);
+    assert_eq!(with([Some(newest), Some(newest), Some(0)], 0), None, "one that only copies counts");
+    assert_eq!(with([Some(newest), None, Some(newest)], 0), None, "a silent one may be old");
 }
 
 #[test]

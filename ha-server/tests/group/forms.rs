@@ -1,5 +1,7 @@
 //! A group forms, loses servers and gets them back.
 
+use ha_member::FeatureLevel;
+
 use crate::server::{Group, Server, until};
 use tempfile::TempDir;
 
@@ -17,6 +19,18 @@ fn three_servers_that_know_each_other_agree_on_a_leader() {
     assert_eq!(shown, format!("server {leader} at {address}\n"));
     let status = group.server(follower).told(&["status"]);
     assert!(status.contains("brokers are attached to the leader"), "{status}");
+}
+
+/// All members are of this version.
+#[test]
+fn group_uses_what_all_its_members_understand() {
+    let mut group = Group::start(3);
+    for id in 1..=3 {
+        let server = group.server(id);
+        until("it has the newest level", || {
+            (server.group()?["feature_level"] == FeatureLevel::NEWEST.0).then_some(())
+        });
+    }
 }
 
 #[test]

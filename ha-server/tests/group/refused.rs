@@ -1,6 +1,10 @@
 //! What a server refuses to start with.
 
+use ha_member::FeatureLevel;
+use ha_proto::peers::RaftRequest;
+use ha_proto::peers::peers_client::PeersClient;
 use tempfile::TempDir;
+use tonic::Code;
 
 use crate::server::{Server, stderr, until};
 
@@ -31,6 +35,22 @@ fn members_without_this_server_are_refused() {
     let mut server = Server::new(4, &folder);
     server.set("MEMBERS", "1@a:1, 2@b:1, 3@c:1");
     assert_refused(&server, 2, "NODE_ID=4: expected one of MEMBERS, which has 1, 2, 3");
+}
+
+/// Or a server that is too old would leave out what it does not understand.
+#[tokio::test]
+async fn request_of_a_group_that_uses_more_is_refused() {
+    let folder = TempDir::new().unwrap();
+    let mut server = Server::new(1, &folder);
+    server.start();
+    server.knows_leader(|leader| leader == 1);
+    let mut peers = PeersClient::connect(format!("http://{}", server.address())).await.unwrap();
+    let mut send = async |feature_level: u32| {
+        let request = RaftRequest { feature_level, ..RaftRequest::default() };
+        peers.send(request).await.map(|_| ()).map_err(|status| status.code())
+    };
+    assert_eq!(send(FeatureLevel::NEWEST.0).await, Ok(()));
+    assert_eq!(send(FeatureLevel::NEWEST.0 + 1).await, Err(Code::FailedPrecondition));
 }
 
 /// Both believe that the other one belongs to their group; neither begins one with it.
