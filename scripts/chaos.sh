@@ -3,6 +3,10 @@
 # processes of all kinds are killed and stopped, and judges what clients saw. Takes the arguments of
 # ha-chaos instead of the usual ones:
 #   sh scripts/chaos.sh --servers 1 --brokers 2 --victims broker,server --seconds 30 --keep kept
+# Power loss (Linux): whoever is killed finds only what it had synced. Damaged disks: one ha-server at a
+# time is killed and its log damaged; it must say so, and recover before it votes.
+#   sh scripts/chaos.sh --disk forgets --victims broker,leader,server,all --seconds 120
+#   sh scripts/chaos.sh --victims broker,leader,all,disk --seconds 120
 # Exit code 0: every promise was kept. POSIX sh; needs cargo, a C compiler and make.
 set -eu
 cd "$(dirname -- "$0")/.."

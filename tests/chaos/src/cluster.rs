@@ -1,16 +1,17 @@
 //! All processes of a cluster: ha-servers and brokers with their ports, files and state.
 
-use std::collections::BTreeSet;
 use std::fs;
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 
+use faulty_disk::{Shim, damage};
+
 use crate::conf::{self, BrokerPorts, ServerPorts};
 use crate::http;
 use crate::ports::Port;
 use crate::program::Program;
-use crate::schedule::{Order, Process, Seen};
+use crate::schedule::{Order, Process, Seen, Wound};
 
 /// Where the programs under test are.
 #[derive(Clone, Debug)]
@@ -30,6 +31,31 @@ impl Binaries {
     }
 }
 
+/// What servers write to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub enum Disk {
+    /// What a process wrote is there when it was killed: only the machine could lose it.
+    Keeps,
+    /// What was not synced is gone when its process was killed. Linux only; needs a C compiler.
+    Forgets,
+}
+
+/// Who there is, and how it is configured.
+#[derive(Clone, Debug)]
+pub struct Shape {
+    /// ha-servers.
+    pub servers: usize,
+    /// Brokers.
+    pub brokers: usize,
+    /// Of servers.
+    pub disk: Disk,
+    /// Further lines of `[HA_SERVER]`, as `KEY = VALUE`.
+    pub server_keys: Vec<String>,
+}
+
+/// What a server says, in an error, when it finds that it lost records.
+const SAYS_DAMAGED: &str = "records are lost";
+
 /// The processes, which end with this value, and what they need.
 #[derive(Debug)]
 pub struct Cluster {
@@ -37,20 +63,19 @@ pub struct Cluster {
     brokers: Vec<Program>,
     server_ports: Vec<ServerPorts>,
     broker_ports: Vec<BrokerPorts>,
+    /// Of servers.
+    data: Vec<PathBuf>,
     _claimed: Vec<Port>,
 }
 
 impl Cluster {
-    /// Writes the configuration of so many servers and brokers into a folder; nothing is started.
+    /// Writes the configuration of servers and brokers into a folder; nothing is started.
     ///
     /// # Errors
-    /// A file cannot be written, or there is no free port.
-    pub fn prepare(
-        binaries: &Binaries,
-        servers: usize,
-        brokers: usize,
-        folder: &Path,
-    ) -> io::Result<Self> {
+    /// A file cannot be written, there is no free port, or no disk that forgets.
+    pub fn prepare(binaries: &Binaries, shape: &Shape, folder: &Path) -> io::Result<Self> {
+        let &Shape { servers, brokers, disk, ref server_keys } = shape;
+        let shim = (disk == Disk::Forgets).then(|| Shim::compile(folder)).transpose()?;
         let claimed: Vec<_> =
             (0..2 * (servers + brokers)).map(|_| Port::free()).collect::<Result<_, _>>()?;
         let mut numbers = claimed.iter().map(Port::number);
@@ -68,8 +93,11 @@ impl Cluster {
         let data = |name: &str| folder.join(format!("{name}-data"));
         let server = |index: usize| {
             let name = format!("server-{}", index + 1);
-            let text = conf::server(index, &server_ports, &data(&name));
-            program(name, &binaries.server, text)
+            let text = conf::server(index, &server_ports, &data(&name), server_keys);
+            let undo = folder.join(format!("{name}-undo"));
+            let disk = shim.as_ref().map(|shim| shim.disk(&data(&name), &undo)).transpose()?;
+            let server = program(name, &binaries.server, text)?;
+            Ok(if let Some(disk) = disk { server.on(disk) } else { server })
         };
         let broker = |(ports, number): (&BrokerPorts, usize)| {
             let name = format!("broker-{number}");
@@ -81,6 +109,7 @@ impl Cluster {
             brokers: broker_ports.iter().zip(1..).map(broker).collect::<io::Result<_>>()?,
             server_ports,
             broker_ports,
+            data: (1..=servers).map(|number| data(&format!("server-{number}"))).collect(),
             _claimed: claimed,
         })
     }
@@ -110,7 +139,7 @@ impl Cluster {
     /// Does it.
     ///
     /// # Errors
-    /// A process cannot be started.
+    /// A process cannot be started, or a disk neither forget nor be damaged.
     pub fn obey(&mut self, order: Order) -> io::Result<()> {
         let program = self.program(order.process());
         match order {
@@ -118,8 +147,36 @@ impl Cluster {
             Order::Start(_) => program.start()?,
             Order::Stop(_) => program.signal("STOP"),
             Order::Continue(_) => program.signal("CONT"),
+            Order::Damage(Process::Server(index), wound) => {
+                program.bury()?;
+                self.damage(index, wound)?;
+            }
+            Order::Damage(Process::Broker(_), _) => (),
         }
         Ok(())
+    }
+
+    /// Where every server notices it. What a segment that is not the last lost is missing before the
+    /// next. Of a lone one the first half: it was written long before what a torn write may be.
+    fn damage(&self, server: usize, Wound { damage, place }: Wound) -> io::Result<()> {
+        let mut segments = damage::segments(&self.group(server).join("log"))?;
+        let last = segments.pop().ok_or_else(|| io::Error::other("there is no log"))?;
+        let place = usize::try_from(place).expect("below 1,000");
+        let older = segments.get(place % segments.len().max(1));
+        let file = older.unwrap_or(&last);
+        let bytes = usize::try_from(fs::metadata(file)?.len()).expect("it was written");
+        damage.strike(file, bytes / 2 * place / 1_000)
+    }
+
+    /// Where a server has its log, its store, and a marker while it recovers.
+    fn group(&self, server: usize) -> PathBuf {
+        self.data[server].join("group-0")
+    }
+
+    /// How often a server has said, since it was first started, that it lost records.
+    #[must_use]
+    pub fn said_that_it_lost_records(&self, server: usize) -> usize {
+        self.servers[server].said(SAYS_DAMAGED)
     }
 
     /// Why a process has ended that nobody killed, if one has.
@@ -134,20 +191,38 @@ impl Cluster {
 
     /// Asks all but those that are away.
     pub async fn look(&self, is_away: impl Fn(Process) -> bool) -> Seen {
-        let mut seen = Seen { leader: None, ready: BTreeSet::new() };
+        let mut seen = Seen::default();
         for process in self.processes().filter(|&process| !is_away(process)) {
             let http = self.http(process);
             if http::get(http, "/readyz").await.is_some_and(|(status, _)| status == 200) {
                 seen.ready.insert(process);
             }
-            if let Process::Server(index) = process
-                && seen.leader.is_none()
-                && self.leads(index).await
-            {
-                seen.leader = Some(index);
+            if let Process::Server(index) = process {
+                self.look_at_server(index, &mut seen).await;
             }
         }
         seen
+    }
+
+    async fn look_at_server(&self, index: usize, seen: &mut Seen) {
+        let asks = seen.leader.is_none() || self.recovers(index);
+        let leads = asks && self.leads(index).await;
+        // The marker comes before a server answers at all and goes once: what is there afterwards was
+        // there before.
+        if self.recovers(index) {
+            seen.ready.remove(&Process::Server(index));
+            seen.recovering.insert(index);
+            if leads {
+                seen.premature.insert(index);
+            }
+        } else if leads && seen.leader.is_none() {
+            seen.leader = Some(index);
+        }
+    }
+
+    /// `/readyz` says whether a leader is known, not whether this server has what it lost.
+    fn recovers(&self, server: usize) -> bool {
+        self.group(server).join("recovering").exists()
     }
 
     /// One server alone leads whatever it says.

@@ -21,9 +21,9 @@ pub struct BrokerPorts {
     pub http: u16,
 }
 
-/// `HAServer.conf` of one of `all`, counted from 0. One server alone has no group.
+/// `HAServer.conf` of one of `all`, counted from 0, with further lines. One server alone has no group.
 #[must_use]
-pub fn server(index: usize, all: &[ServerPorts], data: &Path) -> String {
+pub fn server(index: usize, all: &[ServerPorts], data: &Path, more: &[String]) -> String {
     let ServerPorts { ha, http } = all[index];
     let data = data.display();
     let mut text = format!(
@@ -33,6 +33,10 @@ pub fn server(index: usize, all: &[ServerPorts], data: &Path) -> String {
         let members = all.iter().zip(1..).map(|(ports, id)| format!("{id}@127.0.0.1:{}", ports.ha));
         let members = members.collect::<Vec<_>>().join(", ");
         write!(text, "NODE_ID = {}\nMEMBERS = {members}\n", index + 1).expect("a string grows");
+    }
+    for line in more {
+        text.push_str(line);
+        text.push('\n');
     }
     text
 }
@@ -61,12 +65,13 @@ mod tests {
 
     #[test]
     fn one_server_has_no_group_and_three_name_each_other() {
-        let alone = server(0, &ALL[..1], Path::new("d"));
+        let alone = server(0, &ALL[..1], Path::new("d"), &[]);
         assert!(alone.contains("HA_port = 20000\n") && !alone.contains("MEMBERS"), "{alone}");
-        let second = server(1, &ALL, Path::new("d"));
+        let second = server(1, &ALL, Path::new("d"), &["DURABILITY = MEMORY".to_owned()]);
         let group = "NODE_ID = 2\n\
             MEMBERS = 1@127.0.0.1:20000, 2@127.0.0.1:20002, 3@127.0.0.1:20004\n";
         assert!(second.contains(group), "{second}");
+        assert!(second.ends_with("\nDURABILITY = MEMORY\n"), "{second}");
     }
 
     #[test]

@@ -3,7 +3,9 @@
 //!
 //! - [`session`] is a client's side of MQTT, [`client`] drives it, [`plan`] says who there is;
 //!   [`board`] is what they share, the [`history`] among it.
-//! - [`schedule`] decides who is killed and when, [`cluster`] does it, [`run()`] conducts all.
+//! - [`schedule`] decides who is killed, whose disk is damaged and when, [`cluster`] does it, [`run()`]
+//!   conducts all. With [`Disk::Forgets`] a server that was killed finds what it had synced, no more.
+//! - [`disks`] judges what servers say of their disks: damage is noticed, and nothing else.
 //! - [`report`] is what came of it: the verdict of [`history`], what no failure explains, and how
 //!   long clients waited.
 //!
@@ -13,6 +15,7 @@ pub mod board;
 pub mod client;
 pub mod cluster;
 pub mod conf;
+pub mod disks;
 mod draining;
 mod http;
 pub mod message;
@@ -27,4 +30,5 @@ pub mod schedule;
 pub mod session;
 pub mod wire;
 
+pub use cluster::Disk;
 pub use run::{Failed, Options, Roaming, run};

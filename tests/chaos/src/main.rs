@@ -10,8 +10,8 @@ use std::time::Duration;
 
 use chaos::cluster::Binaries;
 use chaos::report::Report;
-use chaos::schedule::{Settings, Target};
-use chaos::{Options, Roaming, run};
+use chaos::schedule::{DISKS_MIN, Settings, Target};
+use chaos::{Disk, Options, Roaming, run};
 use clap::Parser;
 
 /// Kills ha-servers and brokers under load, and judges what clients saw.
@@ -36,6 +36,13 @@ struct Args {
     /// One fault in three stops a process (SIGSTOP) for so long instead.
     #[arg(long, value_name = "TIME", value_parser = time)]
     stop: Option<Duration>,
+    /// What ha-servers write to. On a disk that forgets, whoever is killed loses what it had not synced;
+    /// it needs Linux and a C compiler.
+    #[arg(long, value_enum, default_value_t = Disk::Keeps)]
+    disk: Disk,
+    /// A line of [HA_SERVER] in the configuration of every ha-server; as often as there are lines.
+    #[arg(long, value_name = "KEY=VALUE")]
+    server_key: Vec<String>,
     /// Of chance: who is killed, and what is published.
     #[arg(long, default_value_t = 1)]
     seed: u64,
@@ -102,6 +109,11 @@ fn judge(args: Args) -> Result<Report, Box<dyn Error>> {
 }
 
 fn options(args: Args) -> io::Result<Options> {
+    if args.victims.contains(&Target::Disk) && usize::from(args.servers) < DISKS_MIN {
+        return Err(io::Error::other(
+            "--victims disk needs --servers 3 or more: others recover it",
+        ));
+    }
     let bin = match args.bin {
         Some(bin) => fs::canonicalize(bin)?,
         None => std::env::current_exe()?.parent().unwrap_or(Path::new(".")).to_owned(),
@@ -115,6 +127,8 @@ fn options(args: Args) -> io::Result<Options> {
             every: args.kill_every,
             stop: args.stop,
         },
+        disk: args.disk,
+        server_keys: args.server_key,
         lasts: Duration::from_secs(args.seconds),
         seed: args.seed,
         rate: args.rate,

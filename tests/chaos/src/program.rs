@@ -1,9 +1,11 @@
 //! A process of the cluster: started, killed, stopped, started again.
 
-use std::fs::File;
+use std::fs::{self, File};
 use std::io;
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
+
+use faulty_disk::ForgetfulDisk;
 
 /// A program with its configuration file and its log, whether it runs or not. Dropping it kills it.
 #[derive(Debug)]
@@ -13,6 +15,8 @@ pub(crate) struct Program {
     binary: PathBuf,
     configuration: PathBuf,
     log: PathBuf,
+    /// What it writes to, if that forgets.
+    disk: Option<ForgetfulDisk>,
     child: Option<Child>,
     /// Killed, and not waited for.
     dying: Option<Child>,
@@ -22,16 +26,24 @@ impl Program {
     /// One that is not started. It runs in the folder of its log.
     #[must_use]
     pub(crate) fn new(name: &str, binary: PathBuf, configuration: PathBuf, log: PathBuf) -> Self {
-        Self { name: name.to_owned(), binary, configuration, log, child: None, dying: None }
+        let (name, disk, child, dying) = (name.to_owned(), None, None, None);
+        Self { name, binary, configuration, log, disk, child, dying }
+    }
+
+    /// It writes to a disk that forgets, whenever it dies, what was not synced.
+    #[must_use]
+    pub(crate) fn on(mut self, disk: ForgetfulDisk) -> Self {
+        self.disk = Some(disk);
+        self
     }
 
     /// Starts it; what it prints is appended to its log.
     ///
     /// # Errors
-    /// It cannot be started, or its log not be written.
+    /// It cannot be started, its log not be written, or its disk not forget.
     pub(crate) fn start(&mut self) -> io::Result<()> {
         self.kill();
-        self.bury();
+        self.bury()?;
         let log = File::options().create(true).append(true).open(&self.log)?;
         let folder = self.log.parent().expect("a log is in a folder");
         let mut command = Command::new(&self.binary);
@@ -40,6 +52,9 @@ impl Program {
             std::env::vars_os().filter(|(name, _)| name.to_string_lossy().starts_with("MQTT_HA_"));
         for (name, _) in ours {
             command.env_remove(name);
+        }
+        if let Some(disk) = &self.disk {
+            command.envs(disk.environment());
         }
         command.stdin(Stdio::null()).stdout(log.try_clone()?).stderr(log);
         self.child = Some(command.spawn()?);
@@ -56,10 +71,20 @@ impl Program {
         }
     }
 
-    fn bury(&mut self) {
-        if let Some(mut child) = self.dying.take() {
-            drop(child.wait());
-        }
+    /// Waits for the end of a process that was killed; its disk forgets.
+    ///
+    /// # Errors
+    /// The disk cannot be written.
+    pub(crate) fn bury(&mut self) -> io::Result<()> {
+        let Some(mut child) = self.dying.take() else { return Ok(()) };
+        drop(child.wait());
+        self.disk.as_ref().map_or(Ok(()), ForgetfulDisk::lose_power)
+    }
+
+    /// How many lines of its log contain `text`.
+    pub(crate) fn said(&self, text: &str) -> usize {
+        let log = fs::read(&self.log).unwrap_or_default();
+        String::from_utf8_lossy(&log).lines().filter(|line| line.contains(text)).count()
     }
 
     /// Sends STOP or CONT.
@@ -81,6 +106,7 @@ impl Program {
 impl Drop for Program {
     fn drop(&mut self) {
         self.kill();
-        self.bury();
+        // Nobody starts it again.
+        drop(self.bury());
     }
 }

@@ -20,6 +20,8 @@ pub struct Report {
     pub unfinished: Vec<String>,
     /// Processes that ended although nobody killed them.
     pub crashes: Vec<String>,
+    /// What servers with damaged or forgetful disks said or did that they must not.
+    pub disks: Vec<String>,
     /// As clients saw them.
     pub outages: Vec<Outage>,
     /// Connections of all clients.
@@ -34,6 +36,7 @@ impl Report {
             && self.oddities.total == 0
             && self.unfinished.is_empty()
             && self.crashes.is_empty()
+            && self.disks.is_empty()
     }
 }
 
@@ -44,6 +47,7 @@ impl fmt::Display for Report {
             writeln!(f, "{outage}")?;
         }
         list(f, "ended by themselves", &self.crashes)?;
+        list(f, "wrong about their disks", &self.disks)?;
         list(f, "did not come to their end in time", &self.unfinished)?;
         if self.oddities.total > 0 {
             let title = format!("{} things that no failure explains", self.oddities.total);

@@ -11,12 +11,13 @@ use tokio::time;
 
 use crate::board::{Board, Phase, Standing};
 use crate::client::{Client, Places};
-use crate::cluster::{Binaries, Cluster};
+use crate::cluster::{Binaries, Cluster, Disk, Shape};
+use crate::disks::Disks;
 use crate::outage::{self, Fault};
 use crate::plan::{self, Plan};
 use crate::random::Random;
 use crate::report::Report;
-use crate::schedule::{Order, Schedule, Settings, Target, Turn};
+use crate::schedule::{Order, Schedule, Seen, Settings, Target, Turn, Wound};
 
 /// Events that are recorded at most, at 28 bytes each.
 const EVENTS_MAX: u32 = 50_000_000;
@@ -50,6 +51,10 @@ pub struct Options {
     pub binaries: Binaries,
     /// Processes and faults.
     pub settings: Settings,
+    /// Of servers.
+    pub disk: Disk,
+    /// Further lines of their configuration.
+    pub server_keys: Vec<String>,
     /// While publishers publish.
     pub lasts: Duration,
     /// Of chance.
@@ -83,6 +88,8 @@ struct Run<'a> {
     board: Arc<Board>,
     faults: Vec<Fault>,
     crashes: Vec<String>,
+    disks: Disks,
+    start: Instant,
     tell: &'a (dyn Fn(&str) + Sync),
 }
 
@@ -96,11 +103,14 @@ pub async fn run(
     tell: &(dyn Fn(&str) + Sync),
 ) -> Result<Report, Failed> {
     let Settings { servers, brokers, .. } = options.settings;
-    let cluster = Cluster::prepare(&options.binaries, servers, brokers, folder)?;
+    let (disk, server_keys) = (options.disk, options.server_keys.clone());
+    let shape = Shape { servers, brokers, disk, server_keys };
+    let cluster = Cluster::prepare(&options.binaries, &shape, folder)?;
     let plans = plan::cast(options.publishers);
     let board = Arc::new(Board::new(Recorder::new(EVENTS_MAX), &plans));
     let (faults, crashes) = (Vec::new(), Vec::new());
-    let mut run = Run { options, cluster, board, faults, crashes, tell };
+    let (disks, start) = (Disks::of(servers), Instant::now());
+    let mut run = Run { options, cluster, board, faults, crashes, disks, start, tell };
     run.declare();
     run.begin().await?;
     let mut random = Random::new(run.options.seed);
@@ -132,6 +142,7 @@ impl Run<'_> {
         let since = Instant::now();
         loop {
             let seen = self.cluster.look(|_| false).await;
+            self.judge_disks(&seen);
             if self.cluster.processes().all(|process| seen.ready.contains(&process)) {
                 return Ok(());
             }
@@ -224,6 +235,7 @@ impl Run<'_> {
             return self.look_after();
         }
         let seen = self.cluster.look(|process| schedule.is_away(process)).await;
+        self.judge_disks(&seen);
         self.look_after()?;
         let Turn { fault, orders } = schedule.step(start.elapsed(), &seen);
         if let Some(target) = fault {
@@ -234,14 +246,28 @@ impl Run<'_> {
         for &order in &orders {
             self.board.record(self.cluster.name(order.process()), 0, What::Fault);
         }
-        orders.into_iter().try_for_each(|order| Ok(self.cluster.obey(order)?))
+        orders.into_iter().try_for_each(|order| self.perform(order))
+    }
+
+    fn perform(&mut self, order: Order) -> Result<(), Failed> {
+        self.cluster.obey(order)?;
+        self.disks.note(self.start.elapsed(), order);
+        Ok(())
+    }
+
+    fn judge_disks(&mut self, seen: &Seen) {
+        let said = |server| self.cluster.said_that_it_lost_records(server);
+        self.disks.see(self.start.elapsed(), seen, said);
     }
 
     fn announce(&self, start: Instant, target: Target, orders: &[Order]) {
         for order in orders {
             let verb = match order {
-                Order::Kill(_) => "killed",
-                Order::Stop(_) => "stopped",
+                Order::Kill(_) => "killed".to_owned(),
+                Order::Stop(_) => "stopped".to_owned(),
+                Order::Damage(_, Wound { damage, place }) => {
+                    format!("damaged: {damage} at {place} thousandths")
+                }
                 Order::Start(_) | Order::Continue(_) => continue,
             };
             let (seconds, name) =
@@ -266,7 +292,7 @@ impl Run<'_> {
 
     fn obey(&mut self, order: Order) -> Result<(), Failed> {
         self.board.record(self.cluster.name(order.process()), 0, What::Fault);
-        Ok(self.cluster.obey(order)?)
+        self.perform(order)
     }
 
     /// Everybody comes back and gets what it is owed; returns those who did not.
@@ -293,6 +319,7 @@ impl Run<'_> {
             oddities: self.board.oddities(),
             unfinished,
             crashes: self.crashes,
+            disks: self.disks.complaints().to_vec(),
             outages: outage::outages(&self.faults, &self.board.answers()),
             connections: standings.values().map(|it| u64::from(it.connections)).sum(),
         }

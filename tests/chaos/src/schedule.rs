@@ -8,6 +8,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::time::Duration;
 
+use faulty_disk::Damage;
+
 use crate::random::Random;
 
 #[cfg(test)]
@@ -32,6 +34,9 @@ pub enum Target {
     Server,
     /// All servers and brokers at the same moment.
     All,
+    /// Any ha-server of three or more while all are ready: a segment of its log is damaged while it
+    /// is away. A bit flips, or it is truncated, or zeroed, in turn.
+    Disk,
 }
 
 impl fmt::Display for Target {
@@ -41,8 +46,18 @@ impl fmt::Display for Target {
             Self::Leader => "leader",
             Self::Server => "server",
             Self::All => "all",
+            Self::Disk => "disk",
         })
     }
+}
+
+/// What happens to a segment, and where.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Wound {
+    /// What.
+    pub damage: Damage,
+    /// In thousandths of the part of it that may be damaged; below 1,000.
+    pub place: u64,
 }
 
 /// Something to do to a process.
@@ -56,6 +71,8 @@ pub enum Order {
     Stop(Process),
     /// SIGCONT.
     Continue(Process),
+    /// Damage a segment of the log of this server, which is dead.
+    Damage(Process, Wound),
 }
 
 impl Order {
@@ -66,7 +83,8 @@ impl Order {
             Self::Kill(process)
             | Self::Start(process)
             | Self::Stop(process)
-            | Self::Continue(process) => process,
+            | Self::Continue(process)
+            | Self::Damage(process, _) => process,
         }
     }
 }
@@ -92,8 +110,12 @@ pub struct Settings {
 pub struct Seen {
     /// The server that leads, if one says so.
     pub leader: Option<usize>,
-    /// Processes that say that they are ready.
+    /// Processes that say that they are ready, and have what they lost.
     pub ready: BTreeSet<Process>,
+    /// Servers that lost records and get them back from the others.
+    pub recovering: BTreeSet<usize>,
+    /// Servers that lead and still recover.
+    pub premature: BTreeSet<usize>,
 }
 
 /// What is to be done now.
@@ -119,6 +141,16 @@ const AWAY_MS: (u64, u64) = (200, 3_000);
 /// is something to lose again.
 const REST_AFTER_ALL: u32 = 4;
 
+/// How long all servers must have been ready before a disk is damaged. What a server wrote in the last
+/// 200 ms may be taken for a write that was never finished when it is gone.
+const WHOLE: Duration = Duration::from_secs(2);
+
+/// Servers without which none gets back what its disk lost while another one is away.
+pub const DISKS_MIN: usize = 3;
+
+/// What happens to disks, in turn.
+const DAMAGES: [Damage; 3] = [Damage::Flip, Damage::Truncate, Damage::Zero];
+
 /// Decides from turn to turn. Times are since the beginning of the run.
 #[derive(Debug)]
 pub struct Schedule {
@@ -126,6 +158,11 @@ pub struct Schedule {
     random: Random,
     next_fault: Duration,
     away: BTreeMap<Process, Away>,
+    /// Since when no server was missing at any step.
+    whole_since: Option<Duration>,
+    damages: usize,
+    /// The next fault is to be a damage, as soon as that can be.
+    is_disk_due: bool,
 }
 
 impl Schedule {
@@ -133,7 +170,9 @@ impl Schedule {
     #[must_use]
     pub fn new(settings: Settings, random: Random) -> Self {
         let next_fault = settings.every;
-        Self { settings, random, next_fault, away: BTreeMap::new() }
+        let away = BTreeMap::new();
+        let (whole_since, damages, is_disk_due) = (None, 0, false);
+        Self { settings, random, next_fault, away, whole_since, damages, is_disk_due }
     }
 
     /// Whether this process was killed or stopped and not yet brought back.
@@ -145,6 +184,9 @@ impl Schedule {
     /// What is to be done at `now`; times do not fall.
     pub fn step(&mut self, now: Duration, seen: &Seen) -> Turn {
         let orders = self.bring_back(|away| away.until <= now);
+        let mut servers = (0..self.settings.servers).map(Process::Server);
+        let are_whole = servers.all(|server| !self.is_away(server) && seen.ready.contains(&server));
+        self.whole_since = are_whole.then(|| self.whole_since.unwrap_or(now));
         if now < self.next_fault || self.settings.targets.is_empty() {
             return Turn { fault: None, orders };
         }
@@ -174,6 +216,9 @@ impl Schedule {
     }
 
     fn target(&mut self) -> Target {
+        if self.is_disk_due {
+            return Target::Disk;
+        }
         let target = self.random.pick(&self.settings.targets);
         let is_spared = target == Target::All && self.random.once_in(2);
         if is_spared { self.random.pick(&self.settings.targets) } else { target }
@@ -191,6 +236,7 @@ impl Schedule {
             Target::Leader => self.servers(leader, ready),
             Target::Server => self.servers(None, ready),
             Target::Broker => self.brokers(ready),
+            Target::Disk => return self.damage(now, ready),
         };
         if victims.is_empty() {
             return Turn::default();
@@ -208,6 +254,26 @@ impl Schedule {
             }
         };
         Turn { fault: Some(target), orders: vec![order] }
+    }
+
+    /// Only one disk at a time is damaged: who recovers is not ready.
+    fn damage(&mut self, now: Duration, ready: &BTreeSet<Process>) -> Turn {
+        let servers = self.servers(None, ready);
+        let are_whole = self.whole_since.is_some_and(|since| now.saturating_sub(since) >= WHOLE);
+        // Other faults wait, or servers would seldom be whole for long enough.
+        self.is_disk_due = self.settings.servers >= DISKS_MIN;
+        if !self.is_disk_due || servers.len() < self.settings.servers || !are_whole {
+            return Turn::default();
+        }
+        self.is_disk_due = false;
+        let victim = self.random.pick(&servers);
+        let damage = DAMAGES[self.damages % DAMAGES.len()];
+        let wound = Wound { damage, place: self.random.between(0, 999) };
+        self.damages += 1;
+        let until = now + self.absence();
+        self.away.insert(victim, Away { until, back: Order::Start(victim) });
+        let orders = vec![Order::Kill(victim), Order::Damage(victim, wound)];
+        Turn { fault: Some(Target::Disk), orders }
     }
 
     /// Those of which one may go: a majority stays. The only one may go as well.

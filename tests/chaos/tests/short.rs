@@ -7,62 +7,129 @@ mod programs;
 use std::time::Duration;
 
 use chaos::report::Report;
+use chaos::run::Failed;
 use chaos::schedule::{Settings, Target};
-use chaos::{Options, Roaming, run};
+use chaos::{Disk, Options, Roaming, run};
 use ha_types::Qos;
-use history::What;
+use history::{Kind, What};
+use tokio::sync::Mutex;
 
 const SHORT: Duration = Duration::from_secs(6);
 
-/// So many servers, and so many brokers.
-type Size = (usize, usize);
+/// One cluster after the other: several would starve each other of processor time until they elect more
+/// than they serve, and few faults fit into the time.
+static ALONE: Mutex<()> = Mutex::const_new(());
 
-async fn ran(name: &str, (servers, brokers): Size, targets: &[Target], lasts: Duration) -> Report {
-    let folder = programs::Folder::new(name);
-    let options = Options {
-        binaries: programs::binaries(),
-        settings: Settings {
-            servers,
-            brokers,
-            targets: targets.to_vec(),
-            every: Duration::from_millis(1_500),
-            stop: None,
-        },
-        lasts,
-        seed: 1,
-        rate: 120,
-        publishers: 4,
-        // One server alone keeps nothing from clients that come back through another broker while it is
-        // away.
-        roaming: if servers > 1 { Roaming::Anywhere } else { Roaming::Never },
-    };
-    let report = run(options, folder.path(), &|line| eprintln!("{line}")).await.unwrap();
-    assert!(report.is_clean(), "{report}\n{}", folder.logs());
-    // A clean verdict over nothing would say nothing.
-    let counts = report.verdict.counts;
-    assert!(counts.owed > 0 && counts.retained_owed > 0 && counts.drained > 10, "{report}");
-    for qos in [Qos::AtMostOnce, Qos::AtLeastOnce, Qos::ExactlyOnce] {
-        let at = |what| matches!(what, What::Delivered { qos: found, .. } if found == qos);
-        assert!(report.history.events().any(|(_, event)| at(event.what)), "{qos:?}");
+/// Who there is, and what happens to them.
+struct Case {
+    name: &'static str,
+    servers: usize,
+    brokers: usize,
+    targets: &'static [Target],
+    lasts: Duration,
+    disk: Disk,
+    server_keys: &'static [&'static str],
+}
+
+impl Case {
+    fn new(name: &'static str, (servers, brokers): (usize, usize)) -> Self {
+        let (disk, lasts) = (Disk::Keeps, SHORT);
+        Self { name, servers, brokers, targets: &[], lasts, disk, server_keys: &[] }
     }
-    report
+
+    /// With the folder of its files.
+    async fn run(&self) -> (Result<Report, Failed>, programs::Folder) {
+        let _alone = ALONE.lock().await;
+        let folder = programs::Folder::new(self.name);
+        let options = Options {
+            binaries: programs::binaries(),
+            settings: Settings {
+                servers: self.servers,
+                brokers: self.brokers,
+                targets: self.targets.to_vec(),
+                every: Duration::from_millis(1_500),
+                stop: None,
+            },
+            disk: self.disk,
+            server_keys: self.server_keys.iter().map(|&key| key.to_owned()).collect(),
+            lasts: self.lasts,
+            seed: 1,
+            rate: 120,
+            publishers: 4,
+            // One server alone keeps nothing from clients that come back through another broker
+            // while it is away.
+            roaming: if self.servers > 1 { Roaming::Anywhere } else { Roaming::Never },
+        };
+        (run(options, folder.path(), &|line| eprintln!("{line}")).await, folder)
+    }
+
+    async fn is_clean(&self) -> Report {
+        let (report, folder) = self.run().await;
+        let report = report.unwrap();
+        assert!(report.is_clean(), "{report}\n{}", folder.logs());
+        // A clean verdict over nothing would say nothing.
+        let counts = report.verdict.counts;
+        assert!(counts.owed > 0 && counts.retained_owed > 0 && counts.drained > 10, "{report}");
+        for qos in [Qos::AtMostOnce, Qos::AtLeastOnce, Qos::ExactlyOnce] {
+            let at = |what| matches!(what, What::Delivered { qos: found, .. } if found == qos);
+            assert!(report.history.events().any(|(_, event)| at(event.what)), "{qos:?}");
+        }
+        report
+    }
+}
+
+fn faults(report: &Report, target: Target) -> usize {
+    report.outages.iter().filter(|of| of.target == target).map(|of| of.faults).sum()
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn all_promises_hold_while_nothing_fails() {
-    let report = ran("calm", (1, 2), &[], SHORT).await;
+    let report = Case::new("calm", (1, 2)).is_clean().await;
     assert_eq!(report.outages, []);
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn clients_of_one_broker_lose_nothing_when_the_only_ha_server_is_killed() {
-    let report = ran("server", (1, 1), &[Target::Server], SHORT).await;
-    assert!(report.outages[0].faults > 0, "{report}");
+    let report =
+        Case { targets: &[Target::Server], ..Case::new("server", (1, 1)) }.is_clean().await;
+    assert!(faults(&report, Target::Server) > 0, "{report}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn clients_that_go_anywhere_lose_nothing_when_brokers_leaders_and_all_are_killed() {
-    let targets = [Target::Broker, Target::Leader, Target::Server, Target::All];
-    let report = ran("group", (3, 3), &targets, Duration::from_secs(15)).await;
+    let targets = &[Target::Broker, Target::Leader, Target::Server, Target::All];
+    let lasts = Duration::from_secs(15);
+    let report = Case { targets, lasts, ..Case::new("group", (3, 3)) }.is_clean().await;
     assert!(report.outages.iter().map(|of| of.faults).sum::<usize>() > 4, "{report}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nothing_is_lost_when_a_segment_of_one_log_of_three_is_damaged() {
+    let (targets, lasts) = (&[Target::Disk], Duration::from_secs(20));
+    let report = Case { targets, lasts, ..Case::new("damage", (3, 2)) }.is_clean().await;
+    assert!(faults(&report, Target::Disk) > 0, "{report}");
+}
+
+#[cfg(target_os = "linux")]
+#[tokio::test(flavor = "multi_thread")]
+async fn nothing_is_lost_when_all_lose_power_at_the_same_moment() {
+    let (targets, lasts) = (&[Target::All], Duration::from_secs(12));
+    let case = Case { targets, lasts, disk: Disk::Forgets, ..Case::new("power", (3, 3)) };
+    let report = case.is_clean().await;
+    assert!(faults(&report, Target::All) > 0, "{report}");
+}
+
+/// Or the test above could not fail. One server alone: of several that lost different parts none may be
+/// able to go on.
+#[cfg(target_os = "linux")]
+#[tokio::test(flavor = "multi_thread")]
+async fn server_that_does_not_sync_loses_what_it_acknowledged_when_power_is_lost() {
+    let (targets, server_keys) = (&[Target::All], &["DURABILITY = MEMORY"]);
+    let case = Case { targets, server_keys, disk: Disk::Forgets, ..Case::new("memory", (1, 1)) };
+    let (report, _folder) = case.run().await;
+    let report = report.unwrap();
+    assert!(faults(&report, Target::All) > 0, "{report}");
+    let totals = &report.verdict.totals;
+    let lost = totals.iter().find(|(kind, _)| *kind == Kind::AcknowledgedAndLost);
+    assert!(lost.is_some_and(|(_, times)| *times > 0), "{report}");
 }

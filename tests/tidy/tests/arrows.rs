@@ -13,8 +13,9 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("ha-shell", &[]),
     ("ha-proto", &["ha-types"]),
     ("ha-core", &["ha-types"]),
-    ("ha-node", &["ha-types", "ha-proto"]),
+    ("ha-node", &["ha-types", "ha-proto", FOR_TESTS]),
     ("ha-member", &["ha-types", "ha-core", "ha-node"]),
+    (FOR_TESTS, &[]),
     ("broker-core", &["ha-types"]),
     ("rumqttd-host", &["ha-types", "broker-core"]),
     ("broker-listen", &[]),
@@ -36,6 +37,9 @@ const ARROWS: &[(&str, &[&str])] = &[
         ],
     ),
 ];
+
+/// What tests of the product and observers use, and no program of the product contains.
+const FOR_TESTS: &str = "faulty-disk";
 
 /// Crates that run or measure the product. Only other observers may depend on [`JUDGE`], and nothing
 /// on the rest.
@@ -102,6 +106,15 @@ fn nothing_depends_on_what_only_observes() {
             |found: &&String| OBSERVERS.contains(&found.as_str()) && !(may_ask && *found == JUDGE);
         let wrong: Vec<_> = found.iter().filter(is_wrong).collect();
         assert!(wrong.is_empty(), "{name} must not depend on {wrong:?}");
+    }
+}
+
+#[test]
+fn nothing_of_the_product_contains_what_is_for_its_tests() {
+    let packages = by_name();
+    for &(name, _) in ARROWS {
+        let found = dependencies(&packages[name], Kind::Workspace, false);
+        assert!(!found.contains(FOR_TESTS), "{name} must not depend on {FOR_TESTS}");
     }
 }
 

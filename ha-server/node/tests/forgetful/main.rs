@@ -1,7 +1,7 @@
 //! Power loss, as a process sees it: what was not synced is gone, what was answered is not.
 //!
 //! A node runs in a process of its own on files that remember what a sync has not yet covered
-//! (`forgetful.c`). It is killed, its files are rolled back, and it must have every command that it
+//! (`faulty-disk`). It is killed, its files are rolled back, and it must have every command that it
 //! answered. Needs a C compiler. Directory entries are not rolled back.
 
 #![cfg(target_os = "linux")]
@@ -11,55 +11,42 @@
 #[path = "../node/key_values.rs"]
 mod key_values;
 mod lone;
-mod undo;
 
 use std::collections::BTreeSet;
 use std::env;
 use std::io::{BufRead, BufReader};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 
+use faulty_disk::{ForgetfulDisk, Shim};
 use ha_node::Durability;
 use tempfile::TempDir;
 
 const ROUNDS: u64 = 8;
 
-/// A directory for the node, one for what can be undone, and the library that notes it.
+/// A directory for the node, and the disk that it is on.
 struct Disk {
     dirs: TempDir,
+    disk: ForgetfulDisk,
 }
 
 impl Disk {
     fn new() -> Self {
-        let disk = Self { dirs: TempDir::new_in(env!("CARGO_TARGET_TMPDIR")).unwrap() };
-        std::fs::create_dir(disk.undo()).unwrap();
-        let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/forgetful/forgetful.c");
-        let mut compile = Command::new("cc");
-        compile.args(["-O1", "-Wall", "-Wextra", "-Werror", "-shared", "-fPIC", "-o"]);
-        let compiled = compile.arg(disk.library()).arg(source).arg("-ldl").status().unwrap();
-        assert!(compiled.success());
-        disk
+        let dirs = TempDir::new_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
+        let shim = Shim::compile(dirs.path()).unwrap();
+        let disk = shim.disk(&dirs.path().join("node"), &dirs.path().join("undo")).unwrap();
+        Self { dirs, disk }
     }
 
     fn node(&self) -> PathBuf {
         self.dirs.path().join("node")
     }
 
-    fn undo(&self) -> PathBuf {
-        self.dirs.path().join("undo")
-    }
-
-    fn library(&self) -> PathBuf {
-        self.dirs.path().join("forgetful.so")
-    }
-
     fn run(&self, first: u64, durability: &str) -> Child {
         let program = env::current_exe().unwrap().with_file_name("../examples/lone");
         Command::new(program)
             .args([self.node().to_str().unwrap(), &first.to_string(), durability])
-            .env("LD_PRELOAD", self.library())
-            .env("FORGETFUL_DIR", self.node())
-            .env("FORGETFUL_UNDO", self.undo())
+            .envs(self.disk.environment())
             .stdout(Stdio::piped())
             .spawn()
             .expect("the example `lone` is built by `cargo test -p ha-node`")
@@ -76,7 +63,7 @@ impl Disk {
         child.kill().unwrap();
         child.wait().unwrap();
         answered.extend(lines.map(key));
-        undo::roll_back(&self.node(), &self.undo());
+        self.disk.lose_power().unwrap();
         answered
     }
 

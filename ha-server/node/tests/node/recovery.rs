@@ -6,10 +6,11 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
+use faulty_disk::Damage;
 use ha_node::NodeId;
 
 use crate::cluster::{Cluster, bounded};
-use crate::damage::{Damage, damage_log, files_below, log_file};
+use crate::damage::{damage_log, files_below, log_file};
 use crate::key_values::put;
 
 const ALL: [NodeId; 3] = [NodeId(1), NodeId(2), NodeId(3)];
@@ -68,7 +69,7 @@ async fn assert_whole(cluster: &mut Cluster, size: usize) {
 async fn damaged_log_is_noticed_kept_and_replaced_by_what_the_others_have() {
     let mut cluster = Cluster::of(3).start().await;
     let (mut size, mut round) = (1, 0);
-    for damage in [Damage::Flip, Damage::Truncate, Damage::Zero, Damage::ZeroOne] {
+    for damage in [Damage::Flip, Damage::Truncate, Damage::Zero, Damage::Hole] {
         for place in [None, Some(0), Some(15), Some(29)] {
             let name = format!("round {round}");
             let last = fill(&cluster, &name).await;

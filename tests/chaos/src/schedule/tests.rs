@@ -37,7 +37,7 @@ impl World {
             self.states.iter().filter(|(_, state)| is_ready(state)).map(|(&who, _)| who).collect();
         let mut servers =
             (0..self.settings.servers).filter(|&n| ready.contains(&Process::Server(n)));
-        Seen { leader: servers.next_back(), ready }
+        Seen { leader: servers.next_back(), ready, ..Seen::default() }
     }
 
     fn obey(&mut self, now: Duration, turn: &Turn) {
@@ -46,6 +46,7 @@ impl World {
             let state = self.states.get_mut(&order.process()).unwrap();
             *state = match (order, *state) {
                 (Order::Kill(_), State::Runs { .. } | State::Stopped) => State::Dead,
+                (Order::Damage(..), State::Dead) => State::Dead,
                 (Order::Stop(_), State::Runs { .. }) => State::Stopped,
                 (Order::Start(_), State::Dead) | (Order::Continue(_), State::Stopped) => runs,
                 wrong => panic!("{wrong:?} at {now:?}"),
@@ -110,6 +111,41 @@ fn majority_of_servers_and_a_broker_are_ready_after_each_fault_but_that_of_all()
             assert_eq!(seen.len(), 4, "seed {seed}: {seen:?}");
         }
     }
+}
+
+#[test]
+fn disk_is_damaged_only_while_all_servers_have_been_ready_for_a_while() {
+    let targets = [Target::Disk, Target::Server, Target::Broker, Target::All];
+    for seed in 0..20 {
+        let mut whole_since = Duration::ZERO;
+        let world = World::new(3, 2, &targets, Some(Duration::from_secs(1)));
+        let done = world.run(seed, |world, now, turn| {
+            if turn.fault == Some(Target::Disk) {
+                assert!(now - whole_since >= super::WHOLE, "seed {seed}, {now:?}");
+                let [.., Order::Kill(killed), Order::Damage(damaged, _)] = turn.orders[..] else {
+                    panic!("seed {seed}, {now:?}: {turn:?}");
+                };
+                assert!(killed == damaged && is_server(&killed));
+            }
+            if world.ready(now, is_server) < 3 {
+                whole_since = now + STEP;
+            }
+        });
+        let damages = done.iter().flat_map(|(_, turn)| &turn.orders);
+        let damages = damages.filter_map(|order| match order {
+            Order::Damage(_, wound) => Some(wound.damage),
+            _ => None,
+        });
+        let damages: Vec<_> = damages.collect();
+        assert!(damages.len() >= 3, "seed {seed}: {damages:?}");
+        assert_eq!(damages[..3], super::DAMAGES);
+    }
+}
+
+#[test]
+fn no_disk_of_two_servers_is_damaged() {
+    let done = World::new(2, 1, &[Target::Disk], None).run(1, |_, _, _| ());
+    assert_eq!(done, []);
 }
 
 #[test]
