@@ -1,8 +1,8 @@
 //! Who gets a published message.
 //!
 //! Every broker with a matching filter gets it once; the broker that published it does not (it served
-//! its own subscribers), unless it was published more than once. Of QoS 1 and 2 only those that need all messages of the filter: the
-//! others have it in the queues of their sessions. A message that is not numbered is dropped, counted,
+//! its own subscribers), unless it was published more than once. Of QoS 1 and 2 only those that need all
+//! messages of the filter: the others have it in the queues of their sessions. A message that is not numbered is dropped, counted,
 //! for a broker that is behind; a numbered one is always queued, and is answered when all have it. So a
 //! slow broker slows down the publishers that send to it, and nobody else.
 

@@ -40,7 +40,8 @@ struct Args {
     /// it needs Linux and a C compiler.
     #[arg(long, value_enum, default_value_t = Disk::Keeps)]
     disk: Disk,
-    /// A line of the section HA_SERVER in the configuration of every ha-server; as often as there are lines.
+    /// A line of the section HA_SERVER in the configuration of every ha-server; as often as there are
+    /// lines.
     #[arg(long, value_name = "KEY=VALUE")]
     server_key: Vec<String>,
     /// Of chance: who is killed, and what is published.

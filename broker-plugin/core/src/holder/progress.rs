@@ -12,8 +12,7 @@ use super::{Holder, Output};
 
 impl Session {
     pub(super) fn apply(&mut self, progress: &Progress) {
-        let done = progress.acknowledged.iter().chain(&progress.passed_over);
-        done.for_each(|&offset| self.queue.acknowledge(offset));
+        progress.done().for_each(|offset| self.queue.acknowledge(offset));
         progress.received.iter().for_each(|&id| self.queue.receive(id));
         progress.completed.iter().for_each(|&id| self.queue.complete(id));
         for refused in &progress.refused {
@@ -28,9 +27,7 @@ impl Session {
 impl Holder {
     pub(super) fn progress(&mut self, key: SessionKey, progress: Progress, out: &mut Vec<Output>) {
         let Some(owner) = self.take_progress(key, &progress) else { return };
-        let Progress { received, completed, passed_over, .. } = progress;
-        if !(received.is_empty() && completed.is_empty() && passed_over.is_empty()) {
-            let recorded = Tell::Recorded { session: key, received, completed, passed_over };
+        if let Some(recorded) = progress.into_recorded(key) {
             out.push(Output::Tell(owner, recorded));
         }
         self.pump(key.id, out);

@@ -28,7 +28,7 @@ impl ClusterState {
     }
 
     pub(super) fn take_progress(&mut self, id: SessionId, progress: &Progress) {
-        for &offset in progress.acknowledged.iter().chain(&progress.passed_over) {
+        for offset in progress.done() {
             self.acknowledge(id, offset);
         }
         for &packet_id in &progress.received {

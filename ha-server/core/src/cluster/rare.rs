@@ -39,12 +39,6 @@ impl<T: Empty> Rare<T> {
     }
 }
 
-impl<T: Empty> Rare<T> {
-    pub(super) fn into_inner(self) -> T {
-        self.0.map_or_else(T::default, |inner| *inner)
-    }
-}
-
 impl<'a, T: Empty> IntoIterator for &'a Rare<T>
 where
     &'a T: IntoIterator,

@@ -254,7 +254,7 @@ impl From<&Session> for SessionRecord {
             is_behind: session.is_behind,
             received: session.received,
             reserved: session.reserved,
-            inbound: session.inbound.clone().into_inner(),
+            inbound: BTreeMap::clone(&session.inbound),
             will: session.will.clone(),
             will_at: session.will_at,
             ends_at: session.ends_at,

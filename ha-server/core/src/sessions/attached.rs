@@ -128,8 +128,8 @@ impl Attached {
     /// The log has what the client acknowledged.
     pub(super) fn done(&mut self, progress: &Progress) {
         self.refused_at = None;
-        for offset in progress.acknowledged.iter().chain(&progress.passed_over) {
-            self.acknowledge(*offset);
+        for offset in progress.done() {
+            self.acknowledge(offset);
         }
         for packet_id in &progress.completed {
             self.given.remove(packet_id);

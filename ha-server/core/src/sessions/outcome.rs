@@ -168,9 +168,8 @@ impl Sessions {
         if !attached.is_caught_up {
             self.due.insert(session.id);
         }
-        let Progress { received, completed, passed_over, .. } = progress;
-        if !(received.is_empty() && completed.is_empty() && passed_over.is_empty()) {
-            self.tell(session, Tell::Recorded { session, received, completed, passed_over }, out);
+        if let Some(recorded) = progress.into_recorded(session) {
+            self.tell(session, recorded, out);
         }
     }
 

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use super::id::{ConnectionId, Offset, PacketId, SessionKey, SubscriptionId};
+use super::tell::Tell;
 use crate::ids::Ticket;
 use crate::message::{Message, Qos};
 use crate::topic::Subscription;
@@ -189,6 +190,21 @@ pub struct Progress {
     /// take packets of their size. Newer ones wait for `Recorded`: whoever has the session next must
     /// not find these still to be sent.
     pub passed_over: Vec<Offset>,
+}
+
+impl Progress {
+    /// QoS 1 deliveries that are over, and those that are never sent.
+    pub fn done(&self) -> impl Iterator<Item = Offset> {
+        self.acknowledged.iter().chain(&self.passed_over).copied()
+    }
+
+    /// The answer once it is on disk; `None`: nobody waits for it.
+    #[must_use]
+    pub fn into_recorded(self, session: SessionKey) -> Option<Tell> {
+        let Self { received, completed, passed_over, .. } = self;
+        let is_empty = received.is_empty() && completed.is_empty() && passed_over.is_empty();
+        (!is_empty).then_some(Tell::Recorded { session, received, completed, passed_over })
+    }
 }
 
 /// A delivery that the client refused.
