@@ -14,6 +14,7 @@ use crate::node::{Node, leader};
 use crate::peers::{Member, NodeId};
 use crate::raft::applier::Applier;
 use crate::raft::types::{Types, node};
+use crate::status::Status;
 
 /// Until a hand-over of leadership is given up.
 const TRANSFER_TIMEOUT: Duration = Duration::from_secs(5);
@@ -104,7 +105,7 @@ impl<M: Machine> Node<M> {
     {
         let changed = self.runtime().spawn(change(self.node.raft.clone())).await;
         match changed.map_err(|_| MembershipError::Stopped)? {
-            Ok(_) => Ok(()),
+            Ok(done) => self.shown(done.log_id.index()).await,
             Err(RaftError::Fatal(Fatal::StorageError(_) | Fatal::Panicked | Fatal::Stopped)) => {
                 Err(MembershipError::Stopped)
             }
@@ -121,5 +122,12 @@ impl<M: Machine> Node<M> {
                 }
             }),
         }
+    }
+
+    /// Waits until the status shows what the entry at `index` changed: who asks next must see it.
+    async fn shown(&self, index: u64) -> Result<(), MembershipError> {
+        let shows = |status: &Status| status.applied >= Some(index) || status.fault.is_some();
+        let shown = self.watch().wait_for(shows).await.map(|status| status.fault.is_none());
+        if shown.unwrap_or(false) { Ok(()) } else { Err(MembershipError::Stopped) }
     }
 }

@@ -100,3 +100,15 @@ async fn member_gets_a_new_address_and_keeps_its_vote() {
     }
     cluster.propose(put("a", b"1")).await;
 }
+
+/// An operator's next question must not be answered from before the change.
+#[tokio::test]
+async fn status_shows_a_change_when_it_is_answered() {
+    let cluster = Cluster::of(1).start().await;
+    let leader = cluster.leader().await;
+    for place in 0..200 {
+        let moved = Member { id: ONE, address: format!("place-{place}") };
+        leader.node.readdress(&moved).await.unwrap();
+        assert!(leader.node.watch().borrow().voters.contains(&moved), "place {place}");
+    }
+}
