@@ -14,6 +14,9 @@ use crate::interface::Output;
 use crate::publish::Published;
 use crate::sessions;
 
+/// Room that is kept while nothing is on its way.
+const PROPOSED_KEPT: usize = 256;
+
 /// What to do with the outcome of a command.
 #[derive(Debug)]
 pub(crate) enum Proposed {
@@ -50,6 +53,9 @@ impl Distributor {
         self.sessions.given(applied.given);
         self.sessions.live(applied.live, &mut self.effects);
         self.perform(out);
+        if self.proposed.is_empty() {
+            self.proposed.shrink_to(PROPOSED_KEPT);
+        }
     }
 
     fn outcome(

@@ -141,7 +141,14 @@ impl Alone {
             directory: config.data_dir.join(format!("group-{GROUP}")),
             failover: Failover::Normal,
             durability: config.durability,
-            limits: Limits { command_bytes_max: COMMAND_BYTES_MAX, ..Limits::default() },
+            limits: Limits {
+                command_bytes_max: COMMAND_BYTES_MAX,
+                // There are no followers.
+                keep_bytes: 0,
+                purge_every: Duration::from_secs(10),
+                purge_bytes: 8 << 20,
+                ..Limits::default()
+            },
         };
         // It locks the directory, so it comes first.
         let machine = Replicated::default();

@@ -26,10 +26,10 @@ pub(crate) use record::{Payload, Position, Vote};
 
 use crate::config::Durability;
 
-/// Files are closed at this size. A file is removed once all its entries are purged.
-const CHUNK_BYTES_MAX: usize = 64 << 20;
+/// Files are closed at this size, and what they hold stays in memory until then. A file is removed once all its entries are purged.
+const CHUNK_BYTES_MAX: usize = 16 << 20;
 /// Entries of closed files stay in memory up to this size, for followers that are a little behind.
-const CACHE_BYTES_MAX: usize = 64 << 20;
+const CACHE_BYTES_MAX: usize = 8 << 20;
 const READ_BUFFER_BYTES: usize = 1 << 20;
 /// Milliseconds until a handle that somebody still holds is given up for lost.
 const RELEASE_TRIES_MAX: u32 = 10_000;

@@ -31,7 +31,8 @@ fn put(entry: Entry) -> (Position, Payload) {
     let at = wire::position(&entry.log_id);
     let payload = match entry.payload {
         EntryPayload::Blank => Payload::Blank,
-        EntryPayload::Normal(Command(bytes)) => Payload::Command(bytes),
+        // The log keeps it for long, and it may share the storage of a whole request.
+        EntryPayload::Normal(Command(bytes)) => Payload::Command(Bytes::copy_from_slice(&bytes)),
         EntryPayload::Membership(membership) => {
             Payload::Membership(wire::put_membership(&membership).encode_to_vec().into())
         }
@@ -166,5 +167,20 @@ impl RaftLogStorage<Types> for LogStore {
 
     async fn purge(&mut self, upto: LogId) -> io::Result<()> {
         self.log.purge(wire::position(&upto))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_the_log_keeps_does_not_keep_the_request_it_came_in() {
+        let request = Bytes::from(vec![7; 8_192]);
+        let at = Position { term: 1, index: 1 };
+        let payload = EntryPayload::Normal(Command(request.slice(..3)));
+        let kept = put(Entry { log_id: wire::log_id(at), payload });
+        assert!(request.is_unique());
+        assert_eq!(kept, (at, Payload::Command(Bytes::from_static(&[7; 3]))));
     }
 }

@@ -23,7 +23,7 @@ use crate::machine::Change;
 
 /// Records are read at start and for a snapshot only, so a small cache does.
 const CACHE_BYTES: u64 = 8 << 20;
-const MEMTABLE_BYTES_MAX: u64 = 4 << 20;
+const MEMTABLE_BYTES_MAX: u64 = 1 << 20;
 /// The least that the database allows.
 const JOURNAL_BYTES_MAX: u64 = 64 << 20;
 const APPLIED: &str = "applied";
