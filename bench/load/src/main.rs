@@ -2,7 +2,7 @@
 //!
 //! MQTT 3.1.1. [`load`]: patterns made of publishers and subscribers, closed loop with a window per
 //! publisher or open loop at a rate. The others ask one question each about a cluster: how long clients
-//! wait when a server dies ([`outage`]), how fast a client gets what was queued for it ([`backlog`]),
+//! wait when a server dies ([`outage`]) or their broker ([`takeover`]), how fast a client gets what was queued for it ([`backlog`]),
 //! what sessions that are away cost ([`sessions`]), how soon a process serves ([`ready`]).
 //!
 //! Prints a line for each figure: name, number, unit.
@@ -19,7 +19,9 @@ mod ready;
 mod run;
 mod sessions;
 mod shape;
+mod steady;
 mod subscribing;
+mod takeover;
 
 use std::io;
 use std::process::ExitCode;
@@ -51,6 +53,8 @@ enum Command {
     Backlog(backlog::Args),
     /// Makes sessions of clients that are away, and measures what they cost.
     Sessions(sessions::Args),
+    /// Strikes a broker, and measures how its clients go on elsewhere.
+    Takeover(takeover::Args),
     /// Waits until a program says that it is ready.
     Ready(ready::Args),
 }
@@ -76,6 +80,7 @@ impl Command {
             Self::Outage(args) => outage::run(args).await,
             Self::Backlog(args) => backlog::run(args).await,
             Self::Sessions(args) => sessions::run(args).await,
+            Self::Takeover(args) => takeover::run(args).await,
             Self::Ready(args) => ready::run(args).await,
         }
     }

@@ -4,25 +4,14 @@
 //! means that a majority has it.
 
 use std::io;
-use std::process::{Command, Stdio};
-use std::sync::{Arc, Mutex, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use bytes::BytesMut;
-use tokio::io::AsyncWriteExt;
-use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
-use tokio::task;
-use tokio::time::{self, MissedTickBehavior};
+use tokio::time;
 
-use crate::client::{self, Connected, Packet, Session, Stamp};
+use crate::client::{self, Session};
+use crate::steady::{Publisher, Sent, Strike, strike};
 
 const TOPIC: &str = "bench/outage";
-
-/// Bytes of payload.
-const SIZE: u32 = 256;
-
-/// Packet identifiers must not come round.
-const MESSAGES_MAX: usize = 65_000;
 
 /// How long the cluster may take to go on.
 const OUTAGE_MAX: Duration = Duration::from_secs(30);
@@ -46,20 +35,6 @@ pub(crate) struct Args {
     after: u64,
 }
 
-/// One publish.
-#[derive(Clone, Copy, Debug)]
-struct Sent {
-    at: Instant,
-    acknowledged: Option<Instant>,
-}
-
-/// When it was done: before the command began, and after it had ended.
-#[derive(Clone, Copy, Debug)]
-struct Strike {
-    began: Instant,
-    ended: Instant,
-}
-
 /// What the publisher saw.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 struct Seen {
@@ -71,34 +46,24 @@ struct Seen {
     gap_before: Duration,
 }
 
-type Log = Arc<Mutex<Vec<Sent>>>;
-
 /// Prints how long it waited.
 pub(crate) async fn run(args: Args) -> io::Result<()> {
     let away_id = format!("bench-away-{}", std::process::id());
     let mut away = client::connect(&args.publish, &away_id, Session::Kept).await?;
     away.subscribe(TOPIC, 1).await?;
     away.leave().await?;
-    let id = format!("bench-outage-{}", std::process::id());
-    let open = client::connect(&args.publish, &id, Session::Clean).await?;
-    let Connected { socket, buffer, .. } = open;
-    let (reader, writer) = socket.into_split();
-    let log = Log::default();
-    let publishing = tokio::spawn(publish(writer, args.every, Arc::clone(&log)));
-    let answers = tokio::spawn(take(reader, buffer, Arc::clone(&log)));
+    let every = Duration::from_millis(args.every);
+    let publisher = Publisher::start(&args.publish, TOPIC, every).await?;
     time::sleep(Duration::from_millis(args.before)).await;
-    let strike = task::spawn_blocking(move || strike(&args.strike));
-    let strike = strike.await.map_err(io::Error::other)??;
+    let strike = strike(args.strike).await?;
     let after = Duration::from_millis(args.after);
-    while !answers.is_finished() && strike.began.elapsed() < OUTAGE_MAX {
+    while !publisher.has_ended() && strike.began.elapsed() < OUTAGE_MAX {
         time::sleep(Duration::from_millis(100)).await;
-        if strike.ended.elapsed() > after && seen(&lock(&log), strike).next.is_some() {
+        if strike.ended.elapsed() > after && seen(&publisher.sent(), strike).next.is_some() {
             break;
         }
     }
-    publishing.abort();
-    answers.abort();
-    print(&seen(&lock(&log), strike));
+    print(&seen(&publisher.stop(), strike));
     client::forget(&args.publish, &away_id).await
 }
 
@@ -110,44 +75,6 @@ fn print(seen: &Seen) {
     }
     println!("gap         {:>12.2} ms", millis(seen.gap));
     println!("gap-before  {:>12.2} ms", millis(seen.gap_before));
-}
-
-fn strike(command: &str) -> io::Result<Strike> {
-    let began = Instant::now();
-    let status = Command::new("sh").arg("-c").arg(command).stdout(Stdio::null()).status()?;
-    if !status.success() {
-        return Err(io::Error::other(format!("{command}: {status}")));
-    }
-    Ok(Strike { began, ended: Instant::now() })
-}
-
-async fn publish(mut socket: OwnedWriteHalf, every_ms: u64, log: Log) -> io::Result<()> {
-    let mut pace = time::interval(Duration::from_millis(every_ms));
-    pace.set_missed_tick_behavior(MissedTickBehavior::Skip);
-    let (padding, mut out) = (client::padding(SIZE), BytesMut::new());
-    for sequence in 0..MESSAGES_MAX {
-        pace.tick().await;
-        let stamp = Stamp { publisher: 0, sequence: sequence as u64, meant_at_us: 0 };
-        client::put_publish(&mut out, TOPIC, 1, stamp, &padding);
-        lock(&log).push(Sent { at: Instant::now(), acknowledged: None });
-        socket.write_all_buf(&mut out).await?;
-    }
-    Ok(())
-}
-
-async fn take(mut socket: OwnedReadHalf, mut buffer: BytesMut, log: Log) -> io::Result<()> {
-    while client::read(&mut socket, &mut buffer).await? > 0 {
-        let now = Instant::now();
-        let mut log = lock(&log);
-        while let Some(packet) = client::next(&mut buffer) {
-            if let Packet::Completed(id) = packet
-                && let Some(sent) = log.get_mut(usize::from(id) - 1)
-            {
-                sent.acknowledged = sent.acknowledged.or(Some(now));
-            }
-        }
-    }
-    Ok(())
 }
 
 /// Decides what was seen.
@@ -164,13 +91,10 @@ fn seen(log: &[Sent], strike: Strike) -> Seen {
     Seen { next: next.map(|at| at - strike.began), gap, gap_before }
 }
 
-/// Each change is complete when the lock is released, also by a panic.
-fn lock(log: &Log) -> std::sync::MutexGuard<'_, Vec<Sent>> {
-    log.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
 #[cfg(test)]
 mod tests {
+    use std::time::Instant;
+
     use super::*;
 
     fn log(start: Instant, all: &[(u64, u64)]) -> Vec<Sent> {

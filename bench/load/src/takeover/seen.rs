@@ -1,0 +1,181 @@
+//! What subscribers saw, and what it amounts to.
+
+use std::time::{Duration, Instant};
+
+use crate::steady::{Sent, Strike};
+
+/// What one subscriber saw.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Arrivals {
+    /// First deliveries by sequence number.
+    came: Vec<Option<Instant>>,
+    /// When something came, in order; the sequence numbers do not matter.
+    times: Vec<Instant>,
+    /// Of first deliveries, the highest so far.
+    highest: Option<u64>,
+    again: u64,
+    reordered: u64,
+    /// When its connections ended.
+    ended: Vec<Instant>,
+    /// Whether each connection after the first found its session.
+    present: Vec<bool>,
+    /// What came first after each of them.
+    first: Vec<Option<Instant>>,
+}
+
+impl Arrivals {
+    pub(crate) fn came(&mut self, at: Instant, sequence: u64) {
+        if let Some(first) = self.first.last_mut() {
+            first.get_or_insert(at);
+        }
+        self.times.push(at);
+        let Ok(place) = usize::try_from(sequence) else { return };
+        if self.came.len() <= place {
+            self.came.resize(place + 1, None);
+        }
+        if self.came[place].is_some() {
+            self.again += 1;
+            return;
+        }
+        self.came[place] = Some(at);
+        self.reordered += u64::from(self.highest.is_some_and(|highest| highest > sequence));
+        self.highest = self.highest.max(Some(sequence));
+    }
+
+    pub(crate) fn ended(&mut self, at: Instant) {
+        self.ended.push(at);
+    }
+
+    pub(crate) fn connected(&mut self, is_present: bool) {
+        self.present.push(is_present);
+        self.first.push(None);
+    }
+
+    /// Acknowledged messages that did not come.
+    pub(crate) fn missing(&self, sent: &[Sent]) -> u64 {
+        let came = |at: usize| matches!(self.came.get(at), Some(Some(_)));
+        let acknowledged = sent.iter().enumerate().filter(|(_, sent)| sent.acknowledged.is_some());
+        acknowledged.filter(|&(at, _)| !came(at)).count() as u64
+    }
+
+    /// Whether it got something after the strike and, if its connection ended, after it came back.
+    pub(crate) fn is_back(&self, strike: Strike) -> bool {
+        let got = self.times.last().is_some_and(|&last| last > strike.ended);
+        got && self.present.len() == self.ended.len() && self.first.iter().all(Option::is_some)
+    }
+
+    /// Whether the strike ended its connection.
+    fn has_moved(&self, strike: Strike) -> bool {
+        self.ended.iter().any(|&ended| ended >= strike.began)
+    }
+
+    /// What came first after it was back.
+    fn first(&self, strike: Strike) -> Option<Instant> {
+        self.first.iter().flatten().find(|&&first| first >= strike.began).copied()
+    }
+
+    /// The longest time without a message that reaches beyond the beginning of the strike.
+    fn gap(&self, strike: Strike) -> Option<Duration> {
+        let pairs = self.times.windows(2).filter(|pair| pair[1] >= strike.began);
+        pairs.map(|pair| pair[1] - pair[0]).max()
+    }
+}
+
+/// What all of them saw.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Summary {
+    /// Subscribers whose connection ended.
+    pub(crate) moved: usize,
+    /// Those of them that found their session when they came back.
+    pub(crate) present: usize,
+    /// From the strike to the first message on the new connection; `None`: never.
+    pub(crate) first_median: Option<Duration>,
+    /// Of the slowest.
+    pub(crate) first_most: Option<Duration>,
+    /// The longest time without a message of one that moved.
+    pub(crate) gap: Option<Duration>,
+    /// Deliveries of acknowledged messages that never came.
+    pub(crate) lost: u64,
+    /// Deliveries beyond the first.
+    pub(crate) again: u64,
+    /// First deliveries behind a later one's.
+    pub(crate) reordered: u64,
+}
+
+impl Summary {
+    pub(crate) fn of(all: &[Arrivals], sent: &[Sent], strike: Strike) -> Self {
+        let moved: Vec<_> = all.iter().filter(|one| one.has_moved(strike)).collect();
+        let is_present = |one: &&&Arrivals| one.present.iter().all(|&is_present| is_present);
+        // Never is later than any time.
+        let wait =
+            |one: &&Arrivals| one.first(strike).map_or(Duration::MAX, |at| at - strike.began);
+        let mut waits: Vec<_> = moved.iter().map(wait).collect();
+        waits.sort_unstable();
+        let known = |wait: Option<&Duration>| wait.copied().filter(|&wait| wait < Duration::MAX);
+        Self {
+            moved: moved.len(),
+            present: moved.iter().filter(is_present).count(),
+            first_median: known(waits.get(waits.len() / 2)),
+            first_most: known(waits.last()),
+            gap: moved.iter().filter_map(|one| one.gap(strike)).max(),
+            lost: all.iter().map(|one| one.missing(sent)).sum(),
+            again: all.iter().map(|one| one.again).sum(),
+            reordered: all.iter().map(|one| one.reordered).sum(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(start: Instant, ms: u64) -> Instant {
+        start + Duration::from_millis(ms)
+    }
+
+    fn acknowledged(start: Instant, count: u64) -> Vec<Sent> {
+        let sent = |n| Sent { at: at(start, n), acknowledged: Some(at(start, n + 1)) };
+        (0..count).map(sent).collect()
+    }
+
+    #[test]
+    fn who_moved_is_timed_from_the_strike_to_its_first_message_elsewhere() {
+        let start = Instant::now();
+        let strike = Strike { began: at(start, 10), ended: at(start, 12) };
+        let (mut moved, mut stayed) = (Arrivals::default(), Arrivals::default());
+        stayed.came(at(start, 11), 0);
+        stayed.came(at(start, 500), 1);
+        moved.came(at(start, 11), 0);
+        moved.ended(at(start, 13));
+        assert!(!moved.is_back(strike));
+        moved.connected(true);
+        moved.came(at(start, 210), 1);
+        assert!(moved.is_back(strike));
+        let summary = Summary::of(&[moved, stayed], &acknowledged(start, 2), strike);
+        let expected = Summary {
+            moved: 1,
+            present: 1,
+            first_median: Some(Duration::from_millis(200)),
+            first_most: Some(Duration::from_millis(200)),
+            gap: Some(Duration::from_millis(199)),
+            ..Summary::default()
+        };
+        assert_eq!(summary, expected);
+    }
+
+    #[test]
+    fn what_is_missing_comes_again_or_late_is_counted() {
+        let start = Instant::now();
+        let strike = Strike { began: start, ended: start };
+        let mut one = Arrivals::default();
+        for sequence in [0, 2, 2, 1, 5] {
+            one.came(at(start, 1), sequence);
+        }
+        one.ended(at(start, 2));
+        one.connected(false);
+        let summary = Summary::of(&[one], &acknowledged(start, 5), strike);
+        let Summary { lost, again, reordered, present, first_most, .. } = summary;
+        assert_eq!((lost, again, reordered), (2, 1, 1));
+        assert_eq!((present, first_most), (0, None));
+    }
+}
