@@ -3,7 +3,7 @@
 set -eu
 cd "$(dirname -- "$0")/.."
 
-parts=${*:-failover transfer backlog sessions durable}
+parts=${*:-failover transfer takeover balanced backlog sessions durable}
 rounds=${CLUSTER_ROUNDS:-20}
 seconds=${CLUSTER_SECONDS:-5}
 sessions=${CLUSTER_SESSIONS:-100000}
@@ -12,17 +12,28 @@ port=${CLUSTER_PORT:-22000}
 bin=${CLUSTER_BIN:-${CARGO_TARGET_DIR:-target}/release}
 failed=no
 load_pid=
+# Where all but broker 2 listen, which brokers there are, and the network of broker 2 if it has its own.
+home=127.0.0.1
+brokers='1 2'
+network=10.213.77
+namespace=
 
 usage() {
     cat <<END
 usage: sh bench/cluster.sh [PART...]
 
-Starts three ha-servers and two brokers with what they write on this machine's disk (fsync on), for
+Starts three ha-servers and two or three brokers with what they write on this machine's disk (fsync on), for
 each part freshly, and prints a table in Markdown with the goals beside it. Builds what is not there.
 
   failover  the leader is killed (-9) under load, with FAILOVER = NORMAL and FAST: from the kill to the
             acknowledgement of the next durable QoS 1 publish, as its client sees it
   transfer  "ha-server leader transfer" under load: the longest time without an acknowledgement
+  takeover  ten subscribers at 500 messages a second, three brokers; theirs is killed (-9), and they try
+            another every 50 ms: until the first message, and the longest gap
+  balanced  300 subscribers behind HAProxy with conf/haproxy.cfg, three brokers, one of which is killed, or
+            stopped (SIGSTOP), or killed together with the leader; they come back after 200 ms at most
+  unplug    the same with a broker whose network is cut; only when it is named here, as root: it makes
+            the network namespace mqtt-ha-bench with 10.213.77.0/24
   backlog   a durable client comes back on another broker to what was queued for it
   sessions  durable sessions that are away, with one filter and with a filter each: memory for each of
             them, and how soon a server with them serves again after a kill
@@ -37,7 +48,7 @@ The environment may choose:
   CLUSTER_SECONDS=5         of each load
   CLUSTER_SESSIONS=100000   that are away
   CLUSTER_MESSAGES=100000   that are queued
-  CLUSTER_PORT=22000        first of eleven ports
+  CLUSTER_PORT=22000        first of twenty ports
   CLUSTER_FOLDER=DIR        keep configurations, logs and data here; on the disk to be measured
   CLUSTER_BIN=DIR           measure these programs instead of building them
   CLUSTER_RATE=2000         messages a second while leaders are killed and transferred
@@ -53,7 +64,7 @@ build() {
     cargo build --release --locked -p ha-server -p broker-plugin -p bench-load
 }
 
-ha_port() {
+server_port() {
     echo $((port + 2 * $1))
 }
 
@@ -61,39 +72,54 @@ broker_port() {
     echo $((port + 10 + 2 * $1))
 }
 
-http_of() {
-    echo "127.0.0.1:$(($1 + 1))"
+# host_of PROGRAM ID: where it listens. Broker 2 may be in a network namespace of its own.
+host_of() {
+    if [ "$1 $2" = "broker 2" ] && [ -n "$namespace" ]; then
+        echo "$network.2"
+    else
+        echo "$home"
+    fi
 }
 
-# configure FAILOVER: the files of three servers and two brokers, and no data.
+# at PROGRAM ID: its address.
+at() {
+    echo "$(host_of "$1" "$2"):$("${1}_port" "$2")"
+}
+
+http_of() {
+    echo "$(host_of "$1" "$2"):$(($("${1}_port" "$2") + 1))"
+}
+
+# configure FAILOVER: the files of three servers and the brokers, and no data.
 configure() {
     rm -rf "$folder/data"
     mkdir -p "$folder/data"
-    members="1@127.0.0.1:$(ha_port 1), 2@127.0.0.1:$(ha_port 2), 3@127.0.0.1:$(ha_port 3)"
+    servers="$(at server 1), $(at server 2), $(at server 3)"
+    members="1@$(at server 1), 2@$(at server 2), 3@$(at server 3)"
     for id in 1 2 3; do
         cat >"$folder/server-$id.conf" <<END
 [HA_SERVER]
-BIND = 127.0.0.1
-HA_port = $(ha_port $id)
-HTTP_PORT = $(($(ha_port $id) + 1))
+BIND = $home
+HA_port = $(server_port $id)
+HTTP_PORT = $(($(server_port $id) + 1))
 DATA_DIR = $folder/data/server-$id
 NODE_ID = $id
 MEMBERS = $members
 FAILOVER = $1
 END
     done
-    for id in 1 2; do
+    for id in $brokers; do
         cat >"$folder/broker-$id.conf" <<END
 [CONFIG]
 NAME = broker-$id
-BIND = 127.0.0.1
-PORT_NO = $(broker_port $id)
-HTTP_PORT = $(($(broker_port $id) + 1))
+BIND = $(host_of broker "$id")
+PORT_NO = $(broker_port "$id")
+HTTP_PORT = $(($(broker_port "$id") + 1))
 DATA_DIR = $folder/data/broker-$id
 SESSIONS_MAX = 1000000
 [DISTRIBUTOR]
 DISTRIBUTION_ENABLED = YES
-DISTRIBUTION_IP = 127.0.0.1:$(ha_port 1), 127.0.0.1:$(ha_port 2), 127.0.0.1:$(ha_port 3)
+DISTRIBUTION_IP = $servers
 [AUTHENTICATION]
 ALLOW_ANONYMOUS = YES
 END
@@ -102,7 +128,12 @@ END
 
 # start PROGRAM ID
 start() {
-    "$bin/ha-$1" --config "$folder/$1-$2.conf" >>"$folder/$1-$2.log" 2>&1 </dev/null &
+    within=
+    if [ "$1 $2" = "broker 2" ] && [ -n "$namespace" ]; then
+        within="ip netns exec $namespace"
+    fi
+    # shellcheck disable=SC2086  # no word or four
+    $within "$bin/ha-$1" --config "$folder/$1-$2.conf" >>"$folder/$1-$2.log" 2>&1 </dev/null &
     echo $! >"$folder/$1-$2.pid"
 }
 
@@ -110,17 +141,18 @@ pid_of() {
     cat "$folder/$1-$2.pid"
 }
 
+# ready PROGRAM ID [SECONDS]: until it is, in milliseconds.
 ready() {
-    "$bin/ha-bench" ready "$(http_of "$1")" --at-most "${2:-30}" | awk '{ print $2 }'
+    "$bin/ha-bench" ready "$(http_of "$1" "$2")" --at-most "${3:-30}" | awk '{ print $2 }'
 }
 
 # begin FAILOVER
 begin() {
     configure "$1"
     for id in 1 2 3; do start server $id; done
-    for id in 1 2 3; do ready "$(ha_port $id)" >/dev/null; done
-    for id in 1 2; do start broker $id; done
-    for id in 1 2; do ready "$(broker_port $id)" >/dev/null; done
+    for id in 1 2 3; do ready server $id >/dev/null; done
+    for id in $brokers; do start broker "$id"; done
+    for id in $brokers; do ready broker "$id" >/dev/null; done
 }
 
 # end_of FILE: kills the process.
@@ -140,12 +172,13 @@ end() {
 
 clean_up() {
     end
+    end_network
     if [ -z "${CLUSTER_FOLDER:-}" ]; then rm -rf "$folder"; else rm -rf "$folder/data"; fi
 }
 
 leader() {
     for id in 1 2 3; do
-        "$bin/ha-server" leader show --server "127.0.0.1:$(ha_port $id)" 2>/dev/null |
+        "$bin/ha-server" leader show --server "$(at server $id)" 2>/dev/null |
             awk '{ print $2 }' | grep . && return
     done
 }
@@ -157,7 +190,7 @@ average() {
 # What runs while leaders change.
 begin_load() {
     "$bin/ha-bench" pairs --qos 1 --durable --rate "${CLUSTER_RATE:-2000}" --seconds 100000 \
-        --publish "127.0.0.1:$(broker_port 1)" --subscribe "127.0.0.1:$(broker_port 2)" \
+        --publish "$(at broker 1)" --subscribe "$(at broker 2)" \
         >/dev/null 2>&1 </dev/null &
     load_pid=$!
     sleep 2
@@ -199,8 +232,8 @@ record() {
 
 # settled: nobody is behind.
 settle() {
-    for id in 1 2 3; do ready "$(ha_port $id)" >/dev/null; done
-    for id in 1 2; do ready "$(broker_port $id)" >/dev/null; done
+    for id in 1 2 3; do ready server $id >/dev/null; done
+    for id in $brokers; do ready broker "$id" >/dev/null; done
     sleep 1
 }
 
@@ -213,7 +246,7 @@ failover() {
         while [ $round -lt "$rounds" ]; do
             round=$((round + 1))
             dead=$(leader)
-            bench "failover-$mode" outage --publish "127.0.0.1:$(broker_port 1)" \
+            bench "failover-$mode" outage --publish "$(at broker 1)" \
                 --strike "kill -9 $(pid_of server "$dead")" || :
             wait "$(pid_of server "$dead")" 2>/dev/null || :
             start server "$dead"
@@ -232,8 +265,8 @@ transfer() {
     while [ $round -lt "$rounds" ]; do
         round=$((round + 1))
         to=$(($(leader) % 3 + 1))
-        bench transfer outage --publish "127.0.0.1:$(broker_port 1)" --strike \
-            "$bin/ha-server leader transfer $to --server 127.0.0.1:$(ha_port 1)" || :
+        bench transfer outage --publish "$(at broker 1)" --strike \
+            "$bin/ha-server leader transfer $to --server $(at server 1)" || :
     done
     record transfer load "$(average)"
     end
@@ -245,8 +278,8 @@ backlog() {
     round=0
     while [ $round -lt 3 ]; do
         round=$((round + 1))
-        bench backlog backlog --publish "127.0.0.1:$(broker_port 1)" \
-            --subscribe "127.0.0.1:$(broker_port 2)" --messages "$messages" \
+        bench backlog backlog --publish "$(at broker 1)" \
+            --subscribe "$(at broker 2)" --messages "$messages" \
             --pid "$(pid_of broker 2)" || :
     done
     record backlog load "$(average)"
@@ -262,13 +295,13 @@ sessions() {
         for id in 1 2 3; do pids="$pids --pid $(pid_of server $id)"; done
         # shellcheck disable=SC2086  # one word for each argument
         bench "sessions-$filters" sessions --count "$sessions" --filters $filters $pids \
-            --broker "127.0.0.1:$(broker_port 1)" --broker "127.0.0.1:$(broker_port 2)" || :
+            --broker "$(at broker 1)" --broker "$(at broker 2)" || :
         for id in 1 2 3; do
             end_of "$folder/server-$id.pid"
             start server $id
-            record "sessions-$filters" ready "$(ready "$(ha_port $id)" 120)"
+            record "sessions-$filters" ready "$(ready server $id 120)"
             settle
-            loaded=$(resident server $id)
+            loaded=$(resident server "$id")
             record "sessions-$filters" reloaded $(((loaded - empty) / sessions))
         done
         record "sessions-$filters" load "$(average)"
@@ -285,12 +318,123 @@ durable() {
         while [ $round -lt 3 ]; do
             round=$((round + 1))
             bench "$name" pairs --qos 1 --durable --rate "${load#* }" --seconds "$seconds" \
-                --publish "127.0.0.1:$(broker_port 1)" \
-                --subscribe "127.0.0.1:$(broker_port 2)" || :
+                --publish "$(at broker 1)" \
+                --subscribe "$(at broker 2)" || :
         done
         record "$name" load "$(average)"
     done
     end
+}
+
+takeover() {
+    brokers='1 2 3'
+    begin NORMAL
+    record takeover load "$(average)"
+    round=0
+    while [ $round -lt "$rounds" ]; do
+        round=$((round + 1))
+        bench takeover takeover --publish "$(at broker 1)" --subscribe "$(at broker 2)" \
+            --retry "$(at broker 3)" --strike "kill -9 $(pid_of broker 2)" || :
+        restart broker 2
+    done
+    record takeover load "$(average)"
+    end
+    brokers='1 2'
+}
+
+# restart PROGRAM ID, which is dead.
+restart() {
+    wait "$(pid_of "$1" "$2")" 2>/dev/null || :
+    start "$1" "$2"
+    settle
+}
+
+# The sample with the ports of this cluster and a third broker.
+balancer() {
+    sed -e "s/:1885/:$((port + 19))/" \
+        -e "s/127.0.0.1:1883 \(.*\) port 8080/$(at broker 1) \1 port $(($(broker_port 1) + 1))/" \
+        -e "s/127.0.0.1:1884 \(.*\) port 8081/$(at broker 2) \1 port $(($(broker_port 2) + 1))/" \
+        conf/haproxy.cfg >"$folder/haproxy.cfg"
+    line=$(grep 'server broker-2' "$folder/haproxy.cfg")
+    echo "$line" | sed -e 's/broker-2/broker-3/' -e "s/$(at broker 2)/$(at broker 3)/" \
+        -e "s/port $(($(broker_port 2) + 1))/port $(($(broker_port 3) + 1))/" >>"$folder/haproxy.cfg"
+    PATH=$PATH:/usr/local/sbin:/usr/sbin:/sbin haproxy -f "$folder/haproxy.cfg" \
+        >>"$folder/haproxy.log" 2>&1 </dev/null &
+    echo $! >"$folder/haproxy-1.pid"
+    sleep 2
+}
+
+# moved NAME BROKER STRIKE: what clients behind the load balancer see of it.
+moved() {
+    bench "balanced-$1" takeover --publish "$(at broker $(($2 % 3 + 1)))" --strike "$3" \
+        --subscribe "127.0.0.1:$((port + 19))" --clients 300 --every 50 --jitter 200 || :
+}
+
+balanced() {
+    brokers='1 2 3'
+    begin NORMAL
+    balancer
+    for kind in kill stop both; do
+        record "balanced-$kind" load "$(average)"
+        round=0
+        while [ $round -lt "$rounds" ]; do
+            id=$((round % 3 + 1))
+            round=$((round + 1))
+            victim=$(pid_of broker $id)
+            case $kind in
+                kill) moved kill $id "kill -9 $victim" && restart broker $id ;;
+                stop) moved stop $id "kill -STOP $victim" && kill -CONT "$victim" && settle ;;
+                both)
+                    dead=$(leader)
+                    moved both $id "kill -9 $victim $(pid_of server "$dead")"
+                    start server "$dead"
+                    restart broker $id
+                    ;;
+            esac
+        done
+        record "balanced-$kind" load "$(average)"
+    done
+    end
+    brokers='1 2'
+}
+
+begin_network() {
+    namespace=mqtt-ha-bench
+    home=$network.1
+    ip netns add $namespace
+    ip link add mqtt-ha-0 type veth peer name mqtt-ha-1 netns $namespace
+    ip address add "$network.1/24" dev mqtt-ha-0
+    ip link set mqtt-ha-0 up
+    ip netns exec $namespace ip address add "$network.2/24" dev mqtt-ha-1
+    ip netns exec $namespace ip link set mqtt-ha-1 up
+    ip netns exec $namespace ip link set lo up
+}
+
+end_network() {
+    [ -n "$namespace" ] || return 0
+    ip link del mqtt-ha-0 2>/dev/null || :
+    ip netns del $namespace 2>/dev/null || :
+    namespace=
+    home=127.0.0.1
+}
+
+unplug() {
+    brokers='1 2 3'
+    begin_network
+    begin NORMAL
+    balancer
+    record balanced-unplug load "$(average)"
+    round=0
+    while [ $round -lt "$rounds" ]; do
+        round=$((round + 1))
+        moved unplug 2 "ip link set mqtt-ha-0 down"
+        ip link set mqtt-ha-0 up
+        settle
+    done
+    record balanced-unplug load "$(average)"
+    end
+    end_network
+    brokers='1 2'
 }
 
 # Least, median and most of each figure, in order of appearance; first and last load.
@@ -306,6 +450,13 @@ END
             goal["failover-NORMAL next"] = "median 600 ms"
             goal["failover-FAST next"] = "median 400 ms, most 600 ms"
             goal["transfer gap"] = "50 ms"
+            goal["takeover first"] = "median 250 ms"
+            goal["takeover gap"] = "500 ms"
+            goal["balanced-kill first-most"] = "median 1,500 ms, most 2,500 ms"
+            goal["balanced-stop first-most"] = goal["balanced-unplug first-most"] = "3,500 ms"
+            goal["balanced-both first-most"] = "4,000 ms"
+            goal["takeover lost"] = goal["takeover reordered"] = goal["balanced-kill lost"] = "0"
+            goal["balanced-stop lost"] = goal["balanced-unplug lost"] = goal["balanced-both lost"] = "0"
             goal["backlog resumed"] = "50,000 msg/s"
             goal["backlog missing"] = "0"
             goal["backlog again"] = "0"
@@ -317,7 +468,8 @@ END
             goal["durable-paced p50"] = "5 ms"
         }
         $2 == "load" {
-            load[$1] = ($1 in load ? load[$1] " to " : "") $3
+            if ($1 in load) load[$1] = load[$1] " to " $3
+            else load[$1] = $3
             next
         }
         {
@@ -344,7 +496,7 @@ case ${1:-} in
 esac
 for part in $parts; do
     case $part in
-        failover | transfer | backlog | sessions | durable) ;;
+        failover | transfer | takeover | balanced | unplug | backlog | sessions | durable) ;;
         *) say "$part: no such part." && exit 2 ;;
     esac
 done
