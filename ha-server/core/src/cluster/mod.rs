@@ -43,6 +43,7 @@ mod share;
 mod strategy;
 mod subscribe;
 mod timers;
+mod views;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -62,6 +63,10 @@ pub use self::outcome::{
 };
 
 pub use self::strategy::{Strategies, Strategy};
+pub use self::views::{
+    Listed, PageLimits, RetainedFind, RetainedView, SessionFind, SessionView, SubscriptionFind,
+    SubscriptionPlace, SubscriptionView, Which,
+};
 
 use self::broker::{Asking, Broker};
 use self::groups::Groups;

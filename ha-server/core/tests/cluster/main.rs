@@ -20,4 +20,5 @@ mod random;
 mod retained;
 mod storing;
 mod strategies;
+mod views;
 mod wills;
