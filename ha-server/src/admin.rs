@@ -9,6 +9,7 @@ use tonic::{Request, Response, Status};
 
 use crate::change::{self, changed, members};
 use crate::group::Group;
+use crate::lists;
 use crate::run::SOFTWARE;
 
 /// Implements the Admin service.
@@ -121,6 +122,54 @@ impl Service for Admin {
             Answerer::At(mut leader, who) => {
                 let request = v1::TransferLeaderRequest { forwarded: true, ..request };
                 handed_on(leader.transfer_leader(request).await, &who)
+            }
+        }
+    }
+
+    async fn list_sessions(
+        &self,
+        request: Request<v1::ListSessionsRequest>,
+    ) -> Result<Response<v1::ListSessionsResponse>, Status> {
+        let request = request.into_inner();
+        match self.leader(request.forwarded)? {
+            Answerer::Here => {
+                let now = self.handle.snapshot().cluster_time;
+                Ok(Response::new(lists::sessions(&self.group, now, &request)))
+            }
+            Answerer::At(mut leader, who) => {
+                let request = v1::ListSessionsRequest { forwarded: true, ..request };
+                handed_on(leader.list_sessions(request).await, &who)
+            }
+        }
+    }
+
+    async fn list_subscriptions(
+        &self,
+        request: Request<v1::ListSubscriptionsRequest>,
+    ) -> Result<Response<v1::ListSubscriptionsResponse>, Status> {
+        let request = request.into_inner();
+        match self.leader(request.forwarded)? {
+            Answerer::Here => lists::subscriptions(&self.group, &request).map(Response::new),
+            Answerer::At(mut leader, who) => {
+                let request = v1::ListSubscriptionsRequest { forwarded: true, ..request };
+                handed_on(leader.list_subscriptions(request).await, &who)
+            }
+        }
+    }
+
+    async fn list_retained(
+        &self,
+        request: Request<v1::ListRetainedRequest>,
+    ) -> Result<Response<v1::ListRetainedResponse>, Status> {
+        let request = request.into_inner();
+        match self.leader(request.forwarded)? {
+            Answerer::Here => {
+                let now = self.handle.snapshot().cluster_time;
+                lists::retained(&self.group, now, &request).map(Response::new)
+            }
+            Answerer::At(mut leader, who) => {
+                let request = v1::ListRetainedRequest { forwarded: true, ..request };
+                handed_on(leader.list_retained(request).await, &who)
             }
         }
     }

@@ -16,6 +16,8 @@ mod channels;
 pub mod cli;
 pub mod config;
 mod group;
+mod list_commands;
+mod lists;
 mod member_commands;
 mod membership;
 mod metrics;

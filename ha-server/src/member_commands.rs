@@ -103,9 +103,9 @@ pub(crate) enum CommandError {
     NoLeader,
 }
 
-fn refused(status: &tonic::Status) -> CommandError {
+pub(crate) fn refused(status: &tonic::Status) -> CommandError {
     let unknown = status.code() == tonic::Code::Unimplemented;
-    let older = "this ha-server is of a version that has no groups".to_owned();
+    let older = "this ha-server is of a version that does not have this".to_owned();
     CommandError::Refused(if unknown { older } else { status.message().to_owned() })
 }
 

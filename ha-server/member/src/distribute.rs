@@ -361,11 +361,13 @@ impl Task {
         let with_rates = |view: BrokerView| (self.rates.of(&view.name), view);
         let brokers = self.lead.as_ref().map(Lead::brokers).unwrap_or_default().into_iter();
         let brokers = brokers.map(with_rates).map(|(rates, view)| (view, rates)).collect();
-        let (counts, retained_messages, retained_bytes) = self.node.read(|machine| {
-            let retained = machine.state().retained();
-            (machine.state().counts(), retained.len(), retained.bytes())
+        let stamped = self.lead.as_ref().map(Lead::cluster_time).unwrap_or_default();
+        let (counts, now, retained_messages, retained_bytes) = self.node.read(|machine| {
+            let (state, retained) = (machine.state(), machine.state().retained());
+            (state.counts(), state.now(), retained.len(), retained.bytes())
         });
+        let cluster_time = stamped.max(now);
         let uptime_ms = u64::try_from(self.start.elapsed().as_millis()).expect("fits for 500 My");
-        Snapshot { brokers, retained_messages, retained_bytes, counts, uptime_ms }
+        Snapshot { brokers, retained_messages, retained_bytes, counts, uptime_ms, cluster_time }
     }
 }

@@ -50,6 +50,8 @@ pub struct Snapshot {
     pub counts: Counts,
     /// Since the task began.
     pub uptime_ms: u64,
+    /// Of the leader; elsewhere as of the last batch.
+    pub cluster_time: ClusterMillis,
 }
 
 /// How streams and services reach the distributor.
