@@ -30,9 +30,9 @@ impl Asking {
     /// The next thing that an engine is told.
     pub(crate) async fn told(&mut self) -> Tell {
         loop {
-            match self.broker.next().await.expect("the stream is open") {
-                Downstream::Tell { tell, .. } => return tell,
-                _ => (),
+            let item = self.broker.next().await.expect("the stream is open");
+            if let Downstream::Tell { tell, .. } = item {
+                return tell;
             }
         }
     }
