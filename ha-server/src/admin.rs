@@ -9,6 +9,7 @@ use tonic::{Request, Response, Status};
 
 use crate::change::{self, changed, members};
 use crate::group::Group;
+use crate::kick;
 use crate::lists;
 use crate::run::SOFTWARE;
 
@@ -170,6 +171,22 @@ impl Service for Admin {
             Answerer::At(mut leader, who) => {
                 let request = v1::ListRetainedRequest { forwarded: true, ..request };
                 handed_on(leader.list_retained(request).await, &who)
+            }
+        }
+    }
+
+    async fn kick_client(
+        &self,
+        request: Request<v1::KickClientRequest>,
+    ) -> Result<Response<v1::KickClientResponse>, Status> {
+        let request = request.into_inner();
+        match self.leader(request.forwarded)? {
+            Answerer::Here => {
+                kick::client(&self.handle, &self.group, request).await.map(Response::new)
+            }
+            Answerer::At(mut leader, who) => {
+                let request = v1::KickClientRequest { forwarded: true, ..request };
+                handed_on(leader.kick_client(request).await, &who)
             }
         }
     }

@@ -9,7 +9,7 @@ use ha_shell::layers::Settings;
 use ha_shell::program::{Program, print};
 
 use crate::config::{SCHEMA, ServerConfig};
-use crate::list_commands::{self, RetainedArgs, SessionArgs, SubscriptionArgs};
+use crate::list_commands::{self, ClientCommand, RetainedArgs, SessionArgs, SubscriptionArgs};
 use crate::member_commands::{self, LeaderCommand, MemberCommand};
 use crate::run::{Listeners, run};
 use crate::status;
@@ -43,6 +43,9 @@ enum Command {
     },
     /// Lists the clients that are connected to any broker.
     Clients(SessionArgs),
+    /// Acts on one client.
+    #[command(subcommand)]
+    Client(ClientCommand),
     /// Lists the sessions of clients, connected or away.
     Sessions(SessionArgs),
     /// Lists what clients are subscribed to.
@@ -90,6 +93,9 @@ pub fn main(cli: Cli) -> ExitCode {
         }
         Some(Command::Clients(args)) => {
             PROGRAM.block_on(async { Ok(list_commands::clients(args).await?) })
+        }
+        Some(Command::Client(command)) => {
+            PROGRAM.block_on(async { Ok(list_commands::client_command(command).await?) })
         }
         Some(Command::Sessions(args)) => {
             PROGRAM.block_on(async { Ok(list_commands::sessions(args).await?) })

@@ -16,6 +16,7 @@ mod channels;
 pub mod cli;
 pub mod config;
 mod group;
+mod kick;
 mod list_commands;
 mod lists;
 mod member_commands;

@@ -1,13 +1,15 @@
 //! `ha-server clients`, `sessions`, `subscriptions` and `retained`: ask a running ha-server page by page,
-//! and print what it has.
+//! and print what it has. `ha-server client kick` ends what they show.
 
 mod print;
 
 use std::time::Duration;
 
-use clap::Args;
+use clap::{Args, Subcommand};
 use ha_proto::v1::admin_client::AdminClient;
-use ha_proto::v1::{ListRetainedRequest, ListSessionsRequest, ListSubscriptionsRequest};
+use ha_proto::v1::{
+    KickClientRequest, ListRetainedRequest, ListSessionsRequest, ListSubscriptionsRequest,
+};
 use tonic::transport::Channel;
 
 use crate::cli::OutputForm;
@@ -72,6 +74,33 @@ pub(crate) struct RetainedArgs {
     find: String,
     #[command(flatten)]
     listing: Listing,
+}
+
+/// `ha-server client …`
+#[derive(Debug, Subcommand)]
+pub(crate) enum ClientCommand {
+    /// Ends the connection of a client; its session stays, and its will goes out.
+    Kick {
+        /// Its client identifier.
+        #[arg(value_name = "ID")]
+        id: String,
+        /// Also ends the session, connected or not, with all that waits for it
+        #[arg(long)]
+        forget: bool,
+        /// Any server of the group
+        #[arg(long, value_name = "HOST:PORT", default_value = "127.0.0.1:2000")]
+        server: String,
+    },
+}
+
+/// Does it, and says what was done.
+pub(crate) async fn client_command(command: ClientCommand) -> Result<(), CommandError> {
+    let ClientCommand::Kick { id, forget, server } = command;
+    let request = KickClientRequest { client_id: id.clone(), forget, forwarded: false };
+    let kicked = client(&server, PAGE_MAX).await?.kick_client(request).await;
+    let broker = kicked.map_err(|status| refused(&status))?.into_inner().broker;
+    print::kicked(&id, &broker, forget);
+    Ok(())
 }
 
 /// What is listed so far.

@@ -173,7 +173,7 @@ impl Distributor {
         lease.chain(stalled).chain(silent).min()
     }
 
-    fn advance(&mut self, now: Millis, out: &mut Vec<Output>) {
+    pub(crate) fn advance(&mut self, now: Millis, out: &mut Vec<Output>) {
         let stood_still = self.stood_still(now);
         self.now = self.now.max(now);
         if stood_still {
@@ -185,7 +185,7 @@ impl Distributor {
     }
 
     /// What follows from a whole step.
-    fn finish(&mut self, state: &ClusterState, out: &mut Vec<Output>) {
+    pub(crate) fn finish(&mut self, state: &ClusterState, out: &mut Vec<Output>) {
         self.serve_sessions(state, out);
         self.keep_up(state, out);
         self.tell_asked(out);

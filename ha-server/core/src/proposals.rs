@@ -23,6 +23,8 @@ pub(crate) enum Proposed {
     Leave(BrokerEpoch),
     Expire,
     Sweep,
+    /// Of an operator, who looks at the state.
+    Forget,
 }
 
 impl Distributor {
@@ -75,6 +77,7 @@ impl Distributor {
             Proposed::Leave(epoch) => self.gone(epoch, out),
             Proposed::Expire => self.is_expiring = false,
             Proposed::Sweep => self.is_sweeping = false,
+            Proposed::Forget => (),
         }
     }
 }

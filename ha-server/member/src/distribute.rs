@@ -340,6 +340,15 @@ impl Task {
                 // The stream may be gone; the lease is kept all the same.
                 let _ = reply.send(answer.ok_or(NoAnswer::NotLeader));
             }
+            Urgent::Kick(client_id, what, reply) => {
+                let outputs = &mut self.outputs;
+                let kicked = self.lead.as_mut().map(|lead| {
+                    self.node
+                        .read(|machine| lead.kick(machine.state(), (&client_id, what), outputs))
+                });
+                self.act();
+                let _ = reply.send(kicked.ok_or(NoAnswer::NotLeader));
+            }
             // Whoever asked may be gone.
             Urgent::Look(reply) => drop(reply.send(self.look())),
             Urgent::ShutDown => {

@@ -160,6 +160,17 @@ pub(super) fn retained(found: &Found<RetainedStatus>, output: OutputForm) {
     print_found((found, output), ("retained", header), row, json);
 }
 
+pub(super) fn kicked(client_id: &str, broker: &str, forget: bool) {
+    let id = shown(client_id);
+    match (broker, forget) {
+        ("", _) => print(&format!("ended the session of client {id}, which was away")),
+        (broker, false) => print(&format!("disconnected client {id} from broker {broker}")),
+        (broker, true) => {
+            print(&format!("disconnected client {id} from broker {broker} and ended its session"));
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

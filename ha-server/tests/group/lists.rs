@@ -70,7 +70,7 @@ impl Asking {
     }
 
     /// Its answer says that this was done.
-    async fn close(&mut self, session: SessionKey) {
+    pub(crate) async fn close(&mut self, session: SessionKey) {
         let (cause, progress) = (CloseCause::Failure, Progress::default());
         self.ask(Ask::Close { session, cause, progress, lifetime: None });
         self.open("last").await;

@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "a panic is how a test fails")]
 
 mod forms;
+mod kick;
 mod lists;
 mod members;
 mod refused;

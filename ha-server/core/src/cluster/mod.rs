@@ -226,6 +226,7 @@ impl ClusterState {
             Command::Sweep { at_most } => self.sweep(at_most),
             Command::Configure(limits) => self.configure(limits),
             Command::Share(strategies) => self.set_strategies(strategies),
+            Command::Forget { session } => self.forget(session),
             Command::Raise(level) => self.raise(level),
         }
     }

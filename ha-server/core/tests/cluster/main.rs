@@ -8,6 +8,7 @@ mod asks;
 mod brokers;
 mod exchanges;
 mod feature;
+mod forget;
 mod format;
 mod groups;
 mod groups_leaving;

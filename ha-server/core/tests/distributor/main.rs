@@ -10,6 +10,7 @@ mod attach;
 mod fan_out;
 
 mod flow;
+mod kick;
 mod late;
 mod leaders;
 mod leave;

@@ -3,7 +3,7 @@
 use std::sync::{Arc, Mutex};
 
 use ha_core::cluster::Counts;
-use ha_core::{BrokerView, HeartbeatAnswer, Input, StreamId};
+use ha_core::{BrokerView, HeartbeatAnswer, Input, Kick, Kicked, StreamId};
 use ha_types::{BrokerEpoch, ClusterMillis};
 use tokio::sync::{mpsc, oneshot};
 
@@ -34,6 +34,7 @@ pub type HeartbeatReply = Result<(HeartbeatAnswer, ClusterMillis), NoAnswer>;
 pub(super) enum Urgent {
     Heartbeat(BrokerEpoch, oneshot::Sender<HeartbeatReply>),
     Look(oneshot::Sender<Snapshot>),
+    Kick(String, Kick, oneshot::Sender<Result<Kicked, NoAnswer>>),
     ShutDown,
 }
 
@@ -113,6 +114,17 @@ impl Handle {
         let (reply, answer) = oneshot::channel();
         self.urgent.send(Urgent::Look(reply)).await.map_err(|_| NoAnswer::Stopped)?;
         answer.await.map_err(|_| NoAnswer::Stopped)
+    }
+
+    /// Ends the connection of a client, or its session as well. What came of it shows in the state.
+    ///
+    /// # Errors
+    /// [`NoAnswer`]: nothing was done.
+    pub async fn kick(&self, client_id: String, what: Kick) -> Result<Kicked, NoAnswer> {
+        let (reply, answer) = oneshot::channel();
+        let sent = self.urgent.send(Urgent::Kick(client_id, what, reply)).await;
+        sent.map_err(|_| NoAnswer::Stopped)?;
+        answer.await.map_err(|_| NoAnswer::Stopped)?
     }
 
     /// The distributor as it was at most a second ago, without asking it.

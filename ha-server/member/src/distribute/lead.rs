@@ -3,7 +3,9 @@
 use std::collections::BTreeSet;
 
 use ha_core::cluster::ClusterState;
-use ha_core::{BrokerView, Config, Distributor, HeartbeatAnswer, Input, Output, StreamId};
+use ha_core::{
+    BrokerView, Config, Distributor, HeartbeatAnswer, Input, Kick, Kicked, Output, StreamId,
+};
 use ha_types::{BrokerEpoch, ClusterMillis, Millis};
 use tokio::time::{Duration, Instant};
 
@@ -51,6 +53,15 @@ impl Lead {
     ) -> (HeartbeatAnswer, ClusterMillis) {
         let answer = self.distributor.heartbeat(self.now(), state, epoch, out);
         (answer, self.distributor.cluster_time())
+    }
+
+    pub(super) fn kick(
+        &mut self,
+        state: &ClusterState,
+        kick: (&str, Kick),
+        out: &mut Vec<Output>,
+    ) -> Kicked {
+        self.distributor.kick(self.now(), state, kick, out)
     }
 
     /// When it must be stepped if nothing happens before.

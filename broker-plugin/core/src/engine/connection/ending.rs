@@ -1,6 +1,6 @@
 //! Why a connection ends, and what its client is told.
 
-use ha_types::session::{CloseCause, Lifetime};
+use ha_types::session::{CloseCause, Eviction, Lifetime};
 
 use crate::codec::{DecodeError, Reason, TooLarge};
 
@@ -24,7 +24,7 @@ pub(super) struct End {
     pub(super) farewell: Option<Farewell>,
     /// For the holder; `None`: it knows already.
     pub(super) cause: Option<CloseCause>,
-    /// Of a client's DISCONNECT.
+    /// Of a client's DISCONNECT, or of an operator who wants the session to end.
     pub(super) lifetime: Option<Lifetime>,
 }
 
@@ -59,6 +59,16 @@ impl End {
     /// Without a word.
     pub(super) fn silent(cause: CloseCause) -> Self {
         Self { farewell: None, cause: Some(cause), lifetime: None }
+    }
+
+    /// Whoever holds the session wants it.
+    pub(super) fn evicted(why: Eviction) -> Self {
+        let kicked = Self::from(Ending::Administrative);
+        match why {
+            Eviction::TakenOver => Self::taken_over(Some(CloseCause::Handover)),
+            Eviction::Kicked => kicked,
+            Eviction::Forgotten => Self { lifetime: Some(Lifetime::Connection), ..kicked },
+        }
     }
 
     /// Another connection has the session, or will have it [MQTT-3.1.4-3].
@@ -102,5 +112,25 @@ impl std::fmt::Display for Why {
             Self::Text(text) => f.write_str(text),
             Self::Packet(error) => error.fmt(f),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// [MQTT-3.1.2-10] lets only a DISCONNECT of the client drop the will.
+    #[test]
+    fn evicted_client_is_told_why_and_its_session_ends_only_if_that_is_wanted() {
+        let of = |why| {
+            let end = End::evicted(why);
+            (end.farewell.map(|farewell| farewell.reason), end.cause, end.lifetime)
+        };
+        let (handover, failure) = (Some(CloseCause::Handover), Some(CloseCause::Failure));
+        let kicked = Some(Reason::ADMINISTRATIVE_ACTION);
+        let taken_over = Some(Reason::SESSION_TAKEN_OVER);
+        assert_eq!(of(Eviction::TakenOver), (taken_over, handover, None));
+        assert_eq!(of(Eviction::Kicked), (kicked, failure, None));
+        assert_eq!(of(Eviction::Forgotten), (kicked, failure, Some(Lifetime::Connection)));
     }
 }

@@ -246,9 +246,7 @@ impl Serving {
                 self.outflow.passed_over_is_recorded(&passed_over);
                 self.outflow.recorded(&received, &completed, out)
             }
-            Tell::Evict { session } if session == self.session => {
-                Err(End::taken_over(Some(CloseCause::Handover)))
-            }
+            Tell::Evict { session, why } if session == self.session => Err(End::evicted(why)),
             Tell::Fenced { session } if session == self.session => Err(End::taken_over(None)),
             // Of an earlier session of this client, or of an open that was answered already.
             _ => Ok(()),
