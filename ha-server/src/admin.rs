@@ -1,9 +1,11 @@
 //! The Admin service: what operators ask, and what servers ask each other about themselves.
 
-use ha_core::{BrokerState, BrokerView};
+use ha_core::{BrokerLoss, BrokerState, BrokerView, LostBy};
 use ha_member::distribute::Handle;
-use ha_member::{Leader, Rates};
-use ha_proto::v1::{self, admin_server::Admin as Service, broker_status::State};
+use ha_member::{Leader, LeaderChange, Rates};
+use ha_proto::v1::{
+    self, admin_server::Admin as Service, broker_loss::Reason, broker_status::State,
+};
 use ha_types::ServerIncarnation;
 use tonic::{Request, Response, Status};
 
@@ -74,6 +76,11 @@ impl Service for Admin {
             retained_bytes: snapshot.retained_bytes as u64,
             brokers: snapshot.brokers.iter().map(|(view, rates)| broker(view, *rates)).collect(),
             node: self.group.config().node.0,
+            sessions: snapshot.counts.sessions as u64,
+            sessions_connected: snapshot.counts.connected as u64,
+            subscriptions: snapshot.counts.subscriptions as u64,
+            broker_losses: snapshot.losses.iter().map(loss).collect(),
+            leader_changes: snapshot.leader_changes.iter().map(change).collect(),
             group: Some(members(&self.group).await),
         }))
     }
@@ -209,8 +216,38 @@ fn broker(view: &BrokerView, rates: Rates) -> v1::BrokerStatus {
         queued_bytes: view.queued_bytes as u64,
         published_total: view.published,
         delivered_total: view.delivered,
+        unreceived: view.unreceived as u64,
         dropped_total: view.dropped,
         published_per_second: rates.published_per_second,
         delivered_per_second: rates.delivered_per_second,
+    }
+}
+
+fn loss(loss: &BrokerLoss) -> v1::BrokerLoss {
+    let reason = match loss.by {
+        LostBy::Lease => Reason::Lease,
+        LostBy::Goodbye => Reason::Goodbye,
+        LostBy::Replaced => Reason::Replaced,
+    };
+    v1::BrokerLoss {
+        name: loss.name.to_string(),
+        epoch: loss.epoch.0,
+        at_ms: loss.at.0,
+        reason: reason.into(),
+        silent_ms: loss.silent_ms,
+        sessions: loss.sessions as u64,
+        taken_up: loss.taken_up as u64,
+        first_ms: loss.first_ms,
+        last_ms: loss.last_ms,
+    }
+}
+
+fn change(change: &LeaderChange) -> v1::LeaderChange {
+    v1::LeaderChange {
+        at_ms: change.at_unix_ms,
+        term: change.term,
+        from: change.from.0,
+        to: change.to.0,
+        gap_ms: change.gap_ms,
     }
 }

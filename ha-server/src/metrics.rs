@@ -151,6 +151,7 @@ mod tests {
             queued_bytes: 0,
             published: 0,
             delivered: 0,
+            unreceived: 0,
             dropped: 0,
         };
         families

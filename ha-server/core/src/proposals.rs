@@ -71,6 +71,11 @@ impl Distributor {
                 self.published(state, (published, &message), stored, out);
             }
             Proposed::Session(proposed) => {
+                if let Outcome::Opened(opened) = &outcome
+                    && let Some(client_id) = state.client_of(opened.session.id)
+                {
+                    self.losses.connected(self.now, client_id);
+                }
                 self.sessions.outcome(proposed, outcome, &mut self.effects);
                 self.perform(out);
             }

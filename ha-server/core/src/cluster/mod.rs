@@ -122,6 +122,8 @@ pub struct ClusterState {
 pub struct Counts {
     /// Sessions, connected or not.
     pub sessions: usize,
+    /// Those with a connection. Sessions of a lost broker are until they are freed.
+    pub connected: usize,
     /// Of all sessions.
     pub subscriptions: usize,
     /// Messages that are stored for several sessions, or wait for a member of their group.
@@ -260,6 +262,7 @@ impl ClusterState {
     pub fn counts(&self) -> Counts {
         Counts {
             sessions: self.sessions.len(),
+            connected: self.by_broker.len(),
             messages: self.messages.len() + self.groups.waiting(),
             bytes: self.messages.bytes() + self.groups.bytes(),
             groups: self.groups.len(),

@@ -14,6 +14,7 @@ mod kick;
 mod late;
 mod leaders;
 mod leave;
+mod losses;
 mod random;
 mod repeats;
 mod results;

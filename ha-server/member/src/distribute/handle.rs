@@ -3,11 +3,12 @@
 use std::sync::{Arc, Mutex};
 
 use ha_core::cluster::Counts;
-use ha_core::{BrokerView, HeartbeatAnswer, Input, Kick, Kicked, StreamId};
+use ha_core::{BrokerLoss, BrokerView, HeartbeatAnswer, Input, Kick, Kicked, StreamId};
 use ha_types::{BrokerEpoch, ClusterMillis};
 use tokio::sync::{mpsc, oneshot};
 
 use super::queues::Queue;
+use crate::leader_changes::LeaderChange;
 use crate::rates::Rates;
 
 /// Frames of all streams that wait for the distributor. Small: what waits here has memory of its
@@ -53,6 +54,12 @@ pub struct Snapshot {
     pub uptime_ms: u64,
     /// Of the leader; elsewhere as of the last batch.
     pub cluster_time: ClusterMillis,
+    /// The last brokers that were lost while this node led, from the oldest on; at most
+    /// [`LOSSES_MAX`](ha_core::LOSSES_MAX).
+    pub losses: Vec<BrokerLoss>,
+    /// The last changes of the lead, from the oldest on; at most
+    /// [`LEADER_CHANGES_MAX`](crate::LEADER_CHANGES_MAX).
+    pub leader_changes: Vec<LeaderChange>,
 }
 
 /// How streams and services reach the distributor.

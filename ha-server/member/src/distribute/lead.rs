@@ -4,7 +4,8 @@ use std::collections::BTreeSet;
 
 use ha_core::cluster::ClusterState;
 use ha_core::{
-    BrokerView, Config, Distributor, HeartbeatAnswer, Input, Kick, Kicked, Output, StreamId,
+    BrokerLoss, BrokerView, Config, Distributor, HeartbeatAnswer, Input, Kick, Kicked, Output,
+    StreamId,
 };
 use ha_types::{BrokerEpoch, ClusterMillis, Millis};
 use tokio::time::{Duration, Instant};
@@ -74,6 +75,10 @@ impl Lead {
     /// As of the last step: what its proposals are stamped with.
     pub(super) fn cluster_time(&self) -> ClusterMillis {
         self.distributor.cluster_time()
+    }
+
+    pub(super) fn losses(&self) -> impl Iterator<Item = &BrokerLoss> {
+        self.distributor.losses()
     }
 
     pub(super) fn brokers(&self) -> Vec<BrokerView> {
