@@ -3,6 +3,7 @@
 use ha_types::session::{CloseCause, Eviction, Lifetime};
 
 use crate::codec::{DecodeError, Reason, TooLarge};
+use crate::engine::note::Note;
 
 /// Why the shell ends a connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -22,6 +23,8 @@ pub enum Ending {
 pub(super) struct End {
     /// DISCONNECT says so; `None`: nothing is said.
     pub(super) farewell: Option<Farewell>,
+    /// For people, where nothing is said to the client.
+    pub(super) word: &'static str,
     /// For the holder; `None`: it knows already.
     pub(super) cause: Option<CloseCause>,
     /// Of a client's DISCONNECT, or of an operator who wants the session to end.
@@ -53,12 +56,12 @@ impl End {
 
     fn failing(reason: Reason, why: Why) -> Self {
         let farewell = Some(Farewell { reason, why });
-        Self { farewell, cause: Some(CloseCause::Failure), lifetime: None }
+        Self { farewell, word: "", cause: Some(CloseCause::Failure), lifetime: None }
     }
 
     /// Without a word.
-    pub(super) fn silent(cause: CloseCause) -> Self {
-        Self { farewell: None, cause: Some(cause), lifetime: None }
+    pub(super) fn silent(cause: CloseCause, word: &'static str) -> Self {
+        Self { farewell: None, word, cause: Some(cause), lifetime: None }
     }
 
     /// Whoever holds the session wants it.
@@ -75,7 +78,19 @@ impl End {
     pub(super) fn taken_over(cause: Option<CloseCause>) -> Self {
         let why = Why::Text("another connection has this client identifier");
         let farewell = Some(Farewell { reason: Reason::SESSION_TAKEN_OVER, why });
-        Self { farewell, cause, lifetime: None }
+        Self { farewell, word: "", cause, lifetime: None }
+    }
+}
+
+impl End {
+    /// For the access log.
+    pub(super) fn note(&self) -> Note {
+        match self.farewell {
+            Some(Farewell { reason, why }) => {
+                Note::Ended { reason: Some(reason), why: why.to_string() }
+            }
+            None => Note::Ended { reason: None, why: self.word.to_owned() },
+        }
     }
 }
 
@@ -88,14 +103,17 @@ impl From<DecodeError> for End {
 impl From<TooLarge> for End {
     fn from(_: TooLarge) -> Self {
         // Nothing can be said that would fit.
-        Self::silent(CloseCause::Failure)
+        Self::silent(CloseCause::Failure, "a packet was too large for the client")
     }
 }
 
 impl From<Ending> for End {
     fn from(ending: Ending) -> Self {
         match ending {
-            Ending::Lost | Ending::NotReading => Self::silent(CloseCause::Failure),
+            Ending::Lost => Self::silent(CloseCause::Failure, "the connection was lost"),
+            Ending::NotReading => {
+                Self::silent(CloseCause::Failure, "the client took nothing of what was written")
+            }
             Ending::ShuttingDown => {
                 Self::because(Reason::SERVER_SHUTTING_DOWN, "the broker shuts down")
             }

@@ -194,11 +194,11 @@ impl Serving {
             let why = "DISCONNECT cannot make a session last that ends with its connection";
             return End::because(Reason::PROTOCOL_ERROR, why);
         }
-        let cause = match disconnect.reason {
-            Reason::SUCCESS => CloseCause::Disconnect,
-            _ => CloseCause::Failure,
+        let (cause, word) = match disconnect.reason {
+            Reason::SUCCESS => (CloseCause::Disconnect, "the client disconnected"),
+            _ => (CloseCause::Failure, "the client disconnected and wants its will"),
         };
-        End { lifetime: last_lifetime(disconnect, limits), ..End::silent(cause) }
+        End { lifetime: last_lifetime(disconnect, limits), ..End::silent(cause, word) }
     }
 
     pub(super) fn deliver(
