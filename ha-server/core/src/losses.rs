@@ -102,6 +102,11 @@ impl Losses {
         }
     }
 
+    /// Since the beginning.
+    pub(crate) fn total(&self) -> u64 {
+        self.last
+    }
+
     /// From the oldest on.
     pub(crate) fn all(&self) -> impl Iterator<Item = &BrokerLoss> {
         self.noted.iter().map(|noted| &noted.loss)

@@ -62,6 +62,12 @@ impl Distributor {
     pub fn losses(&self) -> impl Iterator<Item = &BrokerLoss> {
         self.losses.all()
     }
+
+    /// Brokers that were lost in this leadership.
+    #[must_use]
+    pub fn losses_total(&self) -> u64 {
+        self.losses.total()
+    }
 }
 
 fn view(broker: &Broker, now: Millis) -> BrokerView {

@@ -99,6 +99,7 @@ pub fn start(
         sampled_at: Instant::now(),
         leader_changes: LeaderChanges::default(),
         losses: Vec::new(),
+        lost_before: 0,
     };
     (handle, tokio::spawn(task.run(inputs)))
 }
@@ -132,6 +133,8 @@ struct Task {
     leader_changes: LeaderChanges,
     /// Of earlier leaderships, from the oldest on; at most [`LOSSES_MAX`](ha_core::LOSSES_MAX).
     losses: Vec<BrokerLoss>,
+    /// How many there were.
+    lost_before: u64,
 }
 
 impl Task {
@@ -242,7 +245,7 @@ impl Task {
     }
 
     fn end(&mut self, why: &str) {
-        self.losses = self.last_losses();
+        (self.losses, self.lost_before) = (self.last_losses(), self.losses_total());
         if self.lead.take().is_some() {
             tracing::warn!(term = self.term, "leads no more: {why}");
             self.outputs.clear();

@@ -47,6 +47,7 @@ struct Begun {
 #[derive(Debug, Default)]
 pub(crate) struct LeaderChanges {
     done: VecDeque<LeaderChange>,
+    total: u64,
     begun: Option<Begun>,
     term: u64,
     leader: Option<NodeId>,
@@ -80,8 +81,14 @@ impl LeaderChanges {
         if self.done.len() == LEADER_CHANGES_MAX {
             self.done.pop_front();
         }
+        self.total += 1;
         let gap_ms = now.since(since);
         self.done.push_back(LeaderChange { at_unix_ms, term: seen.term, from, to, gap_ms });
+    }
+
+    /// Since the beginning.
+    pub(crate) fn total(&self) -> u64 {
+        self.total
     }
 
     /// From the oldest on.
@@ -152,5 +159,6 @@ mod tests {
         }
         let terms: Vec<_> = changes.all().map(|of| of.term).collect();
         assert_eq!((terms.len(), terms[0]), (LEADER_CHANGES_MAX, 3));
+        assert_eq!(changes.total(), 17);
     }
 }

@@ -57,9 +57,13 @@ pub struct Snapshot {
     /// The last brokers that were lost while this node led, from the oldest on; at most
     /// [`LOSSES_MAX`](ha_core::LOSSES_MAX).
     pub losses: Vec<BrokerLoss>,
+    /// All of them since the task began.
+    pub losses_total: u64,
     /// The last changes of the lead, from the oldest on; at most
     /// [`LEADER_CHANGES_MAX`](crate::LEADER_CHANGES_MAX).
     pub leader_changes: Vec<LeaderChange>,
+    /// All of them since the task began.
+    pub leader_changes_total: u64,
 }
 
 /// How streams and services reach the distributor.

@@ -81,6 +81,10 @@ impl Lead {
         self.distributor.losses()
     }
 
+    pub(super) fn losses_total(&self) -> u64 {
+        self.distributor.losses_total()
+    }
+
     pub(super) fn brokers(&self) -> Vec<BrokerView> {
         self.distributor.brokers(self.now())
     }

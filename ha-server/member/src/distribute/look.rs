@@ -29,6 +29,10 @@ impl Task {
         u64::try_from(self.start.elapsed().as_millis()).expect("fits for 500 My")
     }
 
+    pub(super) fn losses_total(&self) -> u64 {
+        self.lost_before + self.lead.as_ref().map_or(0, Lead::losses_total)
+    }
+
     /// Of this and of earlier leaderships.
     pub(super) fn last_losses(&self) -> Vec<BrokerLoss> {
         let present = self.lead.iter().flat_map(Lead::losses);
@@ -62,7 +66,9 @@ impl Task {
             uptime_ms: self.uptime_ms(),
             cluster_time,
             losses: self.last_losses(),
+            losses_total: self.losses_total(),
             leader_changes: self.leader_changes.all().cloned().collect(),
+            leader_changes_total: self.leader_changes.total(),
         }
     }
 }
