@@ -15,7 +15,8 @@ use crate::group::Group;
 const ITEMS_MAX: usize = 1_000;
 const BYTES_MAX: usize = 256 << 10;
 
-/// What is looked at for one page, under the lock that applying takes too: about two milliseconds.
+/// What is looked at for one page, under the lock that applying takes too: 2.5 ms in an unoptimized
+/// build, among 300,000 sessions.
 const LOOKS_MAX: usize = 4_096;
 
 fn limits(items_max: u32) -> PageLimits {

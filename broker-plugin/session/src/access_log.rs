@@ -105,7 +105,6 @@ impl AccessLog {
         // An anonymous client has no name, whatever it says.
         (self.proved, self.user_name) = (user_name, None);
         let will = connected.will_topic.as_ref().map(|topic| cut(topic.as_str()));
-        let expiry = (session_expiry_s < u32::MAX).then_some(session_expiry_s);
         tracing::info!(
             target: "access",
             client = cut(&self.client_id).as_ref(),
@@ -116,8 +115,7 @@ impl AccessLog {
             version = self.version(),
             clean_start,
             session_present,
-            expires = expiry.is_some(),
-            expiry_s = expiry,
+            expiry_s = session_expiry_s,
             keep_alive_s = connected.keep_alive_s,
             will = will.as_deref(),
             "connected"
