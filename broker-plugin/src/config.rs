@@ -65,6 +65,8 @@ pub struct BrokerConfig {
     pub strategies: Strategies,
     /// How often `$SYS` is published; zero: never.
     pub sys_interval: Duration,
+    /// Whether what clients do is logged.
+    pub access_log: bool,
     /// How long a starting broker waits for ha-server before it takes clients.
     pub attach_hold: Duration,
     /// Publishes that wait for ha-server.
@@ -161,6 +163,7 @@ impl BrokerConfig {
             store_bytes_max: settings.bytes(CONFIG, "STORE_BYTES_MAX"),
             strategies: shares::strategies(settings)?,
             sys_interval: settings.duration(CONFIG, "SYS_INTERVAL"),
+            access_log: settings.flag(CONFIG, "ACCESS_LOG"),
             attach_hold: settings.duration(CONFIG, "ATTACH_HOLD"),
             outbox_max: settings.integer(CONFIG, "OUTBOX_MAX"),
             outbox_bytes_max: settings.bytes(CONFIG, "OUTBOX_BYTES"),

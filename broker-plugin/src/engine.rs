@@ -162,6 +162,7 @@ fn rumqttd_config(config: &BrokerConfig) -> rumqttd_host::HostConfig {
 
 fn session_config(config: &BrokerConfig) -> session_host::HostConfig {
     let listeners = config.listeners.iter().map(|listener| ListenerLimits {
+        name: listener.key,
         connections_max: listener.limits.connections_max,
         connection: limits(config, &listener.limits),
     });
@@ -178,6 +179,7 @@ fn session_config(config: &BrokerConfig) -> session_host::HostConfig {
         unix_ms: unix_time_ms(),
         sys_interval: config.sys_interval,
         software: SOFTWARE.to_owned(),
+        access_log: config.access_log.then(|| config.name.as_str().into()),
     }
 }
 

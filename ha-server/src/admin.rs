@@ -1,14 +1,18 @@
 //! The Admin service: what operators ask, and what servers ask each other about themselves.
 
-use ha_core::{BrokerState, BrokerView};
+use ha_core::{BrokerLoss, BrokerState, BrokerView, LostBy};
 use ha_member::distribute::Handle;
-use ha_member::{Leader, Rates};
-use ha_proto::v1::{self, admin_server::Admin as Service, broker_status::State};
+use ha_member::{Leader, LeaderChange, Rates};
+use ha_proto::v1::{
+    self, admin_server::Admin as Service, broker_loss::Reason, broker_status::State,
+};
 use ha_types::ServerIncarnation;
 use tonic::{Request, Response, Status};
 
 use crate::change::{self, changed, members};
 use crate::group::Group;
+use crate::kick;
+use crate::lists;
 use crate::run::SOFTWARE;
 
 /// Implements the Admin service.
@@ -72,6 +76,11 @@ impl Service for Admin {
             retained_bytes: snapshot.retained_bytes as u64,
             brokers: snapshot.brokers.iter().map(|(view, rates)| broker(view, *rates)).collect(),
             node: self.group.config().node.0,
+            sessions: snapshot.counts.sessions as u64,
+            sessions_connected: snapshot.counts.connected as u64,
+            subscriptions: snapshot.counts.subscriptions as u64,
+            broker_losses: snapshot.losses.iter().map(loss).collect(),
+            leader_changes: snapshot.leader_changes.iter().map(change).collect(),
             group: Some(members(&self.group).await),
         }))
     }
@@ -124,6 +133,70 @@ impl Service for Admin {
             }
         }
     }
+
+    async fn list_sessions(
+        &self,
+        request: Request<v1::ListSessionsRequest>,
+    ) -> Result<Response<v1::ListSessionsResponse>, Status> {
+        let request = request.into_inner();
+        match self.leader(request.forwarded)? {
+            Answerer::Here => {
+                let now = self.handle.snapshot().cluster_time;
+                Ok(Response::new(lists::sessions(&self.group, now, &request)))
+            }
+            Answerer::At(mut leader, who) => {
+                let request = v1::ListSessionsRequest { forwarded: true, ..request };
+                handed_on(leader.list_sessions(request).await, &who)
+            }
+        }
+    }
+
+    async fn list_subscriptions(
+        &self,
+        request: Request<v1::ListSubscriptionsRequest>,
+    ) -> Result<Response<v1::ListSubscriptionsResponse>, Status> {
+        let request = request.into_inner();
+        match self.leader(request.forwarded)? {
+            Answerer::Here => lists::subscriptions(&self.group, &request).map(Response::new),
+            Answerer::At(mut leader, who) => {
+                let request = v1::ListSubscriptionsRequest { forwarded: true, ..request };
+                handed_on(leader.list_subscriptions(request).await, &who)
+            }
+        }
+    }
+
+    async fn list_retained(
+        &self,
+        request: Request<v1::ListRetainedRequest>,
+    ) -> Result<Response<v1::ListRetainedResponse>, Status> {
+        let request = request.into_inner();
+        match self.leader(request.forwarded)? {
+            Answerer::Here => {
+                let now = self.handle.snapshot().cluster_time;
+                lists::retained(&self.group, now, &request).map(Response::new)
+            }
+            Answerer::At(mut leader, who) => {
+                let request = v1::ListRetainedRequest { forwarded: true, ..request };
+                handed_on(leader.list_retained(request).await, &who)
+            }
+        }
+    }
+
+    async fn kick_client(
+        &self,
+        request: Request<v1::KickClientRequest>,
+    ) -> Result<Response<v1::KickClientResponse>, Status> {
+        let request = request.into_inner();
+        match self.leader(request.forwarded)? {
+            Answerer::Here => {
+                kick::client(&self.handle, &self.group, request).await.map(Response::new)
+            }
+            Answerer::At(mut leader, who) => {
+                let request = v1::KickClientRequest { forwarded: true, ..request };
+                handed_on(leader.kick_client(request).await, &who)
+            }
+        }
+    }
 }
 
 fn broker(view: &BrokerView, rates: Rates) -> v1::BrokerStatus {
@@ -143,8 +216,38 @@ fn broker(view: &BrokerView, rates: Rates) -> v1::BrokerStatus {
         queued_bytes: view.queued_bytes as u64,
         published_total: view.published,
         delivered_total: view.delivered,
+        unreceived: view.unreceived as u64,
         dropped_total: view.dropped,
         published_per_second: rates.published_per_second,
         delivered_per_second: rates.delivered_per_second,
+    }
+}
+
+fn loss(loss: &BrokerLoss) -> v1::BrokerLoss {
+    let reason = match loss.by {
+        LostBy::Lease => Reason::Lease,
+        LostBy::Goodbye => Reason::Goodbye,
+        LostBy::Replaced => Reason::Replaced,
+    };
+    v1::BrokerLoss {
+        name: loss.name.to_string(),
+        epoch: loss.epoch.0,
+        at_ms: loss.at.0,
+        reason: reason.into(),
+        silent_ms: loss.silent_ms,
+        sessions: loss.sessions as u64,
+        taken_up: loss.taken_up as u64,
+        first_ms: loss.first_ms,
+        last_ms: loss.last_ms,
+    }
+}
+
+fn change(change: &LeaderChange) -> v1::LeaderChange {
+    v1::LeaderChange {
+        at_ms: change.at_unix_ms,
+        term: change.term,
+        from: change.from.0,
+        to: change.to.0,
+        gap_ms: change.gap_ms,
     }
 }

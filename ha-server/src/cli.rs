@@ -9,6 +9,7 @@ use ha_shell::layers::Settings;
 use ha_shell::program::{Program, print};
 
 use crate::config::{SCHEMA, ServerConfig};
+use crate::list_commands::{self, ClientCommand, RetainedArgs, SessionArgs, SubscriptionArgs};
 use crate::member_commands::{self, LeaderCommand, MemberCommand};
 use crate::run::{Listeners, run};
 use crate::status;
@@ -40,6 +41,17 @@ enum Command {
         #[arg(long, value_enum, default_value_t = OutputForm::Table)]
         output: OutputForm,
     },
+    /// Lists the clients that are connected to any broker.
+    Clients(SessionArgs),
+    /// Acts on one client.
+    #[command(subcommand)]
+    Client(ClientCommand),
+    /// Lists the sessions of clients, connected or away.
+    Sessions(SessionArgs),
+    /// Lists what clients are subscribed to.
+    Subscriptions(SubscriptionArgs),
+    /// Lists the retained messages.
+    Retained(RetainedArgs),
     /// Shows and changes the members of a group of ha-servers.
     ///
     /// A new member is added, copies the state, and is promoted then.
@@ -78,6 +90,21 @@ pub fn main(cli: Cli) -> ExitCode {
                 config.inspect(|config| config.warnings.iter().for_each(|line| print(line)))
             };
             PROGRAM.check_config(&file, &cli.common, configure)
+        }
+        Some(Command::Clients(args)) => {
+            PROGRAM.block_on(async { Ok(list_commands::clients(args).await?) })
+        }
+        Some(Command::Client(command)) => {
+            PROGRAM.block_on(async { Ok(list_commands::client_command(command).await?) })
+        }
+        Some(Command::Sessions(args)) => {
+            PROGRAM.block_on(async { Ok(list_commands::sessions(args).await?) })
+        }
+        Some(Command::Subscriptions(args)) => {
+            PROGRAM.block_on(async { Ok(list_commands::subscriptions(args).await?) })
+        }
+        Some(Command::Retained(args)) => {
+            PROGRAM.block_on(async { Ok(list_commands::retained(args).await?) })
         }
         Some(Command::Member(command)) => {
             PROGRAM.block_on(async { Ok(member_commands::member(command).await?) })

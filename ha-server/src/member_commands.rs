@@ -103,9 +103,9 @@ pub(crate) enum CommandError {
     NoLeader,
 }
 
-fn refused(status: &tonic::Status) -> CommandError {
+pub(crate) fn refused(status: &tonic::Status) -> CommandError {
     let unknown = status.code() == tonic::Code::Unimplemented;
-    let older = "this ha-server is of a version that has no groups".to_owned();
+    let older = "this ha-server is of a version that does not have this".to_owned();
     CommandError::Refused(if unknown { older } else { status.message().to_owned() })
 }
 
@@ -177,11 +177,17 @@ fn state(member: &MemberStatus) -> String {
     }
 }
 
+/// Entries that the leader has applied and this member has not; `None`: one of them does not answer.
+fn behind(member: &MemberStatus, group: &MembersResponse) -> Option<u64> {
+    let leader = group.members.iter().find(|member| member.id == group.leader)?;
+    Some(leader.said.as_ref()?.applied.saturating_sub(member.said.as_ref()?.applied))
+}
+
 /// The members, a line for each.
 pub(crate) fn table(group: &MembersResponse) -> String {
     let mut table = Table::new();
     table.load_preset(NOTHING);
-    table.set_header(["SERVER", "ROLE", "STATE", "APPLIED", "PRIORITY", "ADDRESS"]);
+    table.set_header(["SERVER", "ROLE", "STATE", "APPLIED", "BEHIND", "PRIORITY", "ADDRESS"]);
     for member in &group.members {
         let said = |what: fn(&ha_proto::v1::NodeResponse) -> u64| {
             member.said.as_ref().map_or("-".to_owned(), |said| what(said).to_string())
@@ -191,6 +197,7 @@ pub(crate) fn table(group: &MembersResponse) -> String {
             role(member, group).to_owned(),
             state(member),
             said(|said| said.applied),
+            behind(member, group).map_or_else(|| "-".to_owned(), |behind| behind.to_string()),
             said(|said| said.priority.into()),
             member.address.clone(),
         ]);
@@ -218,6 +225,7 @@ fn member_json(member: &MemberStatus, group: &MembersResponse) -> Value {
         "role": role(member, group),
         "state": state(member),
         "applied": said.map(|said| said.applied),
+        "behind": behind(member, group),
         "priority": said.map(|said| said.priority),
         "software": said.map(|said| &said.software),
     })

@@ -1,11 +1,13 @@
 //! What `/metrics` shows of ha-server. Broker names are the only label; client ids never are.
 
+mod failovers;
 mod raft;
 mod state;
 
 use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use ha_core::BrokerState;
 use ha_member::distribute::{Handle, Snapshot};
@@ -17,6 +19,7 @@ use prometheus_client::registry::{Registry, Unit};
 
 use crate::group::Group;
 
+use failovers::Failovers;
 use raft::Raft;
 use state::State;
 
@@ -27,7 +30,7 @@ type Gauges = Family<Labels, Gauge>;
 #[derive(Clone, Default)]
 struct Families {
     attached: Gauges,
-    lease_age: Gauges,
+    lease_age: Family<Labels, Gauge<f64, AtomicU64>>,
     filters: Gauges,
     queued: Gauges,
     published: Counters,
@@ -42,14 +45,17 @@ struct Families {
 /// Metrics that follow the distributor's last snapshot and the node.
 pub(crate) fn metrics(handle: Handle, group: Group) -> Metrics {
     let (families, state, raft) = (Families::default(), State::default(), Raft::default());
+    let failovers = Failovers::default();
     let mut registry = Registry::with_prefix("ha_server");
     families.register(&mut registry);
     state.register(&mut registry);
+    failovers.register(&mut registry);
     raft.register(registry.sub_registry_with_prefix("raft"));
     Metrics::new(registry).refreshed_by(move || {
         let snapshot = handle.snapshot();
         families.refresh(&snapshot);
         state.refresh(&snapshot.counts);
+        failovers.refresh(&snapshot);
         raft.refresh(&group.status());
     })
 }
@@ -62,7 +68,7 @@ impl Families {
         registry.register_with_unit(
             "broker_heartbeat_age",
             "Time since the broker attached or sent a heartbeat",
-            Unit::Other("milliseconds".into()),
+            Unit::Seconds,
             f.lease_age,
         );
         registry.register_with_unit(
@@ -102,7 +108,8 @@ impl Families {
                 family.get_or_create(&labels).inner().store(value, Ordering::Relaxed);
             };
             gauge(&self.attached, u64::from(view.state == BrokerState::Attached));
-            gauge(&self.lease_age, view.lease_age_ms);
+            let age = Duration::from_millis(view.lease_age_ms).as_secs_f64();
+            self.lease_age.get_or_create(&labels).set(age);
             gauge(&self.filters, view.filters as u64);
             gauge(&self.queued, view.queued_bytes as u64);
             counter(&self.published, view.published);
@@ -120,7 +127,8 @@ impl Families {
         let mut shown = self.shown.lock().expect("nobody panics while holding it");
         for gone in shown.difference(&known) {
             let labels = vec![("broker", gone.clone())];
-            for gauges in [&self.attached, &self.lease_age, &self.filters, &self.queued] {
+            self.lease_age.remove(&labels);
+            for gauges in [&self.attached, &self.filters, &self.queued] {
                 gauges.remove(&labels);
             }
             for counters in [&self.published, &self.delivered, &self.dropped] {
@@ -151,6 +159,7 @@ mod tests {
             queued_bytes: 0,
             published: 0,
             delivered: 0,
+            unreceived: 0,
             dropped: 0,
         };
         families

@@ -1,5 +1,7 @@
 //! The task of one client: waits for everything that can happen to its connection, and steps it.
 
+mod alarm;
+
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -9,12 +11,13 @@ use std::time::Duration;
 
 use broker_core::access::Access;
 use broker_core::codec::{Reason, frame};
-use broker_core::engine::{Connection, Ending, Input, Limits, Moment, Output, Surroundings};
+use broker_core::engine::{Connection, Ending, Input, Limits, Moment, Notes, Output, Surroundings};
 use bytes::BytesMut;
 use ha_types::session::ConnectionId;
 use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::time::{Instant, Sleep, sleep_until};
+use tokio::time::{Instant, Sleep};
 
+use crate::access_log::AccessLog;
 use crate::admission::{Admission, Judging};
 use crate::exchange::Exchange;
 use crate::host::{Door, Origin};
@@ -94,6 +97,8 @@ struct Task<S> {
     more: bool,
     seat: Seat,
     is_counted: bool,
+    /// Where it is wanted.
+    log: Option<Box<AccessLog>>,
     /// Something was written: it is worth waiting until the client has it.
     has_spoken: bool,
 }
@@ -113,6 +118,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Task<S> {
         let at = exchange.clock.moment();
         let connection = Connection::new(id, at.now, &door.limits, random);
         let access = admission.access();
+        let log = access_log(&exchange, &origin);
+        let notes = if log.is_some() { Notes::wanted() } else { Notes::default() };
         Self {
             socket: Socket::new(stream),
             exchange,
@@ -123,7 +130,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Task<S> {
             origin,
             connection,
             mailbox,
-            out: Output::default(),
+            out: Output { notes, ..Output::default() },
+            log,
             letters: Vec::new(),
             own: Vec::new(),
             performer: Performer::default(),
@@ -161,6 +169,10 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Task<S> {
     }
 
     fn count(&mut self) {
+        if let Some(log) = &mut self.log {
+            log.add(&self.out.counts);
+            log.write(self.out.notes.take());
+        }
         self.exchange.counters.add(&mut self.out.counts);
         if !self.is_counted && self.connection.is_serving() {
             self.is_counted = true;
@@ -361,33 +373,6 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Task<S> {
         happened
     }
 
-    /// The next moment at which something is due.
-    fn set_alarm(&mut self, at: Moment) {
-        let around = Surroundings { limits: &self.limits, access: self.access.as_deref() };
-        let deadline = self.connection.deadline(at, &around);
-        let deadline = deadline.map(|at| self.exchange.clock.instant(at));
-        let stalled = self.stalled_since.map(|since| since + WRITE_TIMEOUT);
-        let pause = self.pause.as_ref().map(|pause| pause.until);
-        let Some(due) = [deadline, stalled, pause].into_iter().flatten().min() else { return };
-        match &mut self.alarm {
-            // It rings too early at most; deadlines mostly move away.
-            Some(alarm) if alarm.deadline() <= due => (),
-            Some(alarm) => alarm.as_mut().reset(due),
-            None => self.alarm = Some(Box::pin(sleep_until(due))),
-        }
-    }
-
-    fn ring(&mut self, at: Moment) {
-        let now = Instant::now();
-        if let Some(pause) = self.pause.take_if(|pause| pause.until <= now) {
-            pause.recipient.give_up();
-        }
-        if self.stalled_since.is_some_and(|since| since + WRITE_TIMEOUT <= now) {
-            return self.step(at, Input::End(Ending::NotReading));
-        }
-        self.step(at, Input::Tick);
-    }
-
     /// Writes the last words, and waits a little until the client has them.
     async fn farewell(&mut self) {
         let has_said_nothing = !self.has_spoken && self.out.bytes.is_empty();
@@ -397,4 +382,10 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Task<S> {
         // A client that takes nothing has been told enough.
         let _ = tokio::time::timeout(FAREWELL, self.socket.finish(&mut self.out.bytes)).await;
     }
+}
+
+fn access_log(exchange: &Exchange, origin: &Origin) -> Option<Box<AccessLog>> {
+    let broker = Arc::clone(exchange.config.access_log.as_ref()?);
+    let listener = exchange.config.listeners.get(origin.listener).map_or("", |of| of.name);
+    Some(Box::new(AccessLog::new(broker, listener, origin.peer)))
 }

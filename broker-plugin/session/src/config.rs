@@ -1,5 +1,6 @@
 //! Limits of the host. Every one has a documented behaviour when it is reached.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use broker_core::engine::Limits;
@@ -20,11 +21,15 @@ pub struct HostConfig {
     pub sys_interval: Duration,
     /// What `$SYS/broker/version` says.
     pub software: String,
+    /// A line for what each client does, with this as the broker's name; `None`: no access log.
+    pub access_log: Option<Arc<str>>,
 }
 
 /// Limits of one listener.
 #[derive(Clone, Debug)]
 pub struct ListenerLimits {
+    /// How the access log calls it.
+    pub name: &'static str,
     /// Clients at a time. More are refused like those beyond
     /// [`connections_max`](HostConfig::connections_max).
     pub connections_max: usize,

@@ -23,6 +23,7 @@
 //!   fit its connection's limits is dropped or ends the connection.
 //! - No decision is made here that a test would need a socket for.
 
+mod access_log;
 mod admission;
 mod answers;
 mod client;

@@ -93,7 +93,8 @@ impl Bench {
     ) -> Self {
         let (lane, lane_end) = session_host::lane(weight_max);
         let (commands, commands_rx) = mpsc::channel(64);
-        let limits = ListenerLimits { connections_max: 10, connection: Limits::default() };
+        let limits =
+            ListenerLimits { name: "PORT_NO", connections_max: 10, connection: Limits::default() };
         let config = HostConfig {
             connections_max: 10,
             listeners: vec![limits],
@@ -101,6 +102,7 @@ impl Bench {
             unix_ms: 0,
             sys_interval,
             software: "test".into(),
+            access_log: None,
         };
         let ports = PluginPorts { sessions: sessions(lane), commands: commands_rx };
         let host = session_host::start(config, Arc::new(Open), ports).unwrap();

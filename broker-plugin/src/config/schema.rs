@@ -101,6 +101,8 @@ const CONFIG_KEYS: &[Key] = &[
         "how often $SYS/broker is published; 0: never",
     )
     .default("10s"),
+    Key::new("ACCESS_LOG", Kind::Flag, "YES: log what clients do")
+        .default("NO"),
     Key::new(
         "ATTACH_HOLD",
         Kind::Millis { min: 0, max: 600_000 },

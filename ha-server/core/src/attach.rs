@@ -159,7 +159,8 @@ impl Distributor {
             self.end(stream, GoodbyeReason::Replaced, "a newer run has joined".into(), out);
         }
         if !self.brokers[&slot].is_lost() {
-            self.free(slot, LostBy::Goodbye);
+            self.note_loss(slot, LostBy::Replaced);
+            self.free(slot, LostBy::Replaced);
         }
         self.owe_nothing(slot, out);
     }

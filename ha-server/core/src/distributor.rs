@@ -16,6 +16,7 @@ use crate::clock::ClusterClock;
 use crate::cluster::ClusterState;
 use crate::fan_out::Interested;
 use crate::interface::{Config, HeartbeatAnswer, Input, Output};
+use crate::losses::Losses;
 use crate::proposals::Proposed;
 use crate::results::Proofs;
 use crate::sessions::{Effect, Sessions};
@@ -51,6 +52,7 @@ pub struct Distributor {
     /// of all brokers.
     pub(crate) proposed: VecDeque<Proposed>,
     pub(crate) proofs: Proofs,
+    pub(crate) losses: Losses,
     pub(crate) is_expiring: bool,
     pub(crate) is_sweeping: bool,
     pub(crate) sweep_at: Millis,
@@ -96,6 +98,7 @@ impl Distributor {
             effects: Vec::new(),
             proposed: VecDeque::new(),
             proofs: Proofs::default(),
+            losses: Losses::default(),
             is_expiring: false,
             is_sweeping: false,
             sweep_at: Millis(0),
@@ -173,7 +176,7 @@ impl Distributor {
         lease.chain(stalled).chain(silent).min()
     }
 
-    fn advance(&mut self, now: Millis, out: &mut Vec<Output>) {
+    pub(crate) fn advance(&mut self, now: Millis, out: &mut Vec<Output>) {
         let stood_still = self.stood_still(now);
         self.now = self.now.max(now);
         if stood_still {
@@ -185,7 +188,8 @@ impl Distributor {
     }
 
     /// What follows from a whole step.
-    fn finish(&mut self, state: &ClusterState, out: &mut Vec<Output>) {
+    pub(crate) fn finish(&mut self, state: &ClusterState, out: &mut Vec<Output>) {
+        self.losses.count(state);
         self.serve_sessions(state, out);
         self.keep_up(state, out);
         self.tell_asked(out);

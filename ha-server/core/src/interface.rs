@@ -103,6 +103,8 @@ pub enum LostBy {
     Lease,
     /// It said goodbye.
     Goodbye,
+    /// A newer run of it joined.
+    Replaced,
 }
 
 /// Answer to a heartbeat.

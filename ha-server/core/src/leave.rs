@@ -11,6 +11,7 @@ use crate::broker_set::Slot;
 use crate::cluster::Command;
 use crate::distributor::{Distributor, Stream};
 use crate::interface::{Event, LostBy, Output};
+use crate::losses::BrokerLoss;
 use crate::proposals::Proposed;
 use crate::publishes::Publishes;
 use crate::receipts::Receipts;
@@ -74,10 +75,28 @@ impl Distributor {
             let detail = format!("no heartbeat of {name} for {} ms", self.config.lease_ms);
             self.end(stream, GoodbyeReason::LeaseExpired, detail, out);
         }
+        self.note_loss(slot, by);
         self.free(slot, by);
         self.leaving.insert(slot);
         self.propose(Proposed::Leave(epoch), Command::Leave { broker: epoch }, out);
         out.push(Output::Note(Event::Lost(name, by)));
+    }
+
+    /// For operators.
+    pub(crate) fn note_loss(&mut self, slot: Slot, by: LostBy) {
+        let broker = &self.brokers[&slot];
+        let loss = BrokerLoss {
+            name: broker.name.clone(),
+            epoch: broker.epoch,
+            at: self.cluster_time(),
+            by,
+            silent_ms: self.now.since(broker.heard_at),
+            sessions: 0,
+            taken_up: 0,
+            first_ms: None,
+            last_ms: None,
+        };
+        self.losses.note(self.now, loss);
     }
 
     /// Forgets all that a broker without a stream said.

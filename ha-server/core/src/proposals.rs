@@ -26,6 +26,8 @@ pub(crate) enum Proposed {
     Leave(BrokerEpoch),
     Expire,
     Sweep,
+    /// Of an operator, who looks at the state.
+    Forget,
 }
 
 impl Distributor {
@@ -75,12 +77,18 @@ impl Distributor {
                 self.published(state, (published, &message), stored, out);
             }
             Proposed::Session(proposed) => {
+                if let Outcome::Opened(opened) = &outcome
+                    && let Some(client_id) = state.client_of(opened.session.id)
+                {
+                    self.losses.connected(self.now, client_id);
+                }
                 self.sessions.outcome(proposed, outcome, &mut self.effects);
                 self.perform(out);
             }
             Proposed::Leave(epoch) => self.gone(epoch, out),
             Proposed::Expire => self.is_expiring = false,
             Proposed::Sweep => self.is_sweeping = false,
+            Proposed::Forget => (),
         }
     }
 }

@@ -4,6 +4,7 @@ use ha_types::{BrokerEpoch, BrokerName, Millis};
 
 use crate::broker::{Broker, Link};
 use crate::distributor::Distributor;
+use crate::losses::BrokerLoss;
 
 /// How a broker is connected.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -39,6 +40,8 @@ pub struct BrokerView {
     pub published: u64,
     /// Messages that were given to it.
     pub delivered: u64,
+    /// Messages that were given to it and that it has not said to have received.
+    pub unreceived: usize,
     /// Messages that were dropped because it was behind.
     pub dropped: u64,
 }
@@ -50,6 +53,20 @@ impl Distributor {
         let mut views: Vec<_> = self.brokers.values().map(|broker| view(broker, now)).collect();
         views.sort_by(|a, b| a.name.cmp(&b.name));
         views
+    }
+}
+
+impl Distributor {
+    /// The last brokers that were lost in this leadership, from the oldest on: at most
+    /// [`LOSSES_MAX`](crate::LOSSES_MAX).
+    pub fn losses(&self) -> impl Iterator<Item = &BrokerLoss> {
+        self.losses.all()
+    }
+
+    /// Brokers that were lost in this leadership.
+    #[must_use]
+    pub fn losses_total(&self) -> u64 {
+        self.losses.total()
     }
 }
 
@@ -69,6 +86,7 @@ fn view(broker: &Broker, now: Millis) -> BrokerView {
         queued_bytes: broker.queued_bytes,
         published: broker.counters.published,
         delivered: broker.counters.delivered,
+        unreceived: broker.receipts.unreceived.len(),
         dropped: broker.counters.dropped,
     }
 }

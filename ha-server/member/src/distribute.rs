@@ -13,6 +13,7 @@ mod confirm;
 mod following;
 mod handle;
 mod lead;
+mod look;
 mod notes;
 mod queues;
 mod waiting;
@@ -21,12 +22,13 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use ha_core::cluster::{Applied, Batch, Command, FeatureLevel, StateLimits, Strategies};
-use ha_core::{BrokerView, Config, Input, Output, StreamId};
+use ha_core::{BrokerLoss, Config, Input, Output, StreamId};
 use ha_node::{NodeId, ProposeError, Status};
 use ha_types::ClusterMillis;
 use tokio::sync::watch;
 use tokio::time::{self, Instant, MissedTickBehavior};
 
+use crate::leader_changes::LeaderChanges;
 use crate::rates::Sampler;
 use crate::{Proposals, StateNode, plain};
 
@@ -95,6 +97,9 @@ pub fn start(
         is_stopping: false,
         rates: Sampler::default(),
         sampled_at: Instant::now(),
+        leader_changes: LeaderChanges::default(),
+        losses: Vec::new(),
+        lost_before: 0,
     };
     (handle, tokio::spawn(task.run(inputs)))
 }
@@ -125,6 +130,11 @@ struct Task {
     is_stopping: bool,
     rates: Sampler,
     sampled_at: Instant,
+    leader_changes: LeaderChanges,
+    /// Of earlier leaderships, from the oldest on; at most [`LOSSES_MAX`](ha_core::LOSSES_MAX).
+    losses: Vec<BrokerLoss>,
+    /// How many there were.
+    lost_before: u64,
 }
 
 impl Task {
@@ -159,6 +169,7 @@ impl Task {
 
     /// Begins or ends a leadership.
     fn follow_status(&mut self) {
+        self.watch_leader();
         let (leads, term) = {
             let status = self.status.borrow();
             (status.is_leader, status.term)
@@ -234,6 +245,7 @@ impl Task {
     }
 
     fn end(&mut self, why: &str) {
+        (self.losses, self.lost_before) = (self.last_losses(), self.losses_total());
         if self.lead.take().is_some() {
             tracing::warn!(term = self.term, "leads no more: {why}");
             self.outputs.clear();
@@ -340,6 +352,15 @@ impl Task {
                 // The stream may be gone; the lease is kept all the same.
                 let _ = reply.send(answer.ok_or(NoAnswer::NotLeader));
             }
+            Urgent::Kick(client_id, what, reply) => {
+                let outputs = &mut self.outputs;
+                let kicked = self.lead.as_mut().map(|lead| {
+                    self.node
+                        .read(|machine| lead.kick(machine.state(), (&client_id, what), outputs))
+                });
+                self.act();
+                let _ = reply.send(kicked.ok_or(NoAnswer::NotLeader));
+            }
             // Whoever asked may be gone.
             Urgent::Look(reply) => drop(reply.send(self.look())),
             Urgent::ShutDown => {
@@ -348,24 +369,5 @@ impl Task {
                 self.queues.refuse_upto(self.queues.last(), &shutting_down());
             }
         }
-    }
-
-    fn sample(&mut self) {
-        let now = Instant::now();
-        let brokers = self.lead.as_ref().map(Lead::brokers).unwrap_or_default();
-        self.rates.sample(&brokers, now - std::mem::replace(&mut self.sampled_at, now));
-        *self.snapshot.lock().expect("nobody panics while holding it") = self.look();
-    }
-
-    fn look(&self) -> Snapshot {
-        let with_rates = |view: BrokerView| (self.rates.of(&view.name), view);
-        let brokers = self.lead.as_ref().map(Lead::brokers).unwrap_or_default().into_iter();
-        let brokers = brokers.map(with_rates).map(|(rates, view)| (view, rates)).collect();
-        let (counts, retained_messages, retained_bytes) = self.node.read(|machine| {
-            let retained = machine.state().retained();
-            (machine.state().counts(), retained.len(), retained.bytes())
-        });
-        let uptime_ms = u64::try_from(self.start.elapsed().as_millis()).expect("fits for 500 My");
-        Snapshot { brokers, retained_messages, retained_bytes, counts, uptime_ms }
     }
 }

@@ -259,6 +259,12 @@ impl<M: Machine> Node<M> {
         self.node.server.heard.is_recent()
     }
 
+    /// How long ago this node heard of a leader that it followed; `None`: never.
+    #[must_use]
+    pub fn heard_leader_ago(&self) -> Option<Duration> {
+        self.node.server.heard.ago()
+    }
+
     /// Stops with everything saved, so that the next start has nothing to apply again. The files
     /// are closed when it is dropped.
     ///

@@ -66,9 +66,13 @@ impl Heard {
         self.is_within(HEARTBEATS_MAX * self.heartbeat)
     }
 
+    /// How long ago that was; `None`: nothing was ever heard.
+    pub(crate) fn ago(&self) -> Option<Duration> {
+        self.at.lock().expect("nobody panics while holding it").map(|heard| heard.elapsed())
+    }
+
     fn is_within(&self, patience: Duration) -> bool {
-        let heard = *self.at.lock().expect("nobody panics while holding it");
-        heard.is_some_and(|heard| heard.elapsed() < patience)
+        self.ago().is_some_and(|ago| ago < patience)
     }
 }
 

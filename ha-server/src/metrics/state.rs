@@ -12,6 +12,8 @@ type Total = Counter<u64, AtomicU64>;
 #[derive(Clone, Default)]
 pub(super) struct State {
     sessions: Gauge,
+    connected: Gauge,
+    away: Gauge,
     subscriptions: Gauge,
     messages: Gauge,
     bytes: Gauge,
@@ -24,6 +26,8 @@ impl State {
     pub(super) fn register(&self, registry: &mut Registry) {
         let s = self.clone();
         registry.register("sessions", "Sessions, connected or not", s.sessions);
+        registry.register("sessions_connected", "Sessions with a connection", s.connected);
+        registry.register("sessions_away", "Sessions whose clients are away", s.away);
         registry.register("subscriptions", "Subscriptions of all sessions", s.subscriptions);
         registry.register("stored_messages", "Messages that wait for sessions", s.messages);
         let bytes = "Bytes of messages that wait for sessions";
@@ -39,6 +43,8 @@ impl State {
     pub(super) fn refresh(&self, counts: &Counts) {
         let size = |value: usize| i64::try_from(value).unwrap_or(i64::MAX);
         self.sessions.set(size(counts.sessions));
+        self.connected.set(size(counts.connected));
+        self.away.set(size(counts.sessions.saturating_sub(counts.connected)));
         self.subscriptions.set(size(counts.subscriptions));
         self.messages.set(size(counts.messages));
         self.bytes.set(size(counts.bytes));

@@ -2,7 +2,10 @@
 
 #![expect(clippy::unwrap_used, reason = "a panic is how a test fails")]
 
+mod failovers;
 mod forms;
+mod kick;
+mod lists;
 mod members;
 mod refused;
 mod server;

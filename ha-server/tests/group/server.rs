@@ -113,8 +113,14 @@ impl Server {
 
     /// Runs a command of an operator against it.
     pub(crate) fn ask(&self, arguments: &[&str]) -> Output {
+        self.operator(arguments).output().unwrap()
+    }
+
+    /// A command of an operator that asks it, not started.
+    pub(crate) fn operator(&self, arguments: &[&str]) -> Command {
         let mut command = Command::new(PROGRAM);
-        command.args(arguments).args(["--server", &self.address()]).output().unwrap()
+        command.args(arguments).args(["--server", &self.address()]);
+        command
     }
 
     /// The same where it must succeed.

@@ -30,7 +30,7 @@ async fn client(server: &Server) -> DistributorClient<Channel> {
 }
 
 /// A broker with one stream.
-struct Broker {
+pub(crate) struct Broker {
     frames: mpsc::UnboundedSender<UpstreamFrame>,
     incoming: Streaming<DownstreamFrame>,
     reader: Reader<Down>,
@@ -55,11 +55,11 @@ impl Broker {
         broker
     }
 
-    fn send(&self, item: Upstream) {
+    pub(crate) fn send(&self, item: Upstream) {
         pack::<Up>([item]).into_iter().for_each(|frame| self.frames.send(frame).unwrap());
     }
 
-    async fn next(&mut self) -> Option<Downstream> {
+    pub(crate) async fn next(&mut self) -> Option<Downstream> {
         loop {
             if let Some(item) = self.items.pop_front() {
                 return Some(item);
@@ -92,7 +92,7 @@ impl Broker {
         }
     }
 
-    fn publish_retained(&self, number: u64) {
+    pub(crate) fn publish_retained(&self, number: u64) {
         let message = Message {
             topic: TopicName::parse(Bytes::from_static(b"t")).unwrap(),
             payload: Bytes::from_static(b"x"),
@@ -106,19 +106,22 @@ impl Broker {
         self.send(Upstream::Publish { number, exchange: None, message });
     }
 
-    async fn accepted(&mut self) -> (PublishNumber, RetainedVersion) {
-        match self.next().await {
-            Some(Downstream::PublishResult { number, outcome, retained }) => {
-                assert_eq!(outcome, PublishOutcome::Accepted);
-                (number, retained)
+    pub(crate) async fn accepted(&mut self) -> (PublishNumber, RetainedVersion) {
+        loop {
+            match self.next().await {
+                Some(Downstream::PublishResult { number, outcome, retained }) => {
+                    assert_eq!(outcome, PublishOutcome::Accepted);
+                    return (number, retained);
+                }
+                Some(Downstream::Asked { .. }) => (),
+                other => panic!("{other:?} instead of a result"),
             }
-            other => panic!("{other:?} instead of a result"),
         }
     }
 }
 
 /// Attaches to whoever leads, also while the lead changes.
-async fn attach(group: &Group) -> (Broker, Welcome) {
+pub(crate) async fn attach(group: &Group) -> (Broker, Welcome) {
     loop {
         let leader = group.leader();
         let server = group.servers.iter().find(|server| server.id == leader).unwrap();

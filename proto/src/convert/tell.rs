@@ -2,8 +2,8 @@
 
 use ha_types::link::Downstream;
 use ha_types::session::{
-    ConnectionId, Granted, Opened, Page, Record, RecordStage, RefuseReason, SessionKey, Tell,
-    Unqueued,
+    ConnectionId, Eviction, Granted, Opened, Page, Record, RecordStage, RefuseReason, SessionKey,
+    Tell, Unqueued,
 };
 use ha_types::{Qos, Ticket};
 
@@ -52,7 +52,13 @@ pub(super) fn tell_from(item: Item) -> Result<Downstream, ProtocolError> {
         }
         Item::Page(wire) => (wire.connection, page_from(wire)?),
         Item::Evict(wire) => {
-            (wire.connection, Tell::Evict { session: key_from(wire.session, wire.session_epoch)? })
+            let why = match wire.why() {
+                v1::evict::Why::TakenOver => Eviction::TakenOver,
+                v1::evict::Why::Kicked => Eviction::Kicked,
+                v1::evict::Why::Forgotten => Eviction::Forgotten,
+            };
+            let session = key_from(wire.session, wire.session_epoch)?;
+            (wire.connection, Tell::Evict { session, why })
         }
         Item::Fenced(wire) => {
             (wire.connection, Tell::Fenced { session: key_from(wire.session, wire.session_epoch)? })
@@ -107,9 +113,15 @@ pub(super) fn tell_into(ConnectionId(connection): ConnectionId, tell: &Tell) -> 
             Item::Released(v1::Released { connection, session, session_epoch, packet_id })
         }
         Tell::Page { session, page } => Item::Page(page_into(connection, key(session), page)),
-        Tell::Evict { session } => {
+        Tell::Evict { session, why } => {
             let (session, session_epoch) = key(session);
-            Item::Evict(v1::Evict { connection, session, session_epoch })
+            let why = match why {
+                Eviction::TakenOver => v1::evict::Why::TakenOver,
+                Eviction::Kicked => v1::evict::Why::Kicked,
+                Eviction::Forgotten => v1::evict::Why::Forgotten,
+            };
+            let why = why.into();
+            Item::Evict(v1::Evict { connection, session, session_epoch, why })
         }
         Tell::Fenced { session } => {
             let (session, session_epoch) = key(session);

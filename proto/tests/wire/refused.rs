@@ -5,10 +5,10 @@ use ha_proto::ProtocolError;
 use ha_proto::frames::{Down, Reader, Up, pack};
 use ha_proto::v1::{self, downstream_item, upstream_item::Item};
 use ha_types::link::{Downstream, RetainedChange, Upstream};
-use ha_types::session::Ask;
+use ha_types::session::{Ask, Eviction, Tell};
 use ha_types::{InvalidTopic, RetainedVersion};
 
-use crate::{message, topic};
+use crate::{key, message, topic};
 
 fn up(item: Item) -> Result<Upstream, ProtocolError> {
     let item = v1::UpstreamItem { item: Some(item), more: false };
@@ -288,4 +288,14 @@ fn page_says_where_it_ends() {
     let page = v1::Page { session: 1, ..v1::Page::default() };
     let missing = ProtocolError::Missing("the end of a page");
     assert_eq!(down(downstream_item::Item::Page(page)), Err(missing));
+}
+
+/// A newer ha-server may have more reasons; the connection ends all the same.
+#[test]
+fn eviction_for_an_unknown_reason_is_one() {
+    let wire = v1::Evict { connection: 1, session: 1, session_epoch: 2, why: 99 };
+    let Ok(Downstream::Tell { tell, .. }) = down(downstream_item::Item::Evict(wire)) else {
+        panic!("it was refused")
+    };
+    assert_eq!(tell, Tell::Evict { session: key(), why: Eviction::TakenOver });
 }

@@ -8,9 +8,10 @@ use ha_types::link::{
     RetainedChange, RetainedUse, Upstream, VersionRange, Welcome,
 };
 use ha_types::session::{
-    Ask, CloseCause, ConnectionId, Granted, Lifetime, NewWill, Offset, Open, Opened, PacketId,
-    Page, PageEnd, Progress, Queued, Record, RecordStage, RefuseReason, Refused, RetainHandling,
-    SessionEpoch, SessionKey, Start, SubscribeOptions, SubscriptionId, Tell, Unqueued,
+    Ask, CloseCause, ConnectionId, Eviction, Granted, Lifetime, NewWill, Offset, Open, Opened,
+    PacketId, Page, PageEnd, Progress, Queued, Record, RecordStage, RefuseReason, Refused,
+    RetainHandling, SessionEpoch, SessionKey, Start, SubscribeOptions, SubscriptionId, Tell,
+    Unqueued,
 };
 use ha_types::{
     AskNumber, BrokerEpoch, BrokerName, ClusterMillis, Incarnation, Message, PublishNumber,
@@ -293,7 +294,7 @@ fn tell() -> impl Strategy<Value = (ConnectionId, Tell)> {
                 Tell::Recorded { session, received, completed, passed_over }
             }
         ),
-        key().prop_map(|session| Tell::Evict { session }),
+        (key(), eviction()).prop_map(|(session, why)| Tell::Evict { session, why }),
         key().prop_map(|session| Tell::Fenced { session }),
     ];
     prop_oneof![1 => of_open, 4 => (any::<u64>().prop_map(ConnectionId), others)]
@@ -387,4 +388,8 @@ pub(crate) fn downstream() -> impl Strategy<Value = Downstream> {
         1 => version().prop_map(|version| Downstream::RetainedSynced { version }),
         1 => goodbye().prop_map(Downstream::Goodbye),
     ]
+}
+
+fn eviction() -> impl Strategy<Value = Eviction> {
+    select(vec![Eviction::TakenOver, Eviction::Kicked, Eviction::Forgotten])
 }

@@ -25,5 +25,6 @@ pub use ask::{
 };
 pub use id::{ConnectionId, Offset, PacketId, SessionEpoch, SessionKey, SubscriptionId};
 pub use tell::{
-    Granted, Opened, Page, PageEnd, Queued, Record, RecordStage, RefuseReason, Tell, Unqueued,
+    Eviction, Granted, Opened, Page, PageEnd, Queued, Record, RecordStage, RefuseReason, Tell,
+    Unqueued,
 };

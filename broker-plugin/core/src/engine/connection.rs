@@ -265,6 +265,7 @@ impl Connection {
         let State::Serving(serving) = std::mem::replace(&mut self.state, State::Ended) else {
             return;
         };
+        out.notes.write(|| end.note());
         if let Some(farewell) = end.farewell {
             Self::say(serving.recipient, farewell, around, out);
         }

@@ -6,6 +6,7 @@ use bytes::BytesMut;
 use ha_types::Message;
 use ha_types::session::Ask;
 
+use super::note::Notes;
 use crate::access::Identity;
 use crate::codec::{Binary, Text};
 
@@ -18,6 +19,8 @@ pub struct Output {
     pub requests: Vec<Request>,
     /// Since the shell last took them.
     pub counts: Counts,
+    /// Likewise.
+    pub notes: Notes,
 }
 
 /// Something that only the shell, or somebody behind it, can do.

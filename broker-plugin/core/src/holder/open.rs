@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use ha_types::session::{
-    CloseCause, ConnectionId, Lifetime, Open, Opened, PageEnd, Progress, RefuseReason,
+    CloseCause, ConnectionId, Eviction, Lifetime, Open, Opened, PageEnd, Progress, RefuseReason,
     SessionEpoch, SessionKey, Start, Tell,
 };
 use ha_types::{BrokerEpoch, ClusterMillis, Message, Millis, Publisher, SessionId};
@@ -42,7 +42,7 @@ impl Holder {
         }
         self.timers.set(until, Due::Takeover(Arc::clone(&client)));
         self.waiting.insert(client, Waiting { open, until });
-        out.push(Output::Tell(owner, Tell::Evict { session: key }));
+        out.push(Output::Tell(owner, Tell::Evict { session: key, why: Eviction::TakenOver }));
     }
 
     /// The older connection has not closed in time: its epoch ends all the same.

@@ -56,7 +56,7 @@ impl Plugin {
             Tell::Published { session, .. }
             | Tell::Released { session, .. }
             | Tell::Recorded { session, .. }
-            | Tell::Evict { session } => self.pass(session, tell, out),
+            | Tell::Evict { session, .. } => self.pass(session, tell, out),
         }
     }
 

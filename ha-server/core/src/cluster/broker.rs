@@ -177,6 +177,12 @@ impl ClusterState {
         alive.map(|(epoch, broker)| (*epoch, &broker.name, broker.incarnation))
     }
 
+    /// How operators know a broker; `None`: it is not known.
+    #[must_use]
+    pub fn name_of(&self, broker: BrokerEpoch) -> Option<&BrokerName> {
+        Some(&self.brokers.get(&broker)?.name)
+    }
+
     /// The first life of this broker's run: its publishes are known by that and their numbers, which go
     /// on in all lives of the run. `None`: the broker is not known.
     #[must_use]

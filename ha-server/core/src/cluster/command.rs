@@ -151,6 +151,12 @@ pub enum Command {
     Configure(StateLimits),
     /// Other strategies of share groups, from now on.
     Share(Strategies),
+    /// An operator ends a session whose client is away, as if it had expired. One that has an owner, or
+    /// had one since, stays.
+    Forget {
+        /// Which, as its last owner knew it.
+        session: SessionKey,
+    },
     /// All members understand this; lower ones than before change nothing.
     Raise(FeatureLevel),
 }

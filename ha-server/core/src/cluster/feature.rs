@@ -14,8 +14,11 @@ impl FeatureLevel {
     /// Strategies of share groups: [`Command::Share`](super::Command::Share).
     pub const STRATEGIES: Self = Self(1);
 
+    /// Ending a session whose client is away: [`Command::Forget`](super::Command::Forget).
+    pub const FORGET: Self = Self(2);
+
     /// All that this program understands.
-    pub const NEWEST: Self = Self::STRATEGIES;
+    pub const NEWEST: Self = Self::FORGET;
 }
 
 impl std::fmt::Display for FeatureLevel {

@@ -43,6 +43,7 @@ mod share;
 mod strategy;
 mod subscribe;
 mod timers;
+mod views;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -62,6 +63,10 @@ pub use self::outcome::{
 };
 
 pub use self::strategy::{Strategies, Strategy};
+pub use self::views::{
+    Listed, PageLimits, RetainedFind, RetainedView, SessionFind, SessionView, SubscriptionFind,
+    SubscriptionPlace, SubscriptionView, Which,
+};
 
 use self::broker::{Asking, Broker};
 use self::groups::Groups;
@@ -117,6 +122,8 @@ pub struct ClusterState {
 pub struct Counts {
     /// Sessions, connected or not.
     pub sessions: usize,
+    /// Those with a connection. Sessions of a lost broker are until they are freed.
+    pub connected: usize,
     /// Of all sessions.
     pub subscriptions: usize,
     /// Messages that are stored for several sessions, or wait for a member of their group.
@@ -221,6 +228,7 @@ impl ClusterState {
             Command::Sweep { at_most } => self.sweep(at_most),
             Command::Configure(limits) => self.configure(limits),
             Command::Share(strategies) => self.set_strategies(strategies),
+            Command::Forget { session } => self.forget(session),
             Command::Raise(level) => self.raise(level),
         }
     }
@@ -254,6 +262,7 @@ impl ClusterState {
     pub fn counts(&self) -> Counts {
         Counts {
             sessions: self.sessions.len(),
+            connected: self.by_broker.len(),
             messages: self.messages.len() + self.groups.waiting(),
             bytes: self.messages.bytes() + self.groups.bytes(),
             groups: self.groups.len(),

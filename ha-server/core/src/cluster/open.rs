@@ -12,6 +12,7 @@ use ha_types::{Qos, SessionId};
 use super::ClusterState;
 use super::broker::Asking;
 use super::command::Asked;
+use super::feature::FeatureLevel;
 use super::membership::LastWord;
 use super::outcome::{Opened, Outcome, Owner};
 use super::rare::Rare;
@@ -281,6 +282,22 @@ impl ClusterState {
         let last = if progress.is_some() { LastWord::Said } else { LastWord::None };
         self.go_from_groups(id, cause, last);
         self.plan_end(id);
+    }
+
+    /// An operator wants a session to end. A will that waited is published.
+    pub(super) fn forget(&mut self, key: SessionKey) -> Outcome {
+        if self.feature_level < FeatureLevel::FORGET {
+            return Outcome::Done;
+        }
+        let known = self.sessions.get(&key.id).filter(|session| session.key() == key);
+        let Some(owner) = known.map(|session| session.owner) else { return Outcome::Fenced };
+        if owner.is_some_and(|owner| self.is_alive(owner.broker)) {
+            return Outcome::Fenced;
+        }
+        // Its broker may be lost and not have been looked at yet.
+        self.disown(key.id, CloseCause::Failure, None, None);
+        self.end(key.id);
+        Outcome::Done
     }
 
     /// The session and all that is kept of it. A will that waited is published now [MQTT-3.1.2-8].

@@ -157,7 +157,7 @@ impl Sessions {
     }
 
     /// The connection that has a session under this key.
-    fn owner(&self, key: SessionKey) -> Option<Owner> {
+    pub(crate) fn owner(&self, key: SessionKey) -> Option<Owner> {
         let attached = self.attached.get(&key.id).filter(|attached| attached.key == key)?;
         Some(attached.owner)
     }

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use ha_types::Millis;
-use ha_types::session::{Open, RefuseReason, SessionKey, Tell};
+use ha_types::session::{Eviction, Open, RefuseReason, SessionKey, Tell};
 
 use super::{Effect, Proposed, Sessions};
 use crate::cluster::{Asked, ClusterState, Command, Owner};
@@ -50,7 +50,7 @@ impl Sessions {
         let Some((session, older)) = older.filter(|(_, older)| *older != owner) else {
             return propose_open(asked, open, out);
         };
-        out.push(Effect::Tell(older, Tell::Evict { session }));
+        out.push(Effect::Tell(older, Tell::Evict { session, why: Eviction::TakenOver }));
         let until = now.plus(TAKEOVER_MS);
         self.waiting.insert(client, Waiting { asked, open, owner, until });
     }

@@ -137,6 +137,7 @@ fn of_sessions() -> Vec<(Command, &'static str)> {
         ),
         (Command::Begin { session: SESSION, offsets: vec![Offset::new(6)] }, "0a ac02 02 01 06 00"),
         (Command::Pass { asked }, "0d 058101"),
+        (Command::Forget { session: SESSION }, "17 ac02 02"),
     ]
 }
 

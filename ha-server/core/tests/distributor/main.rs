@@ -10,9 +10,11 @@ mod attach;
 mod fan_out;
 
 mod flow;
+mod kick;
 mod late;
 mod leaders;
 mod leave;
+mod losses;
 mod random;
 mod repeats;
 mod results;

@@ -2,7 +2,9 @@
 
 use ha_core::{Input, StreamId};
 use ha_types::link::{Downstream, GoodbyeReason, Upstream};
-use ha_types::session::{Ask, CloseCause, Offset, Open, Progress, RefuseReason, SessionKey, Tell};
+use ha_types::session::{
+    Ask, CloseCause, Eviction, Offset, Open, Progress, RefuseReason, SessionKey, Tell,
+};
 use ha_types::{Message, Qos};
 
 use crate::common::{
@@ -227,7 +229,7 @@ fn older_connection_is_evicted_first_and_its_last_word_counts() {
     let (mut cluster, _, broker, session) = subscribed();
     let other = cluster.attach("o");
     cluster.say(other, [ask(1, Ask::Open(durable("c", 9)))]);
-    assert_eq!(cluster.tells(broker), [Tell::Evict { session }]);
+    assert_eq!(cluster.tells(broker), [Tell::Evict { session, why: Eviction::TakenOver }]);
     assert!(cluster.read(other).is_empty());
     let close = Ask::Close {
         session,
@@ -247,7 +249,10 @@ fn older_connection_that_says_nothing_is_fenced_after_a_tenth_of_a_second() {
     cluster.wait(99, &[]);
     assert!(cluster.read(other).is_empty());
     cluster.wait(1, &[]);
-    assert_eq!(cluster.tells(broker), [Tell::Evict { session }, Tell::Fenced { session }]);
+    assert_eq!(
+        cluster.tells(broker),
+        [Tell::Evict { session, why: Eviction::TakenOver }, Tell::Fenced { session }]
+    );
     assert_eq!(cluster.read(other).last(), Some(&asked(1)));
 }
 

@@ -3,11 +3,12 @@
 use std::sync::{Arc, Mutex};
 
 use ha_core::cluster::Counts;
-use ha_core::{BrokerView, HeartbeatAnswer, Input, StreamId};
+use ha_core::{BrokerLoss, BrokerView, HeartbeatAnswer, Input, Kick, Kicked, StreamId};
 use ha_types::{BrokerEpoch, ClusterMillis};
 use tokio::sync::{mpsc, oneshot};
 
 use super::queues::Queue;
+use crate::leader_changes::LeaderChange;
 use crate::rates::Rates;
 
 /// Frames of all streams that wait for the distributor. Small: what waits here has memory of its
@@ -34,6 +35,7 @@ pub type HeartbeatReply = Result<(HeartbeatAnswer, ClusterMillis), NoAnswer>;
 pub(super) enum Urgent {
     Heartbeat(BrokerEpoch, oneshot::Sender<HeartbeatReply>),
     Look(oneshot::Sender<Snapshot>),
+    Kick(String, Kick, oneshot::Sender<Result<Kicked, NoAnswer>>),
     ShutDown,
 }
 
@@ -50,6 +52,18 @@ pub struct Snapshot {
     pub counts: Counts,
     /// Since the task began.
     pub uptime_ms: u64,
+    /// Of the leader; elsewhere as of the last batch.
+    pub cluster_time: ClusterMillis,
+    /// The last brokers that were lost while this node led, from the oldest on; at most
+    /// [`LOSSES_MAX`](ha_core::LOSSES_MAX).
+    pub losses: Vec<BrokerLoss>,
+    /// All of them since the task began.
+    pub losses_total: u64,
+    /// The last changes of the lead, from the oldest on; at most
+    /// [`LEADER_CHANGES_MAX`](crate::LEADER_CHANGES_MAX).
+    pub leader_changes: Vec<LeaderChange>,
+    /// All of them since the task began.
+    pub leader_changes_total: u64,
 }
 
 /// How streams and services reach the distributor.
@@ -111,6 +125,17 @@ impl Handle {
         let (reply, answer) = oneshot::channel();
         self.urgent.send(Urgent::Look(reply)).await.map_err(|_| NoAnswer::Stopped)?;
         answer.await.map_err(|_| NoAnswer::Stopped)
+    }
+
+    /// Ends the connection of a client, or its session as well. What came of it shows in the state.
+    ///
+    /// # Errors
+    /// [`NoAnswer`]: nothing was done.
+    pub async fn kick(&self, client_id: String, what: Kick) -> Result<Kicked, NoAnswer> {
+        let (reply, answer) = oneshot::channel();
+        let sent = self.urgent.send(Urgent::Kick(client_id, what, reply)).await;
+        sent.map_err(|_| NoAnswer::Stopped)?;
+        answer.await.map_err(|_| NoAnswer::Stopped)?
     }
 
     /// The distributor as it was at most a second ago, without asking it.

@@ -3,7 +3,10 @@
 use std::collections::BTreeSet;
 
 use ha_core::cluster::ClusterState;
-use ha_core::{BrokerView, Config, Distributor, HeartbeatAnswer, Input, Output, StreamId};
+use ha_core::{
+    BrokerLoss, BrokerView, Config, Distributor, HeartbeatAnswer, Input, Kick, Kicked, Output,
+    StreamId,
+};
 use ha_types::{BrokerEpoch, ClusterMillis, Millis};
 use tokio::time::{Duration, Instant};
 
@@ -53,6 +56,15 @@ impl Lead {
         (answer, self.distributor.cluster_time())
     }
 
+    pub(super) fn kick(
+        &mut self,
+        state: &ClusterState,
+        kick: (&str, Kick),
+        out: &mut Vec<Output>,
+    ) -> Kicked {
+        self.distributor.kick(self.now(), state, kick, out)
+    }
+
     /// When it must be stepped if nothing happens before.
     pub(super) fn deadline(&self, state: &ClusterState) -> Option<Instant> {
         let deadline = self.distributor.deadline(state);
@@ -63,6 +75,14 @@ impl Lead {
     /// As of the last step: what its proposals are stamped with.
     pub(super) fn cluster_time(&self) -> ClusterMillis {
         self.distributor.cluster_time()
+    }
+
+    pub(super) fn losses(&self) -> impl Iterator<Item = &BrokerLoss> {
+        self.distributor.losses()
+    }
+
+    pub(super) fn losses_total(&self) -> u64 {
+        self.distributor.losses_total()
     }
 
     pub(super) fn brokers(&self) -> Vec<BrokerView> {

@@ -20,6 +20,7 @@ pub(super) fn log(event: &Event) {
             tracing::warn!(broker = %name, "stream broke; its lease runs on");
         }
         Event::Lost(name, LostBy::Lease) => tracing::warn!(broker = %name, "broker lost: silent"),
+        Event::Lost(name, LostBy::Replaced) => tracing::info!(broker = %name, "broker replaced"),
         Event::Lost(name, LostBy::Goodbye) => tracing::info!(broker = %name, "broker left"),
     }
 }

@@ -80,16 +80,30 @@ pub enum Tell {
         /// Never sent.
         passed_over: Vec<Offset>,
     },
-    /// Another connection opens the session: flush progress in a close, within 100 ms.
+    /// The connection must end: flush progress in a close, within 100 ms when another one opens the
+    /// session.
     Evict {
         /// Which.
         session: SessionKey,
+        /// Why.
+        why: Eviction,
     },
     /// The session has another owner, or none: disconnect with 0x8E and send nothing more for it.
     Fenced {
         /// Which.
         session: SessionKey,
     },
+}
+
+/// Why the connection of a session must end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Eviction {
+    /// Another connection opens the session: 0x8E.
+    TakenOver,
+    /// An operator wants it: 0x98. The client did not end it, so its will goes out.
+    Kicked,
+    /// The same, and the session ends with the connection.
+    Forgotten,
 }
 
 /// A session with all that its new owner must know.

@@ -1,8 +1,9 @@
 //! Why a connection ends, and what its client is told.
 
-use ha_types::session::{CloseCause, Lifetime};
+use ha_types::session::{CloseCause, Eviction, Lifetime};
 
 use crate::codec::{DecodeError, Reason, TooLarge};
+use crate::engine::note::Note;
 
 /// Why the shell ends a connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -22,9 +23,11 @@ pub enum Ending {
 pub(super) struct End {
     /// DISCONNECT says so; `None`: nothing is said.
     pub(super) farewell: Option<Farewell>,
+    /// For people, where nothing is said to the client.
+    pub(super) word: &'static str,
     /// For the holder; `None`: it knows already.
     pub(super) cause: Option<CloseCause>,
-    /// Of a client's DISCONNECT.
+    /// Of a client's DISCONNECT, or of an operator who wants the session to end.
     pub(super) lifetime: Option<Lifetime>,
 }
 
@@ -53,19 +56,41 @@ impl End {
 
     fn failing(reason: Reason, why: Why) -> Self {
         let farewell = Some(Farewell { reason, why });
-        Self { farewell, cause: Some(CloseCause::Failure), lifetime: None }
+        Self { farewell, word: "", cause: Some(CloseCause::Failure), lifetime: None }
     }
 
     /// Without a word.
-    pub(super) fn silent(cause: CloseCause) -> Self {
-        Self { farewell: None, cause: Some(cause), lifetime: None }
+    pub(super) fn silent(cause: CloseCause, word: &'static str) -> Self {
+        Self { farewell: None, word, cause: Some(cause), lifetime: None }
+    }
+
+    /// Whoever holds the session wants it.
+    pub(super) fn evicted(why: Eviction) -> Self {
+        let kicked = Self::from(Ending::Administrative);
+        match why {
+            Eviction::TakenOver => Self::taken_over(Some(CloseCause::Handover)),
+            Eviction::Kicked => kicked,
+            Eviction::Forgotten => Self { lifetime: Some(Lifetime::Connection), ..kicked },
+        }
     }
 
     /// Another connection has the session, or will have it [MQTT-3.1.4-3].
     pub(super) fn taken_over(cause: Option<CloseCause>) -> Self {
         let why = Why::Text("another connection has this client identifier");
         let farewell = Some(Farewell { reason: Reason::SESSION_TAKEN_OVER, why });
-        Self { farewell, cause, lifetime: None }
+        Self { farewell, word: "", cause, lifetime: None }
+    }
+}
+
+impl End {
+    /// For the access log.
+    pub(super) fn note(&self) -> Note {
+        match self.farewell {
+            Some(Farewell { reason, why }) => {
+                Note::Ended { reason: Some(reason), why: why.to_string() }
+            }
+            None => Note::Ended { reason: None, why: self.word.to_owned() },
+        }
     }
 }
 
@@ -78,14 +103,17 @@ impl From<DecodeError> for End {
 impl From<TooLarge> for End {
     fn from(_: TooLarge) -> Self {
         // Nothing can be said that would fit.
-        Self::silent(CloseCause::Failure)
+        Self::silent(CloseCause::Failure, "a packet was too large for the client")
     }
 }
 
 impl From<Ending> for End {
     fn from(ending: Ending) -> Self {
         match ending {
-            Ending::Lost | Ending::NotReading => Self::silent(CloseCause::Failure),
+            Ending::Lost => Self::silent(CloseCause::Failure, "the connection was lost"),
+            Ending::NotReading => {
+                Self::silent(CloseCause::Failure, "the client took nothing of what was written")
+            }
             Ending::ShuttingDown => {
                 Self::because(Reason::SERVER_SHUTTING_DOWN, "the broker shuts down")
             }
@@ -102,5 +130,25 @@ impl std::fmt::Display for Why {
             Self::Text(text) => f.write_str(text),
             Self::Packet(error) => error.fmt(f),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// [MQTT-3.1.2-10] lets only a DISCONNECT of the client drop the will.
+    #[test]
+    fn evicted_client_is_told_why_and_its_session_ends_only_if_that_is_wanted() {
+        let of = |why| {
+            let end = End::evicted(why);
+            (end.farewell.map(|farewell| farewell.reason), end.cause, end.lifetime)
+        };
+        let (handover, failure) = (Some(CloseCause::Handover), Some(CloseCause::Failure));
+        let kicked = Some(Reason::ADMINISTRATIVE_ACTION);
+        let taken_over = Some(Reason::SESSION_TAKEN_OVER);
+        assert_eq!(of(Eviction::TakenOver), (taken_over, handover, None));
+        assert_eq!(of(Eviction::Kicked), (kicked, failure, None));
+        assert_eq!(of(Eviction::Forgotten), (kicked, failure, Some(Lifetime::Connection)));
     }
 }

@@ -15,6 +15,7 @@ use crate::codec::{
     FromClient, FromServer, PacketType, Reason, Recipient, Remarks, Sender, Text, Version,
 };
 use crate::engine::limits::{Limits, SharedSubscriptions};
+use crate::engine::note::{Connected, Note};
 use crate::engine::output::{Attempt, Credentials, Output, Request, Verdict};
 
 /// A CONNECT that was understood.
@@ -64,6 +65,11 @@ impl Connection {
             }
         };
         let recipient = connect.recipient();
+        out.notes.write(|| Note::Hello {
+            client_id: self.client_id(&connect),
+            user_name: connect.user_name.clone(),
+            version: connect.version,
+        });
         if let Some(reason) = self.refusal {
             let why = Why::Text("this broker takes no more clients");
             return self.refuse(recipient, Farewell { reason, why }, around, out);
@@ -208,6 +214,16 @@ impl Connection {
         let connack = connack(&greeted, opened.is_present, around.limits);
         let Greeted { connect, identity, .. } = *greeted;
         let keep_alive_s = keep_alive(&connect, around.limits);
+        out.notes.write(|| {
+            Note::Connected(Box::new(Connected {
+                user_name: identity.as_ref().and_then(|identity| identity.user_name.clone()),
+                clean_start: connect.clean_start,
+                session_present: opened.is_present,
+                session_expiry_s: session_expiry(&connect, around.limits),
+                keep_alive_s,
+                will_topic: connect.will.as_ref().map(|will| will.topic.clone()),
+            }))
+        });
         let beginning = Beginning {
             identity: identity.expect("opened once admitted"),
             recipient,
@@ -251,6 +267,7 @@ impl Connection {
         out: &mut Output,
     ) {
         let Farewell { reason, why } = farewell;
+        out.notes.write(|| Note::Refused { reason, why: why.to_string() });
         let mut connack = Connack::refusal(reason, Remarks::because(why.to_string()));
         if matches!(reason, Reason::USE_ANOTHER_SERVER | Reason::SERVER_MOVED) {
             connack.announcement.server_reference = around.limits.server_reference.clone();

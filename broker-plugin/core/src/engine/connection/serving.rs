@@ -194,11 +194,11 @@ impl Serving {
             let why = "DISCONNECT cannot make a session last that ends with its connection";
             return End::because(Reason::PROTOCOL_ERROR, why);
         }
-        let cause = match disconnect.reason {
-            Reason::SUCCESS => CloseCause::Disconnect,
-            _ => CloseCause::Failure,
+        let (cause, word) = match disconnect.reason {
+            Reason::SUCCESS => (CloseCause::Disconnect, "the client disconnected"),
+            _ => (CloseCause::Failure, "the client disconnected and wants its will"),
         };
-        End { lifetime: last_lifetime(disconnect, limits), ..End::silent(cause) }
+        End { lifetime: last_lifetime(disconnect, limits), ..End::silent(cause, word) }
     }
 
     pub(super) fn deliver(
@@ -246,9 +246,7 @@ impl Serving {
                 self.outflow.passed_over_is_recorded(&passed_over);
                 self.outflow.recorded(&received, &completed, out)
             }
-            Tell::Evict { session } if session == self.session => {
-                Err(End::taken_over(Some(CloseCause::Handover)))
-            }
+            Tell::Evict { session, why } if session == self.session => Err(End::evicted(why)),
             Tell::Fenced { session } if session == self.session => Err(End::taken_over(None)),
             // Of an earlier session of this client, or of an open that was answered already.
             _ => Ok(()),

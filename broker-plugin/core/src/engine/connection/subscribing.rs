@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use ha_types::session::{Ask, Granted, PacketId, RefuseReason, SessionKey, SubscribeOptions};
-use ha_types::{Message, Qos, Ticket};
+use ha_types::{Message, Qos, Subscription, Ticket};
 
 use super::Surroundings;
 use super::ending::End;
@@ -14,6 +14,7 @@ use crate::codec::{
     FilterRequest, FromServer, Reason, Recipient, Remarks, Suback, Subscribe, Unsuback,
     Unsubscribe, Version,
 };
+use crate::engine::note::Note;
 use crate::engine::output::{Output, Request};
 use crate::overtaken::Overtaken;
 
@@ -26,17 +27,20 @@ pub(super) struct Subscribing {
     overtaken: Overtaken,
 }
 
+/// Filters of a packet, for notes; empty when nobody wants them.
+type Names = Vec<Subscription>;
+
 #[derive(Debug)]
 enum Asked {
     /// With the reasons of the filters that were refused here; `None`: the holder answers.
-    Subscribe(PacketId, Vec<Option<Reason>>),
-    Unsubscribe(PacketId),
+    Subscribe(PacketId, Vec<Option<Reason>>, Names),
+    Unsubscribe(PacketId, Names),
 }
 
 impl Asked {
     fn packet_id(&self) -> PacketId {
         match self {
-            Self::Subscribe(id, _) | Self::Unsubscribe(id) => *id,
+            Self::Subscribe(id, ..) | Self::Unsubscribe(id, _) => *id,
         }
     }
 }
@@ -83,12 +87,10 @@ impl Subscribing {
         around: &Surroundings<'_>,
         out: &mut Output,
     ) -> Result<(), End> {
+        let names = out.notes.names(packet.filters.iter().map(|of| &of.subscription));
         if self.is_in_use(packet.packet_id) {
-            return self.suback(
-                packet.packet_id,
-                vec![Reason::PACKET_ID_IN_USE; packet.filters.len()],
-                out,
-            );
+            let reasons = vec![Reason::PACKET_ID_IN_USE; packet.filters.len()];
+            return self.suback((packet.packet_id, names), reasons, out);
         }
         let here = packet.filters.iter().map(|filter| refusal(filter, from.0, around));
         let here: Vec<_> = here.collect();
@@ -106,10 +108,11 @@ impl Subscribing {
             })
             .collect();
         if subscriptions.is_empty() {
-            return self.suback(packet.packet_id, here.into_iter().flatten().collect(), out);
+            let reasons = here.into_iter().flatten().collect();
+            return self.suback((packet.packet_id, names), reasons, out);
         }
         let ticket = self.ticket();
-        self.waiting.insert(ticket, Asked::Subscribe(packet.packet_id, here));
+        self.waiting.insert(ticket, Asked::Subscribe(packet.packet_id, here, names));
         let ask = Ask::Subscribe { session: from.1, ticket, subscriptions };
         out.requests.push(Request::Ask(ask));
         Ok(())
@@ -121,6 +124,7 @@ impl Subscribing {
         session: SessionKey,
         out: &mut Output,
     ) -> Result<(), End> {
+        let names = out.notes.names(packet.filters.iter());
         if self.is_in_use(packet.packet_id) {
             if self.recipient.version < Version::V5 {
                 // Its UNSUBACK has one meaning: that the subscription is gone.
@@ -128,10 +132,10 @@ impl Subscribing {
                 return Err(End::because(Reason::PACKET_ID_IN_USE, why));
             }
             let reasons = vec![Reason::PACKET_ID_IN_USE; packet.filters.len()];
-            return self.unsuback(packet.packet_id, reasons, out);
+            return self.unsuback((packet.packet_id, names), reasons, out);
         }
         let ticket = self.ticket();
-        self.waiting.insert(ticket, Asked::Unsubscribe(packet.packet_id));
+        self.waiting.insert(ticket, Asked::Unsubscribe(packet.packet_id, names));
         let ask = Ask::Unsubscribe { session, ticket, subscriptions: packet.filters };
         out.requests.push(Request::Ask(ask));
         Ok(())
@@ -144,7 +148,7 @@ impl Subscribing {
         granted: &mut [Result<Granted, RefuseReason>],
         out: &mut Output,
     ) -> Result<(), End> {
-        let Some(Asked::Subscribe(packet_id, here)) = self.waiting.remove(&ticket) else {
+        let Some(Asked::Subscribe(packet_id, here, names)) = self.waiting.remove(&ticket) else {
             return Ok(());
         };
         for granted in granted.iter_mut().flatten() {
@@ -162,7 +166,7 @@ impl Subscribing {
             })
         });
         let reasons = reasons.collect();
-        self.suback(packet_id, reasons, out)
+        self.suback((packet_id, names), reasons, out)
     }
 
     /// [MQTT-3.10.4-4], [MQTT-3.11.3-1]
@@ -172,22 +176,23 @@ impl Subscribing {
         existed: &[bool],
         out: &mut Output,
     ) -> Result<(), End> {
-        let Some(Asked::Unsubscribe(packet_id)) = self.waiting.remove(&ticket) else {
+        let Some(Asked::Unsubscribe(packet_id, names)) = self.waiting.remove(&ticket) else {
             return Ok(());
         };
         let reason = |&existed: &bool| match existed {
             true => Reason::SUCCESS,
             false => Reason::NO_SUBSCRIPTION_EXISTED,
         };
-        self.unsuback(packet_id, existed.iter().map(reason).collect(), out)
+        self.unsuback((packet_id, names), existed.iter().map(reason).collect(), out)
     }
 
     fn suback(
         &self,
-        packet_id: PacketId,
+        (packet_id, names): (PacketId, Names),
         reasons: Vec<Reason>,
         out: &mut Output,
     ) -> Result<(), End> {
+        out.notes.write(|| Note::Subscribed(names.into_iter().zip(reasons.clone()).collect()));
         let suback = Suback { packet_id, reasons, remarks: Remarks::default() };
         FromServer::Suback(suback).encode(&self.recipient, &mut out.bytes)?;
         Ok(())
@@ -195,10 +200,11 @@ impl Subscribing {
 
     fn unsuback(
         &self,
-        packet_id: PacketId,
+        (packet_id, names): (PacketId, Names),
         reasons: Vec<Reason>,
         out: &mut Output,
     ) -> Result<(), End> {
+        out.notes.write(|| Note::Unsubscribed(names.into_iter().zip(reasons.clone()).collect()));
         let unsuback = Unsuback { packet_id, reasons, remarks: Remarks::default() };
         FromServer::Unsuback(unsuback).encode(&self.recipient, &mut out.bytes)?;
         Ok(())

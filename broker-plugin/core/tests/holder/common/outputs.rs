@@ -3,7 +3,7 @@
 use broker_core::holder::{Output, RouteChange};
 use broker_core::host::HostEvent;
 use ha_types::Message;
-use ha_types::session::{ConnectionId, Granted, PacketId, Queued, RefuseReason, Tell};
+use ha_types::session::{ConnectionId, Eviction, Granted, PacketId, Queued, RefuseReason, Tell};
 
 use super::Link;
 
@@ -95,7 +95,8 @@ impl Outputs {
     }
 
     pub(crate) fn is_evicted(&self, link: Link) -> bool {
-        self.tells(link.connection).contains(&&Tell::Evict { session: link.session })
+        let evict = Tell::Evict { session: link.session, why: Eviction::TakenOver };
+        self.tells(link.connection).contains(&&evict)
     }
 
     pub(crate) fn is_fenced(&self, link: Link) -> bool {

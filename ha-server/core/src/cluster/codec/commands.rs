@@ -92,4 +92,6 @@ commands!(
     11 => Expire { at_most },
     12 => Sweep { at_most },
     13 => Pass { asked },
+    // 20 to 22 are above.
+    23 => Forget { session },
 );

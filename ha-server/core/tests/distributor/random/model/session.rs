@@ -90,7 +90,7 @@ impl Model {
                     self.granted.insert((client, filter));
                 }
             }
-            Tell::Evict { session: key } if session.key == Some(key) => self.session = None,
+            Tell::Evict { session: key, .. } if session.key == Some(key) => self.session = None,
             _ => (),
         }
     }
