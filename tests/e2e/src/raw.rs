@@ -41,12 +41,17 @@ impl Raw {
         raw
     }
 
-    /// Subscribes and waits for the SUBACK.
-    pub fn subscribe(&mut self, filter: &str, qos: u8) {
+    /// Sends SUBSCRIBE.
+    pub fn ask(&mut self, filter: &str, qos: u8) {
         let mut body = vec![0, 1];
         put(&mut body, filter.as_bytes());
         body.push(qos);
         self.send(0x82, body);
+    }
+
+    /// Subscribes and waits for the SUBACK.
+    pub fn subscribe(&mut self, filter: &str, qos: u8) {
+        self.ask(filter, qos);
         assert_eq!(self.receive(), (0x90, 1, vec![qos]));
     }
 
@@ -66,22 +71,24 @@ impl Raw {
 
     /// The next packet, with the payload of a PUBLISH.
     pub fn receive(&mut self) -> Came {
-        let Packet { header, body } = self.packet().expect("a packet");
-        let at = if header >> 4 == 3 { 2 + usize::from(number(&body, 0)) } else { 0 };
-        (header, number(&body, at), body[at + 2..].to_vec())
+        came(&self.packet().expect("a packet"))
+    }
+
+    /// Every packet that comes until the broker closes.
+    pub fn until_closed(&mut self) -> Vec<Came> {
+        std::iter::from_fn(|| self.packet()).map(|packet| came(&packet)).collect()
     }
 
     /// Every packet that was sent to this client before now.
     pub fn so_far(&mut self) -> Vec<Came> {
         self.send(0xC0, Vec::new());
-        let mut came = Vec::new();
+        let mut all = Vec::new();
         loop {
-            let Packet { header, body } = self.packet().expect("PINGRESP");
-            if header == 0xD0 {
-                return came;
+            let packet = self.packet().expect("PINGRESP");
+            if packet.header == 0xD0 {
+                return all;
             }
-            let at = if header >> 4 == 3 { 2 + usize::from(number(&body, 0)) } else { 0 };
-            came.push((header, number(&body, at), body[at + 2..].to_vec()));
+            all.push(came(&packet));
         }
     }
 
@@ -104,4 +111,9 @@ impl Raw {
     fn send(&mut self, header: u8, body: Vec<u8>) {
         self.stream.write_all(&Packet { header, body }.encode()).unwrap();
     }
+}
+
+fn came(Packet { header, body }: &Packet) -> Came {
+    let at = if header >> 4 == 3 { 2 + usize::from(number(body, 0)) } else { 0 };
+    (*header, number(body, at), body[at + 2..].to_vec())
 }
