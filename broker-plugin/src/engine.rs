@@ -196,6 +196,8 @@ fn limits(config: &BrokerConfig, of: &ConnectionLimits) -> Limits {
         publish_rate_max: of.publish_rate_max,
         keep_alive_max_s: of.keep_alive_max_s,
         session_expiry_max_s: of.session_expiry_max_s,
+        server_reference: config.leaving.server_reference.clone(),
+        server_moved: config.leaving.server_moved,
         ..Limits::default()
     }
 }

@@ -265,6 +265,7 @@ fn core_config(config: &BrokerConfig, state: Option<&Alone>) -> Config {
         cluster_time_at_zero: ClusterMillis(unix_ms),
         seed: incarnation,
         backoff_ms: BACKOFF_MS,
+        connect_hold_ms: config.leaving.standing.hold_ms,
         outbox_max: config.outbox_max,
         outbox_bytes_max: config.outbox_bytes_max,
         filters_max: config.filters_max,

@@ -204,6 +204,7 @@ fn config() -> Config {
         cluster_time_at_zero: ClusterMillis(0),
         seed: 1,
         backoff_ms: (1, 2),
+        connect_hold_ms: 2_000,
         outbox_max: 64,
         outbox_bytes_max: 64 << 20,
         filters_max: 64,

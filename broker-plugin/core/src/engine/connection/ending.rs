@@ -3,6 +3,7 @@
 use ha_types::session::{CloseCause, Lifetime};
 
 use crate::codec::{DecodeError, Reason, TooLarge};
+use crate::engine::limits::Limits;
 
 /// Why the shell ends a connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -59,6 +60,17 @@ impl End {
     /// Without a word.
     pub(super) fn silent(cause: CloseCause) -> Self {
         Self { farewell: None, cause: Some(cause), lifetime: None }
+    }
+
+    /// The broker lets its clients go. The will waits for who has the session next.
+    pub(super) fn going_away(limits: &Limits) -> Self {
+        let reason = match limits.server_moved {
+            true => Reason::SERVER_MOVED,
+            false => Reason::USE_ANOTHER_SERVER,
+        };
+        let why = Why::Text("this broker lets its clients go: connect again");
+        let farewell = Some(Farewell { reason, why });
+        Self { farewell, cause: Some(CloseCause::Handover), lifetime: None }
     }
 
     /// Another connection has the session, or will have it [MQTT-3.1.4-3].
