@@ -12,7 +12,7 @@ use std::time::Duration;
 use broker_core::host::{HostCommand, HostEvent, HostPublish};
 use broker_core::{Close, Event, Input, LinkState, Output, Plugin, StreamId, Target};
 use ha_member::alone::Alone;
-use ha_shell::health::{CheckState, Health};
+use ha_shell::health::Health;
 use ha_types::link::Upstream;
 use ha_types::{BrokerEpoch, Millis};
 use session_host::{LaneEnd, Traffic};
@@ -353,11 +353,6 @@ impl Task {
     }
 
     fn tell_health(&self, link: LinkState) {
-        let is_attached = matches!(link, LinkState::Attached | LinkState::Alone);
-        if is_attached {
-            self.health.set_check("cluster", CheckState::Passing);
-        }
-        self.health.set_field("isolated", !is_attached);
         self.health.set_field("link", format!("{link:?}").to_lowercase());
     }
 }

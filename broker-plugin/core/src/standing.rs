@@ -39,6 +39,17 @@ pub struct Measured {
     pub limit: u64,
 }
 
+/// The ports for clients.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ports {
+    /// Bound; nobody is taken yet.
+    Starting,
+    /// Clients are taken.
+    Open,
+    /// They will be closed, or are.
+    Stopping,
+}
+
 /// What the shell sees.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Facts {
@@ -46,10 +57,8 @@ pub struct Facts {
     pub link: LinkState,
     /// The copy of the retained messages, or ha-server that has them, was there once.
     pub is_loaded: bool,
-    /// A starting broker need not wait for that any longer.
-    pub has_waited: bool,
-    /// The ports for clients are open.
-    pub is_listening: bool,
+    /// Open: a starting broker has waited for that as long as it shall.
+    pub ports: Ports,
     /// It is leaving, or has left.
     pub is_draining: bool,
     /// Free bytes where it writes; `None`: it writes nothing.
@@ -132,7 +141,11 @@ impl Standing {
         let is_closed = is_isolated && self.config.isolated == WhenIsolated::Close;
         let has_lasted = |at: Millis| now.since(at) >= PATIENCE_MS;
         let cluster = self.cluster(is_closed, facts);
-        let listener = (!facts.is_listening).then(|| "starting".to_owned());
+        let listener = match facts.ports {
+            Ports::Starting => Some("starting".to_owned()),
+            Ports::Open => None,
+            Ports::Stopping => Some("stopping".to_owned()),
+        };
         let drain = facts.is_draining.then(|| "draining".to_owned());
         let checks = vec![
             ("cluster", cluster),
@@ -170,7 +183,7 @@ impl Standing {
         if is_closed {
             return Some("isolated: no ha-server leads".to_owned());
         }
-        let may_do_without = facts.has_waited && self.config.isolated == WhenIsolated::Serve;
+        let may_do_without = facts.ports != Ports::Starting && self.config.isolated == WhenIsolated::Serve;
         (!facts.is_loaded && !may_do_without)
             .then(|| "waits for ha-server and its retained messages".to_owned())
     }
@@ -194,7 +207,7 @@ fn agent(report: &Report, facts: &Facts) -> Agent {
     match (report.is_ready(), report.is_isolated) {
         (true, false) => Agent::Up,
         (true, true) => Agent::LastChoice,
-        (false, _) if facts.is_draining => Agent::Drain,
+        (false, _) if facts.is_draining && facts.ports == Ports::Open => Agent::Drain,
         (false, _) => Agent::Down,
     }
 }

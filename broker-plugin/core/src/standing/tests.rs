@@ -4,8 +4,7 @@ fn healthy() -> Facts {
     Facts {
         link: LinkState::Attached,
         is_loaded: true,
-        has_waited: true,
-        is_listening: true,
+        ports: Ports::Open,
         is_draining: false,
         disk_free: None,
         memory: None,
@@ -64,7 +63,7 @@ fn broker_that_closes_when_isolated_never_starts_without_its_cluster() {
     let unloaded = Facts { is_loaded: false, ..healthy() };
     assert!(standing(WhenIsolated::Serve).look(Millis(0), &unloaded).is_ready());
     assert!(!standing(WhenIsolated::Close).look(Millis(0), &unloaded).is_ready());
-    let starting = Facts { has_waited: false, ..unloaded };
+    let starting = Facts { ports: Ports::Starting, ..unloaded };
     assert!(!standing(WhenIsolated::Serve).look(Millis(0), &starting).is_ready());
 }
 
@@ -112,4 +111,6 @@ fn draining_broker_says_so_and_is_not_ready() {
     let report = standing(WhenIsolated::Serve).look(Millis(0), &draining);
     assert!(!report.is_ready() && !report.closes_clients);
     assert_eq!(report.agent.line(), "drain\n");
+    let stopping = Facts { ports: Ports::Stopping, ..draining };
+    assert_eq!(standing(WhenIsolated::Serve).look(Millis(0), &stopping).agent, Agent::Down);
 }
