@@ -170,7 +170,7 @@ async fn start(
         None => Reach::Servers(config.ha_servers.clone()),
     };
     let (orders, given) = steward::orders();
-    let plugin = plugin::start(plugin, reach, ends, health.clone());
+    let plugin = plugin::start(plugin, reach, ends, (health.clone(), orders.clone()));
     let counted = Arc::clone(&host);
     let metrics = metrics(plugin.snapshot.clone(), state.clone(), move || counted.stats());
     let (stop_http, http_stopped) = oneshot::channel::<()>();

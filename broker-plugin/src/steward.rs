@@ -22,7 +22,7 @@ use crate::plugin::Snapshot;
 const LOOK_EVERY: Duration = Duration::from_millis(250);
 const STEP_EVERY: Duration = Duration::from_millis(10);
 
-/// Orders that wait; one more waits at the plugin for its next turn.
+/// Orders that wait; one more is dropped.
 const ORDERS_MAX: usize = 16;
 
 /// What ha-server, or the end of the process, wants.
@@ -40,6 +40,14 @@ pub(crate) struct Orders {
     pub(crate) sender: mpsc::Sender<Order>,
     /// The broker drains: heartbeats say so.
     pub(crate) is_draining: Arc<AtomicBool>,
+}
+
+impl Orders {
+    /// Gives an order without waiting.
+    pub(crate) fn give(&self, order: Order) {
+        // Full: whoever gives so many orders sees by the status which of them was the last.
+        let _ = self.sender.try_send(order);
+    }
 }
 
 /// What the steward looks at.

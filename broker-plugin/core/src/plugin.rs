@@ -109,6 +109,10 @@ pub enum Output {
     Close(StreamId, Close),
     /// For the host.
     Host(HostCommand),
+    /// An operator wants the clients to go, so many in a second; `None`: as configured.
+    Drain(Option<u32>),
+    /// An operator wants clients to be taken again.
+    Undrain,
     /// Worth a line in the log.
     Note(Event),
 }

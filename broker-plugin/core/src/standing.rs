@@ -183,7 +183,8 @@ impl Standing {
         if is_closed {
             return Some("isolated: no ha-server leads".to_owned());
         }
-        let may_do_without = facts.ports != Ports::Starting && self.config.isolated == WhenIsolated::Serve;
+        let may_do_without =
+            facts.ports != Ports::Starting && self.config.isolated == WhenIsolated::Serve;
         (!facts.is_loaded && !may_do_without)
             .then(|| "waits for ha-server and its retained messages".to_owned())
     }

@@ -44,6 +44,8 @@ impl Program {
         program.set("CONFIG.PORT_NO", &program.port.to_string());
         program.set("CONFIG.HTTP_PORT", &program.http.to_string());
         program.set("AUTHENTICATION.ALLOW_ANONYMOUS", "YES");
+        // No load balancer has to hear of it first, unless a test has one.
+        program.set("CONFIG.DRAIN_GRACE", "0");
         let data = folder.join(format!("{name}-data"));
         program.set("CONFIG.DATA_DIR", &data.display().to_string());
         program

@@ -108,7 +108,7 @@ impl Broker {
                     self.wires.remove(&wire);
                 }
                 Output::Host(command) => self.commands.push_back(command),
-                Output::Note(_) => (),
+                Output::Note(_) | Output::Drain(_) | Output::Undrain => (),
             }
         }
     }

@@ -159,7 +159,7 @@ impl Broker {
                     self.wires.remove(&wire);
                 }
                 Output::Host(command) => self.host.take(time, command),
-                Output::Note(_) => (),
+                Output::Note(_) | Output::Drain(_) | Output::Undrain => (),
             }
         }
     }

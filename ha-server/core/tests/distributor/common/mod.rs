@@ -9,9 +9,10 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use ha_core::cluster::{Applied, Batch, ClusterState, StateLimits};
 use ha_core::{
-    BrokerState, BrokerView, Config, Distributor, Event, HeartbeatAnswer, Input, Output, StreamId,
+    BrokerState, BrokerView, Config, Distributor, DrainOrder, DrainRefusal, Event, HeartbeatAnswer,
+    Input, Output, StreamId,
 };
-use ha_types::link::{Downstream, GoodbyeReason, Hello, PublishOutcome, Upstream, Welcome};
+use ha_types::link::{Downstream, Duty, GoodbyeReason, Hello, PublishOutcome, Upstream, Welcome};
 use ha_types::session::Tell;
 use ha_types::{BrokerEpoch, ClusterMillis, Millis, PublishNumber, Ticket};
 
@@ -210,6 +211,20 @@ impl Cluster {
             self.settle();
         }
         answer
+    }
+
+    /// As a heartbeat of this broker says it.
+    pub(crate) fn say_duty(&mut self, stream: StreamId, duty: Duty) {
+        let epoch = self.welcome(stream).epoch;
+        self.core.note_duty(epoch, duty);
+        assert_eq!(self.heartbeat(epoch), HeartbeatAnswer::Kept);
+    }
+
+    pub(crate) fn order(&mut self, name: &str, order: DrainOrder) -> Result<(), DrainRefusal> {
+        let mut out = Vec::new();
+        let told = self.core.order(name, order, &mut out);
+        self.record(out);
+        told
     }
 
     pub(crate) fn deadline(&self) -> Option<Millis> {
