@@ -23,8 +23,8 @@ const USE_ANOTHER_SERVER: u8 = 0x9C;
 /// Subscribers on the broker that is drained; each has its topic.
 const SUBSCRIBERS: usize = 300;
 
-/// Threads that serve them, and publishers on each broker.
-const THREADS: usize = 6;
+/// Threads that serve them, so that each acknowledges at once; and publishers on each broker.
+const THREADS: usize = 50;
 const PUBLISHERS: usize = 3;
 
 /// Messages that were acknowledged.
@@ -50,8 +50,13 @@ impl Device {
 
     /// Takes what has come. Goes to the other broker when it is told to, and for no other reason.
     fn serve(&mut self, number: usize, other: u16) {
-        match self.client.try_receive(Duration::from_micros(500)) {
-            Ok(message) => self.got.extend(message.map(|message| message.payload)),
+        match self.client.try_receive(Duration::from_millis(1)) {
+            Ok(None) => (),
+            // More may have come with it, and wait for their acknowledgements.
+            Ok(Some(message)) => {
+                self.got.push(message.payload);
+                self.serve(number, other);
+            }
             Err(_) => {
                 assert_eq!(self.client.farewell(), Some(USE_ANOTHER_SERVER), "device {number}");
                 self.got.extend(self.client.inbox().into_iter().map(|message| message.payload));
