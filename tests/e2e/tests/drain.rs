@@ -192,20 +192,18 @@ fn ask(server: &Program, command: &[&str]) -> Output {
 
 #[test]
 fn broker_drains_and_takes_clients_again_by_command() {
-    let agent_port = Port::free();
     let mut cluster = Cluster::start(0);
     let broker = cluster.prepare();
-    broker.set("CONFIG.AGENT_PORT", &agent_port.to_string());
     broker.set("CONFIG.SERVER_REFERENCE", "elsewhere.example:1883");
     broker.start_ready();
-    wait_agent(&agent_port, "up 100% ready\n");
+    wait_agent(&cluster.brokers[0].agent, "up 100% ready\n");
     let mut device = Client::resume(cluster.port(0), "device").unwrap();
     wait::until("the leader knows that it can drain", LONG, || {
         let told = ask(&cluster.server, &["drain", "broker-1", "--rate", "10"]);
         told.status.success().then_some(())
     });
     assert_eq!(device.farewell(), Some(USE_ANOTHER_SERVER));
-    wait_agent(&agent_port, "drain\n");
+    wait_agent(&cluster.brokers[0].agent, "drain\n");
     cluster.wait_state("broker-1", "draining");
     let (status, report) = cluster.brokers[0].readyz();
     assert_eq!((status, &report["checks"]["drain"]), (503, &"draining".into()), "{report}");
@@ -213,7 +211,7 @@ fn broker_drains_and_takes_clients_again_by_command() {
     assert!(refused.contains("0x9c"), "{refused}");
     assert!(Client::try_connect(cluster.port(0), Version::V311, "old").is_err());
     assert!(ask(&cluster.server, &["undrain", "broker-1"]).status.success());
-    wait_agent(&agent_port, "up 100% ready\n");
+    wait_agent(&cluster.brokers[0].agent, "up 100% ready\n");
     cluster.wait_state("broker-1", "attached");
     Client::resume(cluster.port(0), "device").unwrap();
     let unknown = ask(&cluster.server, &["drain", "nobody"]);
@@ -223,11 +221,9 @@ fn broker_drains_and_takes_clients_again_by_command() {
 
 #[test]
 fn isolated_broker_serves_or_closes_as_it_is_configured() {
-    let ports = [Port::free(), Port::free()];
     let mut cluster = Cluster::start(0);
-    for (port, policy) in ports.iter().zip(["SERVE", "CLOSE"]) {
+    for policy in ["SERVE", "CLOSE"] {
         let broker = cluster.prepare();
-        broker.set("CONFIG.AGENT_PORT", &port.to_string());
         broker.set("DISTRIBUTOR.CONNECT_HOLD", "500ms");
         broker.set("DISTRIBUTOR.ISOLATED", policy);
         broker.start_ready();
@@ -235,8 +231,8 @@ fn isolated_broker_serves_or_closes_as_it_is_configured() {
     let connect = |broker, id| Client::connect(cluster.port(broker), Version::V5, id);
     let (mut stays, mut goes) = (connect(0, "stays"), connect(1, "goes"));
     cluster.server.kill();
-    wait_agent(&ports[0], "up 1% ready\n");
-    wait_agent(&ports[1], "down\n");
+    wait_agent(&cluster.brokers[0].agent, "up 1% ready\n");
+    wait_agent(&cluster.brokers[1].agent, "down\n");
     let (status, report) = cluster.brokers[0].readyz();
     assert_eq!((status, &report["isolated"]), (200, &true.into()), "{report}");
     let (status, report) = cluster.brokers[1].readyz();
@@ -251,7 +247,7 @@ fn isolated_broker_serves_or_closes_as_it_is_configured() {
         Client::try_connect(cluster.port(1), Version::V5, "new").ok()
     });
     stays.ping().unwrap();
-    wait_agent(&ports[0], "up 100% ready\n");
+    wait_agent(&cluster.brokers[0].agent, "up 100% ready\n");
 }
 
 #[test]
