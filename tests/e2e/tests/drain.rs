@@ -13,7 +13,7 @@ use std::{
 };
 
 use e2e::{
-    Client, Cluster, Outcome, Port, Program, Version, binary, run,
+    Client, Cluster, Outcome, Port, Program, TemporaryFolder, Version, binary, run,
     wait::{self, LONG},
     without_our_environment,
 };
@@ -263,4 +263,42 @@ fn second_signal_ends_a_drain_at_once() {
     cluster.brokers[0].signal("TERM");
     assert_eq!(cluster.brokers[0].process().wait().code(), Some(0));
     assert_eq!(device.farewell(), Some(0x8B));
+}
+
+#[test]
+fn broker_without_room_says_so_and_sends_its_clients_away_after_a_while() {
+    let folder = TemporaryFolder::new();
+    let mut broker = Program::broker("full", folder.path());
+    broker.set("CONFIG.DISK_FREE_MIN", "1024G");
+    broker.set("CONFIG.MEMORY_MAX", "1M");
+    broker.start();
+    let mut device = wait::until("a broker that starts takes clients", LONG, || {
+        Client::resume(broker.port.number(), "device").ok()
+    });
+    wait_agent(&broker.agent, "down\n");
+    let (status, report) = broker.readyz();
+    assert_eq!((status, &report["ready"]), (503, &false.into()), "{report}");
+    for (check, key) in [("disk", "DISK_FREE_MIN"), ("memory", "MEMORY_MAX")] {
+        let said = report["checks"][check].as_str().unwrap();
+        assert!(said.contains(key), "{report}");
+    }
+    assert_eq!(device.farewell(), Some(USE_ANOTHER_SERVER));
+    let refused = Client::resume(broker.port.number(), "device").unwrap_err().to_string();
+    assert!(refused.contains("0x88"), "{refused}");
+    assert_eq!(broker.stop().code(), Some(0));
+}
+
+#[test]
+fn rumqttd_host_drains_too_and_says_that_it_shuts_down() {
+    let mut cluster = Cluster::of_host("rumqttd", 1);
+    let mut device = Client::connect(cluster.port(0), Version::V5, "device");
+    wait::until("the leader knows that it can drain", LONG, || {
+        ask(&cluster.server, &["drain", "broker-1"]).status.success().then_some(())
+    });
+    assert_eq!(device.farewell(), Some(0x8B));
+    cluster.wait_state("broker-1", "draining");
+    assert!(Client::try_connect(cluster.port(0), Version::V5, "new").is_err());
+    assert!(ask(&cluster.server, &["undrain", "broker-1"]).status.success());
+    cluster.brokers[0].wait_ready();
+    Client::connect(cluster.port(0), Version::V5, "device").ping().unwrap();
 }
