@@ -62,15 +62,14 @@ impl End {
         Self { farewell: None, cause: Some(cause), lifetime: None }
     }
 
-    /// The broker lets its clients go. The will waits for who has the session next.
+    /// The broker lets its clients go. As far as the holder knows they may never come back: what they were
+    /// to get of share groups goes to other members at once.
     pub(super) fn going_away(limits: &Limits) -> Self {
         let reason = match limits.server_moved {
             true => Reason::SERVER_MOVED,
             false => Reason::USE_ANOTHER_SERVER,
         };
-        let why = Why::Text("this broker lets its clients go: connect again");
-        let farewell = Some(Farewell { reason, why });
-        Self { farewell, cause: Some(CloseCause::Handover), lifetime: None }
+        Self::because(reason, "this broker lets its clients go: connect again")
     }
 
     /// Another connection has the session, or will have it [MQTT-3.1.4-3].
