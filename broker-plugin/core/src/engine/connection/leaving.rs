@@ -11,7 +11,7 @@ use super::serving::Serving;
 
 /// How long acknowledgements of a client are waited for. One that does not answer at once may have
 /// gone, or takes its time with a message.
-const QUIET_MS: u64 = 500;
+const QUIET_MS: u64 = 1_000;
 
 /// How long leaving may take, milliseconds: twice what a majority of ha-servers takes to elect another
 /// leader.
@@ -86,11 +86,11 @@ mod tests {
     }
 
     #[test]
-    fn acknowledgements_are_read_for_half_a_second() {
+    fn acknowledgements_are_read_for_a_second() {
         let mut leaving = Leaving::new(Millis(0));
         let unfinished = Unfinished { deliveries: true, ..NOTHING };
-        assert!(!leaving.is_over(Millis(499), unfinished) && leaving.reads());
-        assert!(leaving.is_over(Millis(500), unfinished));
+        assert!(!leaving.is_over(Millis(999), unfinished) && leaving.reads());
+        assert!(leaving.is_over(Millis(1_000), unfinished));
     }
 
     #[test]
