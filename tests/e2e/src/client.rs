@@ -196,6 +196,10 @@ impl Client {
     /// none. Messages that came are received as ever.
     pub fn farewell(&mut self) -> Option<u8> {
         while self.pump(LONG).unwrap_or(false) {}
+        // An acknowledgement that could not be sent any more is no reason to miss what came after it.
+        while let Some(packet) = Packet::take(&mut self.buffer) {
+            let _ = self.handle(&packet);
+        }
         self.disconnected
     }
 

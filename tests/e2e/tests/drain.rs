@@ -24,7 +24,7 @@ const USE_ANOTHER_SERVER: u8 = 0x9C;
 const SUBSCRIBERS: usize = 300;
 
 /// Threads that serve them, so that each acknowledges at once; and publishers on each broker.
-const THREADS: usize = 50;
+const THREADS: usize = 150;
 const PUBLISHERS: usize = 3;
 
 /// Messages that were acknowledged.
