@@ -5,8 +5,8 @@
 # 127.0.0.1 only; data and logs are under quickstart-data/.
 # The environment may choose other ports and more:
 #   HA_PORT=2000 HA_HTTP_PORT=2001
-#   BROKER_1_PORT=1883 BROKER_1_HTTP_PORT=8080
-#   BROKER_2_PORT=1884 BROKER_2_HTTP_PORT=8081
+#   BROKER_1_PORT=1883 BROKER_1_HTTP_PORT=8080 BROKER_1_AGENT_PORT=8090
+#   BROKER_2_PORT=1884 BROKER_2_HTTP_PORT=8081 BROKER_2_AGENT_PORT=8091
 #   QUICKSTART_BIND=127.0.0.1           address to listen on
 #   QUICKSTART_DATA=quickstart-data     folder for data and logs
 #   QUICKSTART_BIN=FOLDER               programs that are built already
@@ -25,6 +25,8 @@ port_1=${BROKER_1_PORT:-1883}
 http_port_1=${BROKER_1_HTTP_PORT:-8080}
 port_2=${BROKER_2_PORT:-1884}
 http_port_2=${BROKER_2_HTTP_PORT:-8081}
+agent_port_1=${BROKER_1_AGENT_PORT:-8090}
+agent_port_2=${BROKER_2_AGENT_PORT:-8091}
 bind=${QUICKSTART_BIND:-127.0.0.1}
 data=${QUICKSTART_DATA:-quickstart-data}
 seconds_max=${QUICKSTART_SECONDS:-60}
@@ -84,8 +86,8 @@ launch_server() {
 launch_by() {
     case $1 in
         ha-server) launch_server ;;
-        broker-1) launch_broker broker-1 "$port_1" "$http_port_1" ;;
-        broker-2) launch_broker broker-2 "$port_2" "$http_port_2" ;;
+        broker-1) launch_broker broker-1 "$port_1" "$http_port_1" "$agent_port_1" ;;
+        broker-2) launch_broker broker-2 "$port_2" "$http_port_2" "$agent_port_2" ;;
     esac
 }
 
@@ -96,6 +98,8 @@ launch_broker() {
         --set "CONFIG.BIND=$bind" \
         --set "CONFIG.PORT_NO=$2" \
         --set "CONFIG.HTTP_PORT=$3" \
+        --set "CONFIG.AGENT_PORT=$4" \
+        --set "CONFIG.DRAIN_GRACE=500ms" \
         --set "CONFIG.DATA_DIR=$data/$1" \
         --set "AUTHENTICATION.ALLOW_ANONYMOUS=YES" \
         --set "DISTRIBUTOR.DISTRIBUTION_ENABLED=YES" \

@@ -8,7 +8,7 @@ usage() {
 usage: $0 [server|broker|PID_FILE]...
 
 Stops ha-server (data/ha-server.pid; this is the default), ha-broker (data/ha-broker.pid), or the
-process of any other pid file, and waits up to \${STOP_SECONDS:-30} seconds for its end.
+process of any other pid file, and waits up to \${STOP_SECONDS:-45} seconds for its end.
 END
 }
 
@@ -41,10 +41,10 @@ stop() {
         return
     fi
     kill -TERM "$pid"
-    tenths=$((${STOP_SECONDS:-30} * 10))
+    tenths=$((${STOP_SECONDS:-45} * 10))
     while kill -0 "$pid" 2>/dev/null; do
         if [ "$tenths" -le 0 ]; then
-            say "$name (process $pid) has not ended in ${STOP_SECONDS:-30} seconds; it still runs."
+            say "$name (process $pid) has not ended in ${STOP_SECONDS:-45} seconds; it still runs."
             return 1
         fi
         tenths=$((tenths - 1))

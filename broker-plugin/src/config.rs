@@ -1,5 +1,6 @@
 //! The configuration that follows from `broker.conf`.
 
+mod leaving;
 mod limits;
 mod schema;
 mod shares;
@@ -16,6 +17,7 @@ use ha_shell::problem::ConfigError;
 use ha_shell::schema::Endpoint;
 use ha_types::BrokerName;
 
+pub use self::leaving::LeavingConfig;
 pub use self::limits::ConnectionLimits;
 use self::schema::{AUTHENTICATION, TLS};
 pub use self::schema::{CONFIG, DISTRIBUTOR, SCHEMA};
@@ -37,6 +39,8 @@ pub struct BrokerConfig {
     pub authentication: AuthConfig,
     /// Where /livez, /readyz and /metrics are.
     pub http: SocketAddr,
+    /// What it says of itself, and how it lets its clients go.
+    pub leaving: LeavingConfig,
     /// Name in the cluster.
     pub name: BrokerName,
     /// Where a broker that works alone keeps what it acknowledges.
@@ -145,6 +149,7 @@ impl BrokerConfig {
             tls: tls(settings)?,
             authentication: authentication(settings),
             http: SocketAddr::new(bind, settings.port(CONFIG, "HTTP_PORT")),
+            leaving: LeavingConfig::new(settings)?,
             name: name(settings)?,
             data_dir: settings.path(CONFIG, "DATA_DIR").to_owned(),
             durability: match settings.one_of(CONFIG, "DURABILITY") {
@@ -185,7 +190,8 @@ impl BrokerConfig {
     fn check_ports(&self, settings: &Settings) -> Result<(), ConfigError> {
         let ports = self.listeners.iter().map(|listener| (listener.key, listener.address.port()));
         let mut known: Vec<(&str, u16)> = Vec::new();
-        for (key, port) in ports.chain([("HTTP_PORT", self.http.port())]) {
+        let agent = self.leaving.agent_port.map(|port| ("AGENT_PORT", port));
+        for (key, port) in ports.chain([("HTTP_PORT", self.http.port())]).chain(agent) {
             if let Some((other, _)) = known.iter().find(|(_, known)| *known == port) {
                 return Err(settings.error_at(CONFIG, key, format!("{other} is the same")));
             }

@@ -1,15 +1,18 @@
 //! The MQTT engine, whichever it is.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use broker_core::HeldBy;
+use broker_core::codec::Reason;
+use broker_core::drain::Refusal;
 use broker_core::engine::{Limits, SharedSubscriptions};
 use broker_core::holder::HolderConfig;
 use broker_core::host::{HostCommand, HostEvent, HostPublish};
 use broker_listen::Arrived;
 use ha_member::alone::Alone;
-use session_host::{Certificate, Lane, ListenerLimits, Origin, SessionPorts};
+use session_host::{Certificate, Lane, ListenerLimits, Origin, ProbeError, SessionPorts};
 use tokio::sync::mpsc;
 
 use broker_auth::Gate;
@@ -44,9 +47,29 @@ pub enum StartError {
     Rumqttd(#[from] rumqttd_host::StartError),
 }
 
+/// What came of a probe.
+#[derive(Debug)]
+pub(crate) enum Probe {
+    /// It delivers.
+    Proved,
+    /// It did not this time, and why.
+    Silent(String),
+    /// It never will again, and why.
+    Dead(String),
+}
+
 /// A running engine.
 #[derive(Debug)]
-pub(crate) enum Engine {
+pub(crate) struct Engine {
+    kind: Kind,
+    /// What clients are told that come while it leaves.
+    leaving_reason: Reason,
+    /// It takes no clients at present.
+    refuses: AtomicBool,
+}
+
+#[derive(Debug)]
+enum Kind {
     Session(session_host::Host),
     Rumqttd(Box<rumqttd_host::Host>),
 }
@@ -54,6 +77,144 @@ pub(crate) enum Engine {
 impl Engine {
     /// Starts the one that is configured.
     pub(crate) async fn start(
+        config: &BrokerConfig,
+        gate: Gate,
+        ports: PluginPorts,
+        state: Option<Arc<Alone>>,
+    ) -> Result<Self, StartError> {
+        let leaving_reason = match config.leaving.server_moved {
+            true => Reason::SERVER_MOVED,
+            false => Reason::USE_ANOTHER_SERVER,
+        };
+        let refuses = AtomicBool::new(false);
+        let kind = Kind::start(config, gate, ports, state).await?;
+        Ok(Self { kind, leaving_reason, refuses })
+    }
+    /// Serves what has arrived at a port, counted as in the configuration.
+    pub(crate) fn serve(&self, listener: usize, arrived: Arrived) {
+        let Arrived { stream, peer, certificate, .. } = arrived;
+        match &self.kind {
+            Kind::Session(host) => {
+                let certificate = certificate.map(|of| Certificate {
+                    common_name: of.common_name,
+                    // A load balancer says the common name only.
+                    subject: of.distinguished_name.unwrap_or_default(),
+                });
+                let certificate = certificate.map(Arc::new);
+                host.serve(stream, Origin { listener, peer, certificate });
+            }
+            Kind::Rumqttd(host) => {
+                let certificate = certificate.map(|of| rumqttd_host::CertificateSubject {
+                    common_name: of.common_name.map(|name| name.as_str().into()),
+                    subject: of.distinguished_name.unwrap_or_default().into(),
+                });
+                if self.refuses.load(Ordering::Acquire) {
+                    return;
+                }
+                let entrance = host.entrance();
+                // One too many is closed at once.
+                if let Some(place) = entrance.place_now() {
+                    entrance.serve(place, stream, rumqttd_host::Origin { peer, certificate });
+                }
+            }
+        }
+    }
+
+    /// Refuses new clients. rumqttd's are closed without a word.
+    pub(crate) fn refuse(&self, refusal: Refusal) {
+        self.refuses.store(true, Ordering::Release);
+        if let Kind::Session(host) = &self.kind {
+            host.refuse(match refusal {
+                Refusal::Leaving => self.leaving_reason,
+                Refusal::Unavailable => Reason::SERVER_UNAVAILABLE,
+            });
+        }
+    }
+
+    /// Takes clients again.
+    pub(crate) fn admit(&self) {
+        self.refuses.store(false, Ordering::Release);
+        if let Kind::Session(host) = &self.kind {
+            host.admit();
+        }
+    }
+
+    /// Tells so many more clients to go.
+    pub(crate) fn leave(&self, at_most: usize) {
+        match &self.kind {
+            Kind::Session(host) => host.leave(at_most),
+            Kind::Rumqttd(host) => host.leave(at_most),
+        }
+    }
+
+    /// Closes all clients.
+    pub(crate) fn end_all(&self) {
+        match &self.kind {
+            Kind::Session(host) => host.end_all(),
+            Kind::Rumqttd(host) => host.leave(usize::MAX),
+        }
+    }
+
+    /// Connected clients.
+    pub(crate) fn clients(&self) -> usize {
+        match &self.kind {
+            Kind::Session(host) => host.clients(),
+            Kind::Rumqttd(host) => host.stats().connections,
+        }
+    }
+
+    /// Asks for a sign of life.
+    pub(crate) async fn probe(&self) -> Probe {
+        match &self.kind {
+            Kind::Session(host) => match host.probe() {
+                Ok(()) => Probe::Proved,
+                Err(error @ ProbeError::NotDelivered) => Probe::Silent(error.to_string()),
+                Err(error @ ProbeError::Died) => Probe::Dead(error.to_string()),
+            },
+            Kind::Rumqttd(host) => match host.probe().await {
+                Ok(()) => Probe::Proved,
+                Err(error) => Probe::Dead(error.to_string()),
+            },
+        }
+    }
+
+    /// Waits until the engine has died, if it can tell.
+    pub(crate) async fn died(&self) {
+        match &self.kind {
+            Kind::Session(_) => std::future::pending().await,
+            Kind::Rumqttd(host) => host.died().await,
+        }
+    }
+
+    pub(crate) fn stats(&self) -> HostStats {
+        match &self.kind {
+            Kind::Session(host) => host.stats(),
+            Kind::Rumqttd(host) => {
+                let stats = host.stats();
+                HostStats {
+                    connections: stats.connections,
+                    sessions: stats.sessions,
+                    publishes_in: stats.publishes_in,
+                    deliveries_out: stats.deliveries_out,
+                    dropped: stats.dropped,
+                    denied: stats.denied,
+                    ..HostStats::default()
+                }
+            }
+        }
+    }
+
+    /// Disconnects the clients.
+    pub(crate) async fn shutdown(&self, patience: Duration) {
+        match &self.kind {
+            Kind::Session(host) => host.shutdown(patience).await,
+            Kind::Rumqttd(host) => host.shutdown(patience).await,
+        }
+    }
+}
+
+impl Kind {
+    async fn start(
         config: &BrokerConfig,
         gate: Gate,
         ports: PluginPorts,
@@ -76,75 +237,6 @@ impl Engine {
         let ports = session_host::PluginPorts { sessions, commands };
         let host = session_host::start(session_config(config), Arc::new(Doorkeeper(gate)), ports)?;
         Ok(Self::Session(host))
-    }
-
-    /// Serves what has arrived at a port, counted as in the configuration.
-    pub(crate) fn serve(&self, listener: usize, arrived: Arrived) {
-        let Arrived { stream, peer, certificate, .. } = arrived;
-        match self {
-            Self::Session(host) => {
-                let certificate = certificate.map(|of| Certificate {
-                    common_name: of.common_name,
-                    // A load balancer says the common name only.
-                    subject: of.distinguished_name.unwrap_or_default(),
-                });
-                let certificate = certificate.map(Arc::new);
-                host.serve(stream, Origin { listener, peer, certificate });
-            }
-            Self::Rumqttd(host) => {
-                let certificate = certificate.map(|of| rumqttd_host::CertificateSubject {
-                    common_name: of.common_name.map(|name| name.as_str().into()),
-                    subject: of.distinguished_name.unwrap_or_default().into(),
-                });
-                let entrance = host.entrance();
-                // One too many is closed at once.
-                if let Some(place) = entrance.place_now() {
-                    entrance.serve(place, stream, rumqttd_host::Origin { peer, certificate });
-                }
-            }
-        }
-    }
-
-    /// Says what is wrong when the engine does not work.
-    pub(crate) async fn probe(&self) -> Result<(), String> {
-        match self {
-            Self::Session(host) => host.probe().map_err(|error| error.to_string()),
-            Self::Rumqttd(host) => host.probe().await.map_err(|error| error.to_string()),
-        }
-    }
-
-    /// Waits until the engine has died, if it can tell.
-    pub(crate) async fn died(&self) {
-        match self {
-            Self::Session(_) => std::future::pending().await,
-            Self::Rumqttd(host) => host.died().await,
-        }
-    }
-
-    pub(crate) fn stats(&self) -> HostStats {
-        match self {
-            Self::Session(host) => host.stats(),
-            Self::Rumqttd(host) => {
-                let stats = host.stats();
-                HostStats {
-                    connections: stats.connections,
-                    sessions: stats.sessions,
-                    publishes_in: stats.publishes_in,
-                    deliveries_out: stats.deliveries_out,
-                    dropped: stats.dropped,
-                    denied: stats.denied,
-                    ..HostStats::default()
-                }
-            }
-        }
-    }
-
-    /// Disconnects the clients.
-    pub(crate) async fn shutdown(&self, patience: Duration) {
-        match self {
-            Self::Session(host) => host.shutdown(patience).await,
-            Self::Rumqttd(host) => host.shutdown(patience).await,
-        }
     }
 }
 
@@ -198,6 +290,8 @@ fn limits(config: &BrokerConfig, of: &ConnectionLimits) -> Limits {
         publish_rate_max: of.publish_rate_max,
         keep_alive_max_s: of.keep_alive_max_s,
         session_expiry_max_s: of.session_expiry_max_s,
+        server_reference: config.leaving.server_reference.clone(),
+        server_moved: config.leaving.server_moved,
         ..Limits::default()
     }
 }

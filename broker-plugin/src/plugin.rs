@@ -12,7 +12,7 @@ use std::time::Duration;
 use broker_core::host::{HostCommand, HostEvent, HostPublish};
 use broker_core::{Close, Event, Input, LinkState, Output, Plugin, StreamId, Target};
 use ha_member::alone::Alone;
-use ha_shell::health::{CheckState, Health};
+use ha_shell::health::Health;
 use ha_types::link::Upstream;
 use ha_types::{BrokerEpoch, Millis};
 use session_host::{LaneEnd, Traffic};
@@ -20,6 +20,7 @@ use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::JoinHandle;
 use tokio::time::{self, Instant};
 
+use crate::steward::{Order, Orders};
 use crate::stream::{self, Ends, FromStream, Weighed};
 
 /// Frames from ha-server that wait for the task.
@@ -88,7 +89,12 @@ impl Handle {
 }
 
 /// Starts the task.
-pub(crate) fn start(plugin: Plugin, reach: Reach, host: HostEnds, health: Health) -> Handle {
+pub(crate) fn start(
+    plugin: Plugin,
+    reach: Reach,
+    host: HostEnds,
+    (health, orders): (Health, Orders),
+) -> Handle {
     let (stop, stopped) = oneshot::channel();
     let (loaded_tx, loaded) = watch::channel(plugin.is_loaded());
     let (events, from_stream) = mpsc::channel(EVENTS_MAX);
@@ -104,6 +110,7 @@ pub(crate) fn start(plugin: Plugin, reach: Reach, host: HostEnds, health: Health
         urgent,
         outputs: Vec::new(),
         health,
+        orders,
         loaded: loaded_tx,
         snapshot: Arc::clone(&snapshot),
         attachments: 0,
@@ -138,6 +145,7 @@ struct Task {
     urgent: mpsc::Sender<FromStream>,
     outputs: Vec<Output>,
     health: Health,
+    orders: Orders,
     loaded: watch::Sender<bool>,
     snapshot: Arc<Mutex<Snapshot>>,
     attachments: u64,
@@ -276,6 +284,8 @@ impl Task {
             }
             Output::Close(stream, close) => self.close(stream, close),
             Output::Host(command) => self.commands.push_back(command),
+            Output::Drain(rate) => self.orders.give(Order::Drain(rate)),
+            Output::Undrain => self.orders.give(Order::Undrain),
             Output::Note(event) => self.note(&event),
         }
     }
@@ -288,6 +298,7 @@ impl Task {
             heartbeats: heartbeats_rx,
             events: self.events.clone(),
             urgent: self.urgent.clone(),
+            is_draining: Arc::clone(&self.orders.is_draining),
         };
         let task = match (&self.reach, target) {
             (Reach::Servers(all), Target::Configured(address)) => {
@@ -353,11 +364,6 @@ impl Task {
     }
 
     fn tell_health(&self, link: LinkState) {
-        let is_attached = matches!(link, LinkState::Attached | LinkState::Alone);
-        if is_attached {
-            self.health.set_check("cluster", CheckState::Passing);
-        }
-        self.health.set_field("isolated", !is_attached);
         self.health.set_field("link", format!("{link:?}").to_lowercase());
     }
 }

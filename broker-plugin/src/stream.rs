@@ -7,6 +7,8 @@
 pub(crate) mod here;
 
 use std::error::Error;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use broker_core::StreamId;
@@ -53,6 +55,8 @@ pub(crate) struct Ends {
     pub(crate) heartbeats: mpsc::UnboundedReceiver<(BrokerEpoch, u64)>,
     pub(crate) events: mpsc::Sender<FromStream>,
     pub(crate) urgent: mpsc::Sender<FromStream>,
+    /// Whether the broker drains: heartbeats say so.
+    pub(crate) is_draining: Arc<AtomicBool>,
 }
 
 /// Connects and runs until the stream ends in either direction. Says so, unless it is aborted.
@@ -79,7 +83,7 @@ async fn attach(
         let incoming = client.attach(ReceiverStream::new(outgoing)).await?.into_inner();
         read(stream, incoming, &ends.events).await
     };
-    let beating = beat(stream, address, ends.heartbeats, &ends.urgent);
+    let beating = beat((stream, address), ends.heartbeats, &ends.urgent, &ends.is_draining);
     let (mut writer, mut beating) = (std::pin::pin!(writer), std::pin::pin!(beating));
     let mut reader = std::pin::pin!(reader);
     // The reader alone says when the stream is over: a goodbye is answered after the writer ended,
@@ -148,13 +152,21 @@ async fn read(
 
 /// Sends heartbeats until there are no more. After a failure the next one is tried on a new stream.
 async fn beat(
-    stream: StreamId,
-    address: &str,
+    (stream, address): (StreamId, &str),
     mut due: mpsc::UnboundedReceiver<(BrokerEpoch, u64)>,
     urgent: &mpsc::Sender<FromStream>,
+    is_draining: &AtomicBool,
 ) {
+    let request = |(epoch, sequence): (BrokerEpoch, u64)| {
+        let duty = match is_draining.load(Ordering::Acquire) {
+            true => v1::heartbeat_request::Duty::Drains,
+            false => v1::heartbeat_request::Duty::Serves,
+        };
+        v1::HeartbeatRequest { epoch: epoch.0, sequence, duty: duty.into() }
+    };
     while let Some(first) = due.recv().await {
-        if let Err(error) = beat_from(first, stream, address, &mut due, urgent).await {
+        let to = (stream, address);
+        if let Err(error) = beat_from(request(first), to, &mut due, urgent, &request).await {
             tracing::warn!("heartbeats to {address}: {}", whole(&*error));
         }
     }
@@ -162,18 +174,16 @@ async fn beat(
 
 /// Opens the heartbeat stream with the first heartbeat. Ends well only when there are no more.
 async fn beat_from(
-    first: (BrokerEpoch, u64),
-    stream: StreamId,
-    address: &str,
+    first: v1::HeartbeatRequest,
+    (stream, address): (StreamId, &str),
     due: &mut mpsc::UnboundedReceiver<(BrokerEpoch, u64)>,
     urgent: &mpsc::Sender<FromStream>,
+    request: impl Fn((BrokerEpoch, u64)) -> v1::HeartbeatRequest,
 ) -> Result<(), Box<dyn Error + Send + Sync>> {
-    let request =
-        |(epoch, sequence): (BrokerEpoch, u64)| v1::HeartbeatRequest { epoch: epoch.0, sequence };
     let channel = endpoint(address)?.connect().await?;
     // A heartbeat that finds no room is late already; the next one is as good.
     let (requests, outgoing) = mpsc::channel(8);
-    requests.try_send(request(first))?;
+    requests.try_send(first)?;
     let mut answers = client(channel).heartbeat(ReceiverStream::new(outgoing)).await?.into_inner();
     loop {
         tokio::select! {

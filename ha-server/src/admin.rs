@@ -1,6 +1,6 @@
 //! The Admin service: what operators ask, and what servers ask each other about themselves.
 
-use ha_core::{BrokerLoss, BrokerState, BrokerView, LostBy};
+use ha_core::{BrokerLoss, BrokerState, BrokerView, DrainOrder, DrainRefusal, LostBy};
 use ha_member::distribute::Handle;
 use ha_member::{Leader, LeaderChange, Rates};
 use ha_proto::v1::{
@@ -197,6 +197,44 @@ impl Service for Admin {
             }
         }
     }
+
+    async fn drain(
+        &self,
+        request: Request<v1::DrainRequest>,
+    ) -> Result<Response<v1::DrainResponse>, Status> {
+        let request = request.into_inner();
+        match self.leader(request.forwarded)? {
+            Answerer::Here => {
+                let order = match request.duty() {
+                    v1::drain_request::Duty::Undrain => DrainOrder::Undrain,
+                    v1::drain_request::Duty::Drain => {
+                        DrainOrder::Drain(Some(request.per_second).filter(|rate| *rate > 0))
+                    }
+                };
+                let answer = self.handle.order(request.broker.clone(), order).await;
+                let answer = answer.map_err(|error| Status::unavailable(error.to_string()))?;
+                told(&request.broker, answer)?;
+                Ok(Response::new(v1::DrainResponse {}))
+            }
+            Answerer::At(mut leader, who) => {
+                let request = v1::DrainRequest { forwarded: true, ..request };
+                handed_on(leader.drain(request).await, &who)
+            }
+        }
+    }
+}
+
+/// The sentence for the operator.
+fn told(name: &str, told: Result<(), DrainRefusal>) -> Result<(), Status> {
+    let refused = |why: &str| Err(Status::failed_precondition(format!("broker {name:?} {why}")));
+    match told {
+        Ok(()) => Ok(()),
+        Err(DrainRefusal::Unknown) => refused("is not known; see ha-server status"),
+        Err(DrainRefusal::NotAttached) => refused("is not attached"),
+        Err(DrainRefusal::TooOld) => refused(
+            "has not said that it knows how to drain: its version is too old; stop it instead",
+        ),
+    }
 }
 
 fn broker(view: &BrokerView, rates: Rates) -> v1::BrokerStatus {
@@ -220,6 +258,7 @@ fn broker(view: &BrokerView, rates: Rates) -> v1::BrokerStatus {
         dropped_total: view.dropped,
         published_per_second: rates.published_per_second,
         delivered_per_second: rates.delivered_per_second,
+        draining: view.is_draining,
     }
 }
 

@@ -9,6 +9,7 @@ use ha_shell::layers::Settings;
 use ha_shell::program::{Program, print};
 
 use crate::config::{SCHEMA, ServerConfig};
+use crate::drain_commands::{self, Broker, DrainCommand};
 use crate::list_commands::{self, ClientCommand, RetainedArgs, SessionArgs, SubscriptionArgs};
 use crate::member_commands::{self, LeaderCommand, MemberCommand};
 use crate::run::{Listeners, run};
@@ -60,6 +61,12 @@ enum Command {
     /// Shows who leads a group of ha-servers, and hands over the lead.
     #[command(subcommand)]
     Leader(LeaderCommand),
+    /// Tells a broker to let its clients go: it is not ready, takes no new ones and sends the others away.
+    ///
+    /// It stays attached until it is stopped, or told to take clients again.
+    Drain(DrainCommand),
+    /// Tells a broker that drains to take clients again.
+    Undrain(Broker),
     /// Checks a configuration file and prints the settings that follow from it.
     CheckConfig {
         /// The file, HAServer.conf or config.json.
@@ -111,6 +118,12 @@ pub fn main(cli: Cli) -> ExitCode {
         }
         Some(Command::Leader(command)) => {
             PROGRAM.block_on(async { Ok(member_commands::leader(command).await?) })
+        }
+        Some(Command::Drain(command)) => {
+            PROGRAM.block_on(async { Ok(drain_commands::drain(command).await?) })
+        }
+        Some(Command::Undrain(broker)) => {
+            PROGRAM.block_on(async { Ok(drain_commands::undrain(broker).await?) })
         }
         Some(Command::Status { server, output }) => PROGRAM.block_on(async {
             let response = status::fetch(&server).await?;

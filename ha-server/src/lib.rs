@@ -15,6 +15,7 @@ mod change;
 mod channels;
 pub mod cli;
 pub mod config;
+mod drain_commands;
 mod group;
 mod kick;
 mod list_commands;

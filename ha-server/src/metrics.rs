@@ -154,6 +154,7 @@ mod tests {
             epoch: BrokerEpoch(1),
             address: String::new(),
             software: String::new(),
+            is_draining: false,
             lease_age_ms: 0,
             filters: 0,
             queued_bytes: 0,

@@ -14,6 +14,7 @@ use ha_member::distribute::{FromStream, Handle, QueueOut, Weighed, queue};
 use ha_proto::frames::{Down, Reader, Up, pack};
 use ha_proto::v1::{self, distributor_server::Distributor as Service};
 use ha_types::BrokerEpoch;
+use ha_types::link::Duty;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 use tokio::time;
 use tokio_stream::{Stream, wrappers::ReceiverStream};
@@ -110,7 +111,8 @@ async fn answer_heartbeats(
     answers: mpsc::Sender<Result<v1::HeartbeatResponse, Status>>,
 ) {
     while let Ok(Ok(Some(request))) = time::timeout(lease, incoming.message()).await {
-        let (answer, now) = match handle.heartbeat(BrokerEpoch(request.epoch)).await {
+        let duty = duty(request.duty());
+        let (answer, now) = match handle.heartbeat(BrokerEpoch(request.epoch), duty).await {
             Ok(answered) => answered,
             // The broker looks for the leader. It is not fenced: only a leader knows that.
             Err(no_answer) => {
@@ -132,6 +134,14 @@ async fn answer_heartbeats(
         if !matches!(time::timeout(lease, answers.send(Ok(response))).await, Ok(Ok(()))) {
             return;
         }
+    }
+}
+
+fn duty(said: v1::heartbeat_request::Duty) -> Duty {
+    match said {
+        v1::heartbeat_request::Duty::Unknown => Duty::Unknown,
+        v1::heartbeat_request::Duty::Serves => Duty::Serves,
+        v1::heartbeat_request::Duty::Drains => Duty::Drains,
     }
 }
 

@@ -48,6 +48,8 @@ impl Plugin {
                     }
                 }
             }
+            Downstream::Drain { per_second } => out.push(Output::Drain(per_second)),
+            Downstream::Undrain => out.push(Output::Undrain),
             Downstream::Goodbye(goodbye) => self.goodbye(goodbye, out),
         }
     }

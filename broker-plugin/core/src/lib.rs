@@ -16,6 +16,7 @@ mod attach;
 mod backoff;
 pub mod codec;
 mod downstream;
+pub mod drain;
 pub mod engine;
 pub mod holder;
 pub mod host;
@@ -29,8 +30,10 @@ mod overtaken;
 mod plugin;
 mod provisional;
 mod publish;
+pub mod pulse;
 mod relay;
 mod retained;
+pub mod standing;
 mod subscribe;
 mod turn;
 

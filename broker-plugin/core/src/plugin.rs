@@ -61,6 +61,8 @@ pub struct Config {
     pub seed: u64,
     /// Shortest and longest delay between attempts.
     pub backoff_ms: (u64, u64),
+    /// How long a CONNECT waits for a leader, milliseconds; then it is refused.
+    pub connect_hold_ms: u64,
     /// Publishes that wait for ha-server.
     pub outbox_max: usize,
     /// Bytes of publishes that wait for ha-server.
@@ -107,6 +109,10 @@ pub enum Output {
     Close(StreamId, Close),
     /// For the host.
     Host(HostCommand),
+    /// An operator wants the clients to go, so many in a second; `None`: as configured.
+    Drain(Option<u32>),
+    /// An operator wants clients to be taken again.
+    Undrain,
     /// Worth a line in the log.
     Note(Event),
 }
@@ -237,7 +243,8 @@ impl Plugin {
             Link::Detached(at) | Link::Fenced(at) => *at,
             Link::Attaching(attempt) => attempt.since.plus(ATTACH_TIMEOUT_MS),
         };
-        Some(self.relay.hold_due().map_or(link, |due| due.min(link)))
+        let held = self.relay.hold_due(self.config.connect_hold_ms);
+        Some(held.map_or(link, |due| due.min(link)))
     }
 
     /// Whether the shell may bring the next [`Input::Publish`] of a host with sessions of its own. While

@@ -144,6 +144,16 @@ impl Host {
         }
     }
 
+    /// Tells at most so many clients to go that were not told before (5.0: 0x8B). What they began is not
+    /// waited for.
+    pub fn leave(&self, at_most: usize) {
+        let registry = self.shared.registry();
+        let staying = registry.connections().filter(|kick| kick.borrow().is_none());
+        for kick in staying.take(at_most) {
+            kick.send_replace(Some(Ending::ShuttingDown));
+        }
+    }
+
     /// Numbers for metrics.
     #[must_use]
     pub fn stats(&self) -> HostStats {

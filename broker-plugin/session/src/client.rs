@@ -10,17 +10,16 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use broker_core::access::Access;
-use broker_core::codec::{Reason, frame};
+use broker_core::codec::frame;
 use broker_core::engine::{Connection, Ending, Input, Limits, Moment, Notes, Output, Surroundings};
 use bytes::BytesMut;
-use ha_types::session::ConnectionId;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::time::{Instant, Sleep};
 
 use crate::access_log::AccessLog;
 use crate::admission::{Admission, Judging};
 use crate::exchange::Exchange;
-use crate::host::{Door, Origin};
+use crate::host::{Entry, Origin};
 use crate::mailbox::{Letter, Mailbox};
 use crate::perform::{Own, Performer};
 use crate::seat::Seat;
@@ -66,15 +65,6 @@ where
     }
 }
 
-/// What a socket comes with.
-pub(crate) struct Entry {
-    pub(crate) id: ConnectionId,
-    pub(crate) random: u128,
-    pub(crate) origin: Origin,
-    pub(crate) door: Arc<Door>,
-    pub(crate) admission: Arc<dyn Admission>,
-}
-
 struct Task<S> {
     exchange: Arc<Exchange>,
     socket: Socket<S>,
@@ -99,6 +89,8 @@ struct Task<S> {
     is_counted: bool,
     /// Where it is wanted.
     log: Option<Box<AccessLog>>,
+    /// The client goes, as soon as it is served.
+    leaves: bool,
     /// Something was written: it is worth waiting until the client has it.
     has_spoken: bool,
 }
@@ -141,6 +133,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Task<S> {
             alarm: None,
             more: false,
             is_counted: false,
+            leaves: false,
             has_spoken: false,
         }
     }
@@ -196,6 +189,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Task<S> {
                     self.step(at, Input::Tell(tell));
                     self.do_own(at);
                 }
+                Letter::Leave => self.leaves = true,
                 Letter::End(ending) => self.step(at, Input::End(ending)),
             }
         }
@@ -217,8 +211,10 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Task<S> {
             }
             match frame::split(&mut self.socket.input, bytes_max) {
                 Ok(Some(frame)) => {
-                    if self.seat.is_half_open() && !self.seat.take() {
-                        self.connection.refuse_connect(Reason::SERVER_BUSY);
+                    if self.seat.is_half_open()
+                        && let Err(reason) = self.seat.take()
+                    {
+                        self.connection.refuse_connect(reason);
                     }
                     self.step(at, Input::Frame(frame));
                 }
@@ -236,6 +232,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Task<S> {
     fn work(&mut self, at: Moment) {
         loop {
             self.perform(at);
+            if self.leaves {
+                self.step(at, Input::Leave);
+            }
             let around = Surroundings { limits: &self.limits, access: self.access.as_deref() };
             self.connection.settle(at, &around, &mut self.out);
             if self.out.requests.is_empty() {

@@ -14,6 +14,7 @@ use ha_types::{Message, Ticket};
 use crate::clock::Clock;
 use crate::config::HostConfig;
 use crate::counters::{Counters, HostStats};
+use crate::departure::Refusing;
 use crate::here::Errand;
 use crate::keeper::{Keeper, Reach};
 use crate::mailbox::{Congestion, Letter, Mailbox};
@@ -31,6 +32,7 @@ pub(crate) struct Exchange {
     /// Places of all listeners together.
     pub(crate) clients: Slots,
     pub(crate) half_open: HalfOpen,
+    pub(crate) refusing: Refusing,
     connections: Mutex<HashMap<ConnectionId, Arc<Mailbox>>>,
     sys: Mutex<SysTree>,
 }
@@ -49,6 +51,7 @@ impl Exchange {
             routes: RwLock::new(Routes::new(RandomState::new().hash_one(0))),
             clients: Slots::new(config.connections_max),
             half_open: HalfOpen::default(),
+            refusing: Refusing::default(),
             connections: Mutex::default(),
             sys: Mutex::default(),
             config,

@@ -3,8 +3,8 @@
 use std::collections::hash_map::RandomState;
 use std::hash::{BuildHasher, Hasher};
 use std::net::SocketAddr;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use broker_core::engine::{Ending, Limits};
@@ -16,7 +16,7 @@ use tokio::task::JoinHandle;
 use tokio::time::timeout;
 
 use crate::admission::Admission;
-use crate::client::{self, Entry};
+use crate::client;
 use crate::clock::Clock;
 use crate::config::{HostConfig, InvalidConfig};
 use crate::counters::HostStats;
@@ -24,7 +24,8 @@ use crate::exchange::Exchange;
 use crate::here::Here;
 use crate::keeper::{Keeper, OwnState, Reach};
 use crate::lane::Lane;
-use crate::mailbox::Letter;
+use crate::loopback::Loopback;
+use crate::mailbox::{Letter, Mailbox};
 use crate::slots::Slots;
 use crate::{link, sys};
 
@@ -78,13 +79,22 @@ pub struct Certificate {
 
 /// The host does not work any more: end the process.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("a task that must not end has ended")]
-pub struct Died;
+pub enum ProbeError {
+    /// Its tasks go on for ever, unless one panics.
+    #[error("a task that must not end has ended")]
+    Died,
+    /// It published a message to itself.
+    #[error("a message to a client of its own was not delivered")]
+    NotDelivered,
+}
 
 /// A running host. Dropping it stops what is not a client's task.
 #[derive(Debug)]
 pub struct Host {
-    exchange: Arc<Exchange>,
+    pub(crate) exchange: Arc<Exchange>,
+    loopback: Loopback,
+    /// Clients that will be told to go.
+    pub(crate) leaving: Mutex<Vec<Arc<Mailbox>>>,
     admission: Arc<dyn Admission>,
     doors: Vec<Arc<Door>>,
     sockets: Arc<Sockets>,
@@ -95,6 +105,15 @@ pub struct Host {
     tasks: Vec<JoinHandle<()>>,
     /// Ends by itself when `$SYS` is off.
     sys: JoinHandle<()>,
+}
+
+/// What a socket comes with.
+pub(crate) struct Entry {
+    pub(crate) id: ConnectionId,
+    pub(crate) random: u128,
+    pub(crate) origin: Origin,
+    pub(crate) door: Arc<Door>,
+    pub(crate) admission: Arc<dyn Admission>,
 }
 
 /// One listener's side of the host.
@@ -166,14 +185,18 @@ pub fn start(
     };
     tasks.push(tokio::spawn(link::take_commands(Arc::clone(&exchange), plugin.commands)));
     let sys = tokio::spawn(sys::run(Arc::clone(&exchange)));
+    let random = RandomState::new();
+    let number = u128::from(random.hash_one(0_u64)) << 64 | u128::from(random.hash_one(1_u64));
     Ok(Host {
         sys,
+        loopback: Loopback::subscribe(&exchange, number),
+        leaving: Mutex::default(),
         exchange,
         admission,
         doors,
         sockets: Arc::default(),
         next_connection: AtomicU64::new(1),
-        random: RandomState::new(),
+        random,
         is_stopping: AtomicBool::new(false),
         tasks,
     })
@@ -216,12 +239,15 @@ impl Host {
         half(0) << 64 | half(1)
     }
 
-    /// Whether the host works.
+    /// Whether the host works: its tasks run, and a message to a client of its own is delivered.
     ///
     /// # Errors
-    /// [`Died`]
-    pub fn probe(&self) -> Result<(), Died> {
-        if self.tasks.iter().any(JoinHandle::is_finished) { Err(Died) } else { Ok(()) }
+    /// [`ProbeError`]
+    pub fn probe(&self) -> Result<(), ProbeError> {
+        if self.tasks.iter().any(JoinHandle::is_finished) {
+            return Err(ProbeError::Died);
+        }
+        if self.loopback.works(&self.exchange) { Ok(()) } else { Err(ProbeError::NotDelivered) }
     }
 
     /// Numbers for metrics.

@@ -1,5 +1,6 @@
 //! What waits for a connection's task.
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker};
 
@@ -14,6 +15,8 @@ const KEPT: usize = 16;
 pub(crate) enum Letter {
     Deliver(Delivery),
     Tell(Tell),
+    /// The client has to go elsewhere.
+    Leave,
     End(Ending),
 }
 
@@ -23,6 +26,8 @@ pub(crate) enum Letter {
 pub(crate) struct Mailbox {
     pub(crate) id: ConnectionId,
     state: Mutex<State>,
+    /// It was told to go.
+    goes: AtomicBool,
 }
 
 #[derive(Debug, Default)]
@@ -50,7 +55,12 @@ pub(crate) enum Congestion {
 
 impl Mailbox {
     pub(crate) fn new(id: ConnectionId) -> Self {
-        Self { id, state: Mutex::default() }
+        Self { id, state: Mutex::default(), goes: AtomicBool::new(false) }
+    }
+
+    /// Whether it was not told to go before. It is told now.
+    pub(crate) fn is_first_to_go(&self) -> bool {
+        !self.goes.swap(true, Ordering::AcqRel)
     }
 
     /// Nobody panics while holding it; if somebody did, letters are still whole.

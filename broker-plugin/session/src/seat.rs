@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use broker_core::codec::Reason;
 use ha_types::session::ConnectionId;
 
 use crate::exchange::Exchange;
@@ -36,18 +37,24 @@ impl Seat {
         self.place == Place::HalfOpen
     }
 
-    /// The first packet came. False when the listener, or the broker, has no place for a client.
-    pub(crate) fn take(&mut self) -> bool {
+    /// The first packet came.
+    ///
+    /// # Errors
+    /// The listener, or the broker, has no place for a client, or takes none.
+    pub(crate) fn take(&mut self) -> Result<(), Reason> {
         self.leave();
+        if let Some(reason) = self.exchange.refusing.reason() {
+            return Err(reason);
+        }
         if !self.door.clients.take() {
-            return false;
+            return Err(Reason::SERVER_BUSY);
         }
         if !self.exchange.clients.take() {
             self.door.clients.give_back();
-            return false;
+            return Err(Reason::SERVER_BUSY);
         }
         self.place = Place::Client;
-        true
+        Ok(())
     }
 
     pub(crate) fn leave(&mut self) {

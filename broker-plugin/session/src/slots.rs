@@ -31,6 +31,10 @@ impl Slots {
         self.taken.fetch_update(Ordering::AcqRel, Ordering::Acquire, has_room).is_ok()
     }
 
+    pub(crate) fn taken(&self) -> usize {
+        self.taken.load(Ordering::Acquire)
+    }
+
     pub(crate) fn give_back(&self) {
         self.taken.fetch_sub(1, Ordering::AcqRel);
     }

@@ -48,6 +48,7 @@ const CONFIG_KEYS: &[Key] = &[
     )
     .default(""),
     Key::new("HTTP_PORT", Kind::Port, "TCP port of /livez, /readyz and /metrics").default("8080"),
+    Key::new("AGENT_PORT", Kind::Port, "TCP port of the agent-check of HAProxy; unset: none"),
     Key::new("NAME", Kind::Text, "name in the cluster; default: host name and PORT_NO"),
     Key::new("DATA_DIR", Kind::Path, "folder for what must survive a restart of a broker alone")
         .default("data/ha-broker"),
@@ -57,6 +58,37 @@ const CONFIG_KEYS: &[Key] = &[
         "what an acknowledgement of a broker alone means: on the disk, handed to the system, nothing",
     )
     .default("FSYNC"),
+    Key::new(
+        "DISK_FREE_MIN",
+        Kind::Bytes { min: 0, max: TIB },
+        "free bytes below which a broker that writes is not ready; 0: any",
+    )
+    .default("64M"),
+    Key::new(
+        "MEMORY_MAX",
+        Kind::Bytes { min: MIB, max: TIB },
+        "resident bytes above which it is not ready; default: nine tenths of what there is",
+    ),
+    Key::new(
+        "DRAIN_GRACE",
+        Kind::Millis { min: 0, max: 600_000 },
+        "how long a broker that leaves still takes clients, so that load balancers hear of it",
+    )
+    .default("2s"),
+    Key::new(
+        "DRAIN_RATE",
+        Kind::Integer { min: 1, max: 1_000_000 },
+        "clients that are sent away in a second",
+    )
+    .default("1000"),
+    Key::new(
+        "DRAIN_MAX",
+        Kind::Millis { min: 0, max: 3_600_000 },
+        "how long leaving may take; who is left then is closed",
+    )
+    .default("30s"),
+    Key::new("SERVER_REFERENCE", Kind::Text, "where clients of MQTT 5 shall go that are sent away"),
+    Key::new("SERVER_MOVED", Kind::Flag, "YES: they shall stay there").default("NO"),
     Key::new("HOST", Kind::OneOf(&["session", "rumqttd"]), "MQTT engine").default("session"),
     Key::new(
         "MAX_PACKET",
@@ -155,6 +187,18 @@ const DISTRIBUTOR_KEYS: &[Key] = &[
     Key::new("DISTRIBUTION_PORT", Kind::Port, "TCP port of ha-server")
         .default("2000")
         .aliases(&["HASERVER_PORT"]),
+    Key::new(
+        "CONNECT_HOLD",
+        Kind::Millis { min: 0, max: 60_000 },
+        "how long a CONNECT waits while no ha-server leads; then the broker is isolated",
+    )
+    .default("2s"),
+    Key::new(
+        "ISOLATED",
+        Kind::OneOf(&["SERVE", "CLOSE"]),
+        "what an isolated broker does: serve whom it has, or close its clients",
+    )
+    .default("SERVE"),
 ];
 
 const AUTHENTICATION_KEYS: &[Key] = &[

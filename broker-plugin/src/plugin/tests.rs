@@ -93,7 +93,8 @@ impl Distributor for Fake {
         }
         let mut incoming = request.into_inner();
         tokio::spawn(async move {
-            while let Ok(Some(v1::HeartbeatRequest { epoch, sequence })) = incoming.message().await
+            while let Ok(Some(v1::HeartbeatRequest { epoch, sequence, .. })) =
+                incoming.message().await
             {
                 let state = State::Kept.into();
                 let response = v1::HeartbeatResponse { epoch, sequence, state, cluster_time_ms: 0 };
@@ -142,7 +143,12 @@ impl Bench {
             commands: commands_tx,
         };
         let health = Health::new(&["cluster"]);
-        let handle = start(Plugin::new(config()), Reach::Servers(vec![address]), ends, health);
+        let handle = start(
+            Plugin::new(config()),
+            Reach::Servers(vec![address]),
+            ends,
+            (health, crate::steward::orders().0),
+        );
         Self { seen, sends, publishes, events, commands, handle, _lane: lane }
     }
 
@@ -204,6 +210,7 @@ fn config() -> Config {
         cluster_time_at_zero: ClusterMillis(0),
         seed: 1,
         backoff_ms: (1, 2),
+        connect_hold_ms: 2_000,
         outbox_max: 64,
         outbox_bytes_max: 64 << 20,
         filters_max: 64,

@@ -21,7 +21,7 @@ pub(crate) async fn run(stream: StreamId, alone: Arc<Alone>, ends: Ends) {
 }
 
 async fn attach(stream: StreamId, alone: &Alone, ends: Ends) -> Result<(), Ended> {
-    let Ends { items, mut heartbeats, events, urgent } = ends;
+    let Ends { items, mut heartbeats, events, urgent, .. } = ends;
     let Pipe { up, down, open } = alone.open().await?;
     let writer = write(stream, &up, items, &events);
     let beating = async {

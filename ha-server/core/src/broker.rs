@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use ha_types::link::{Needs, RetainedUse};
+use ha_types::link::{Duty, Needs, RetainedUse};
 use ha_types::{AskNumber, BrokerEpoch, BrokerName, Incarnation, Millis, TopicFilter};
 
 use crate::broker_set::Slot;
@@ -74,6 +74,8 @@ pub(crate) struct Broker {
     pub(crate) link: Link,
     pub(crate) address: String,
     pub(crate) software: String,
+    /// As its last heartbeat said.
+    pub(crate) duty: Duty,
     /// When it attached or sent its last heartbeat.
     pub(crate) heard_at: Millis,
     pub(crate) retained: RetainedUse,
@@ -106,6 +108,7 @@ impl Broker {
             link: Link::Detached,
             address: String::new(),
             software: String::new(),
+            duty: Duty::Unknown,
             heard_at: now,
             retained: RetainedUse::None,
             filters: BTreeMap::new(),

@@ -65,6 +65,8 @@ fn is_answer(item: &Downstream) -> bool {
         | Downstream::RetainedUpdate(_)
         | Downstream::RetainedBegin
         | Downstream::RetainedSynced { .. }
+        | Downstream::Drain { .. }
+        | Downstream::Undrain
         | Downstream::Goodbye(_) => false,
     }
 }

@@ -1,5 +1,6 @@
 //! What operators see of the brokers.
 
+use ha_types::link::Duty;
 use ha_types::{BrokerEpoch, BrokerName, Millis};
 
 use crate::broker::{Broker, Link};
@@ -30,6 +31,8 @@ pub struct BrokerView {
     pub address: String,
     /// Program and version.
     pub software: String,
+    /// It lets its clients go, or has done so.
+    pub is_draining: bool,
     /// Milliseconds since it attached or sent a heartbeat.
     pub lease_age_ms: u64,
     /// Distinct topic filters.
@@ -81,6 +84,7 @@ fn view(broker: &Broker, now: Millis) -> BrokerView {
         epoch: broker.epoch,
         address: broker.address.clone(),
         software: broker.software.clone(),
+        is_draining: broker.duty == Duty::Drains,
         lease_age_ms: now.since(broker.heard_at),
         filters: broker.filters.len(),
         queued_bytes: broker.queued_bytes,

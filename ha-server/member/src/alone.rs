@@ -16,7 +16,7 @@ use ha_core::{Config, FanOut, Input, StreamId};
 use ha_node::{
     Durability, Failover, Limits, Member, NodeId, Peers, StartError, StoreError, Unreachable,
 };
-use ha_types::link::Upstream;
+use ha_types::link::{Duty, Upstream};
 use ha_types::{BrokerEpoch, ClusterMillis, Qos, ServerIncarnation, TopicName};
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinHandle;
@@ -200,7 +200,7 @@ impl Alone {
     /// # Errors
     /// As [`Handle::heartbeat`].
     pub async fn heartbeat(&self, epoch: BrokerEpoch) -> Result<HeartbeatAnswer, NoAnswer> {
-        self.handle.heartbeat(epoch).await.map(|(answer, _)| answer)
+        self.handle.heartbeat(epoch, Duty::Serves).await.map(|(answer, _)| answer)
     }
 
     /// Whether a message that is not to be retained must come here: it is kept for a session, or a share

@@ -32,7 +32,7 @@ use crate::leader_changes::LeaderChanges;
 use crate::rates::Sampler;
 use crate::{Proposals, StateNode, plain};
 
-pub use handle::{FromStream, Handle, HeartbeatReply, NoAnswer, Snapshot};
+pub use handle::{FromStream, Handle, HeartbeatReply, NoAnswer, OrderReply, Snapshot};
 pub use queues::{Queue, QueueOut, Weighed, queue};
 
 use confirm::{Confirms, Need};
@@ -343,10 +343,11 @@ impl Task {
 
     fn answer(&mut self, question: Urgent) {
         match question {
-            Urgent::Heartbeat(epoch, reply) => {
+            Urgent::Heartbeat(epoch, duty, reply) => {
+                let said = (epoch, duty);
                 let outputs = &mut self.outputs;
                 let answer = self.lead.as_mut().map(|lead| {
-                    self.node.read(|machine| lead.heartbeat(machine.state(), epoch, outputs))
+                    self.node.read(|machine| lead.heartbeat(machine.state(), said, outputs))
                 });
                 self.act();
                 // The stream may be gone; the lease is kept all the same.
@@ -360,6 +361,13 @@ impl Task {
                 });
                 self.act();
                 let _ = reply.send(kicked.ok_or(NoAnswer::NotLeader));
+            }
+            Urgent::Order(name, order, reply) => {
+                let outputs = &mut self.outputs;
+                let told = self.lead.as_mut().map(|lead| lead.order(&name, order, outputs));
+                self.act();
+                // Whoever asked may be gone; the broker is told all the same.
+                let _ = reply.send(told.ok_or(NoAnswer::NotLeader));
             }
             // Whoever asked may be gone.
             Urgent::Look(reply) => drop(reply.send(self.look())),

@@ -119,6 +119,7 @@ fn json(status: &StatusResponse) -> String {
 
 fn state(broker: &BrokerStatus) -> &'static str {
     match broker.state() {
+        State::Attached if broker.draining => "draining",
         State::Attached => "attached",
         State::Detached => "detached",
         State::Lost => "lost",

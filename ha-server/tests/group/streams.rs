@@ -140,7 +140,7 @@ async fn follower_names_the_leader_and_fences_nobody() {
     let address = group.server(leader).address();
     let follower = group.server(follower);
     assert_eq!(Broker::hello(follower).await.sent_to().await, Some(address));
-    let beats = tokio_stream::iter([HeartbeatRequest { epoch: 1, sequence: 1 }]);
+    let beats = tokio_stream::iter([HeartbeatRequest { epoch: 1, sequence: 1, duty: 0 }]);
     let mut answers = client(follower).await.heartbeat(beats).await.unwrap().into_inner();
     assert_eq!(answers.message().await.unwrap_err().code(), Code::Unavailable);
 }
@@ -169,7 +169,8 @@ async fn planned_hand_over_sends_brokers_to_the_new_leader_which_knows_them() {
     broker.send(Upstream::Resumed);
     broker.publish_retained(2);
     assert_eq!(broker.accepted().await, (PublishNumber(2), RetainedVersion(2)));
-    let beats = tokio_stream::iter([HeartbeatRequest { epoch: again.epoch.0, sequence: 1 }]);
+    let beats =
+        tokio_stream::iter([HeartbeatRequest { epoch: again.epoch.0, sequence: 1, duty: 0 }]);
     let answers = client(group.server(to)).await.heartbeat(beats).await;
     let kept = answers.unwrap().into_inner().message().await.unwrap().unwrap();
     assert_eq!(kept.state(), State::Kept);

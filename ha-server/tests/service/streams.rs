@@ -70,7 +70,8 @@ async fn stream_that_ends_without_goodbye_frees_nothing() {
     let (mut broker, welcome) = Broker::attach(&server, "b").await;
     broker.half_close();
     assert_eq!(broker.next_or_end().await.unwrap(), None);
-    let requests = tokio_stream::iter([HeartbeatRequest { epoch: welcome.epoch.0, sequence: 1 }]);
+    let requests =
+        tokio_stream::iter([HeartbeatRequest { epoch: welcome.epoch.0, sequence: 1, duty: 0 }]);
     let mut answers = client(&server).await.heartbeat(requests).await.unwrap().into_inner();
     assert_eq!(answers.message().await.unwrap().unwrap().state(), State::Kept);
     server.stop().await;
@@ -80,7 +81,7 @@ async fn stream_that_ends_without_goodbye_frees_nothing() {
 async fn heartbeat_of_an_epoch_that_is_not_attached_is_fenced() {
     let server = Running::start().await;
     let (_broker, welcome) = Broker::attach(&server, "b").await;
-    let beat = |epoch| HeartbeatRequest { epoch, sequence: 5 };
+    let beat = |epoch| HeartbeatRequest { epoch, sequence: 5, duty: 0 };
     let requests = tokio_stream::iter([beat(welcome.epoch.0), beat(welcome.epoch.0 + 1)]);
     let answers = client(&server).await.heartbeat(requests).await.unwrap();
     let mut answers = answers.into_inner();

@@ -22,6 +22,10 @@ pub(crate) fn downstream_from(item: Item) -> Result<Downstream, ProtocolError> {
         Item::RetainedSynced(synced) => {
             Downstream::RetainedSynced { version: RetainedVersion(synced.version) }
         }
+        Item::Drain(v1::Drain { per_second }) => {
+            Downstream::Drain { per_second: Some(per_second).filter(|rate| *rate > 0) }
+        }
+        Item::Undrain(v1::Undrain {}) => Downstream::Undrain,
         Item::Goodbye(goodbye) => Downstream::Goodbye(goodbye_from(goodbye)?),
         Item::Chunk(_) => return Err(ProtocolError::UnexpectedChunk),
         Item::Opened(_)
@@ -64,6 +68,10 @@ pub(crate) fn downstream_into(item: &Downstream) -> Item {
         Downstream::RetainedSynced { version } => {
             Item::RetainedSynced(v1::RetainedSynced { version: version.0 })
         }
+        Downstream::Drain { per_second } => {
+            Item::Drain(v1::Drain { per_second: per_second.unwrap_or(0) })
+        }
+        Downstream::Undrain => Item::Undrain(v1::Undrain {}),
         Downstream::Goodbye(goodbye) => Item::Goodbye(goodbye_into(goodbye)),
     }
 }

@@ -203,6 +203,8 @@ impl Direction for Down {
             | Item::InterestTaken(_)
             | Item::RetainedBegin(_)
             | Item::RetainedSynced(_)
+            | Item::Drain(_)
+            | Item::Undrain(_)
             | Item::OpenRefused(_)
             | Item::Released(_)
             | Item::Evict(_)

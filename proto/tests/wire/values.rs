@@ -386,6 +386,8 @@ pub(crate) fn downstream() -> impl Strategy<Value = Downstream> {
         1 => prop_oneof![set, cleared].prop_map(Downstream::RetainedUpdate),
         1 => Just(Downstream::RetainedBegin),
         1 => version().prop_map(|version| Downstream::RetainedSynced { version }),
+        1 => of(1..=u32::MAX).prop_map(|per_second| Downstream::Drain { per_second }),
+        1 => Just(Downstream::Undrain),
         1 => goodbye().prop_map(Downstream::Goodbye),
     ]
 }

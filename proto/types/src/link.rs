@@ -9,4 +9,4 @@ mod up;
 
 pub use down::{Downstream, Goodbye, GoodbyeReason, KNOWN_AS_MAX, Origin, PublishOutcome};
 pub use hello::{Hello, PROTOCOL_VERSION, PROTOCOL_VERSIONS, RetainedUse, VersionRange, Welcome};
-pub use up::{Needs, Resume, RetainedChange, Upstream};
+pub use up::{Duty, Needs, Resume, RetainedChange, Upstream};

@@ -79,6 +79,15 @@ impl Client {
 
     /// As [`Client::connect`]; the error says why it failed.
     pub fn try_connect(port: u16, version: Version, id: &str) -> io::Result<Self> {
+        Self::open(port, version, id, None)
+    }
+
+    /// With a session of MQTT 5 that is there before and after the connection, for an hour.
+    pub fn resume(port: u16, id: &str) -> io::Result<Self> {
+        Self::open(port, Version::V5, id, Some(3_600))
+    }
+
+    fn open(port: u16, version: Version, id: &str, expiry_s: Option<u32>) -> io::Result<Self> {
         let address = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
         let stream = TcpStream::connect_timeout(&address, LONG)?;
         stream.set_nodelay(true)?;
@@ -94,9 +103,16 @@ impl Client {
         };
         let mut body = Vec::new();
         put(&mut body, b"MQTT");
-        body.extend_from_slice(&[version as u8, 0b10]);
+        let clean = if expiry_s.is_some() { 0 } else { 0b10 };
+        body.extend_from_slice(&[version as u8, clean]);
         body.extend_from_slice(&KEEP_ALIVE_SECONDS.to_be_bytes());
-        client.no_properties(&mut body);
+        match expiry_s {
+            Some(seconds) => {
+                body.extend_from_slice(&[5, 0x11]);
+                body.extend_from_slice(&seconds.to_be_bytes());
+            }
+            None => client.no_properties(&mut body),
+        }
         put(&mut body, id.as_bytes());
         client.send(CONNECT, body)?;
         match client.answer(CONNACK, 0)? {
@@ -174,6 +190,22 @@ impl Client {
                 return Ok(None);
             }
         }
+    }
+
+    /// Reads until the broker ends the connection, and returns what its DISCONNECT said; `None`: there was
+    /// none. Messages that came are received as ever.
+    pub fn farewell(&mut self) -> Option<u8> {
+        while self.pump(LONG).unwrap_or(false) {}
+        // An acknowledgement that could not be sent any more is no reason to miss what came after it.
+        while let Some(packet) = Packet::take(&mut self.buffer) {
+            let _ = self.handle(&packet);
+        }
+        self.disconnected
+    }
+
+    /// Messages that have come and were not received.
+    pub fn inbox(&mut self) -> Vec<Message> {
+        self.inbox.drain(..).collect()
     }
 
     /// Every message that was sent to this client before now, if its broker answers in order.

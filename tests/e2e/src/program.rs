@@ -19,6 +19,8 @@ pub struct Program {
     pub port: Port,
     /// Where `/readyz` is.
     pub http: Port,
+    /// Where a broker answers agent-checks.
+    pub agent: Port,
     binary: &'static str,
     arguments: Vec<String>,
     log: PathBuf,
@@ -43,7 +45,10 @@ impl Program {
         program.set("CONFIG.BIND", "127.0.0.1");
         program.set("CONFIG.PORT_NO", &program.port.to_string());
         program.set("CONFIG.HTTP_PORT", &program.http.to_string());
+        program.set("CONFIG.AGENT_PORT", &program.agent.to_string());
         program.set("AUTHENTICATION.ALLOW_ANONYMOUS", "YES");
+        // No load balancer has to hear of it first, unless a test has one.
+        program.set("CONFIG.DRAIN_GRACE", "0");
         let data = folder.join(format!("{name}-data"));
         program.set("CONFIG.DATA_DIR", &data.display().to_string());
         program
@@ -64,6 +69,7 @@ impl Program {
             name: name.to_owned(),
             port: Port::free(),
             http: Port::free(),
+            agent: Port::free(),
             binary,
             arguments: Vec::new(),
             log: folder.join(format!("{name}.log")),

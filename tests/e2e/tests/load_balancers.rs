@@ -20,7 +20,8 @@ const DEVICES: usize = 8;
 fn haproxy_ports(front: &Port, cluster: &Cluster) -> Vec<(u16, u16)> {
     let [first, second] = &cluster.brokers[..] else { panic!("two brokers") };
     let http = [(8080, first.http.number()), (8081, second.http.number())];
-    [nginx_ports(front, cluster), http.to_vec()].concat()
+    let agents = [(8090, first.agent.number()), (8091, second.agent.number())];
+    [&nginx_ports(front, cluster)[..], &http, &agents].concat()
 }
 
 fn nginx_ports(front: &Port, cluster: &Cluster) -> Vec<(u16, u16)> {
@@ -163,6 +164,44 @@ fn haproxy_disconnects_the_clients_of_a_broker_that_hangs_within_two_seconds() {
     assert!(found < Duration::from_secs(2), "{found:?}");
     assert!(fleet.reconnect() > 0);
     fleet.check_messages();
+}
+
+#[test]
+fn behind_haproxy_a_drained_broker_says_goodbye_itself_and_gets_no_new_clients() {
+    let (mut cluster, front) = (Cluster::start(0), Port::free());
+    for _ in 0..2 {
+        let broker = cluster.prepare();
+        broker.set("CONFIG.DRAIN_GRACE", "1s");
+        broker.start_ready();
+    }
+    let ports = haproxy_ports(&front, &cluster);
+    let _haproxy = start(|folder| haproxy(folder, &ports), &front);
+    let connect = |number: usize| -> Client {
+        let id = format!("device-{number}");
+        let attempt = || {
+            let refused = |error: &std::io::Error| error.to_string().contains("refused");
+            let client = Client::resume(front.number(), &id);
+            assert!(!client.as_ref().is_err_and(refused), "{id}: {client:?}");
+            client.ok()
+        };
+        wait::until("a connection through the load balancer", LONG, attempt)
+    };
+    let mut devices: Vec<_> = (0..DEVICES).map(connect).collect();
+    wait::until("half of them are on each broker", LONG, || {
+        (cluster.brokers[0].readyz().1["clients"] == DEVICES / 2).then_some(())
+    });
+    cluster.brokers[0].signal("TERM");
+    // For as long as the grace lasts it would take them; HAProxy has heard of it before that.
+    let mut late = Vec::new();
+    wait::until("the drained broker has sent its clients away", LONG, || {
+        late.push(connect(DEVICES + late.len()));
+        cluster.brokers[0].process().ended()
+    });
+    let gone = devices.iter_mut().filter_map(|device| {
+        device.ping().err()?;
+        Some(device.farewell())
+    });
+    assert_eq!(gone.collect::<Vec<_>>(), [Some(0x9C); DEVICES / 2]);
 }
 
 #[test]

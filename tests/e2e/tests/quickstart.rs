@@ -12,13 +12,15 @@ use e2e::{
     Port, Process, TemporaryFolder, binary, get, repository, run, wait, without_our_environment,
 };
 
-const PORTS: [&str; 6] = [
+const PORTS: [&str; 8] = [
     "HA_PORT",
     "HA_HTTP_PORT",
     "BROKER_1_PORT",
     "BROKER_1_HTTP_PORT",
     "BROKER_2_PORT",
     "BROKER_2_HTTP_PORT",
+    "BROKER_1_AGENT_PORT",
+    "BROKER_2_AGENT_PORT",
 ];
 
 struct Quickstart {

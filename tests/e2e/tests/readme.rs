@@ -18,7 +18,7 @@ use e2e::{
 const BUILD_MAX: Duration = Duration::from_secs(30 * 60);
 
 /// The ports of README.md in this order, and those that are used instead.
-const USUAL: [u16; 7] = [1883, 1884, 1885, 2000, 2001, 8080, 8081];
+const USUAL: [u16; 9] = [1883, 1884, 1885, 2000, 2001, 8080, 8081, 8090, 8091];
 
 /// Whether a command that goes on running has begun its work.
 type IsUp = Box<dyn Fn(&mut Process) -> bool>;
@@ -49,7 +49,8 @@ impl Readme {
             adapted =
                 adapted.replace(&format!("-p {usual} "), &format!("-p {} ", self.port(usual)));
         }
-        let pairs: Vec<_> = [1883, 1884, 1885, 8080, 8081].map(|p| (p, self.port(p))).into();
+        let sample = [1883, 1884, 1885, 8080, 8081, 8090, 8091];
+        let pairs: Vec<_> = sample.map(|p| (p, self.port(p))).into();
         let config = self.folder.write("haproxy.cfg", with_ports("haproxy.cfg", &pairs));
         adapted.replace("conf/haproxy.cfg", &config.display().to_string())
     }
@@ -75,8 +76,10 @@ impl Readme {
                 "HA_HTTP_PORT",
                 "BROKER_1_HTTP_PORT",
                 "BROKER_2_HTTP_PORT",
+                "BROKER_1_AGENT_PORT",
+                "BROKER_2_AGENT_PORT",
             ];
-            let usual = [1883, 1884, 2000, 2001, 8080, 8081];
+            let usual = [1883, 1884, 2000, 2001, 8080, 8081, 8090, 8091];
             names
                 .into_iter()
                 .zip(usual)

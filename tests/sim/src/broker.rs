@@ -35,6 +35,7 @@ impl Broker {
             cluster_time_at_zero: CLUSTER_TIME,
             seed: now + u64::try_from(id).expect("fits"),
             backoff_ms: (50, 500),
+            connect_hold_ms: 2_000,
             outbox_max: 12,
             outbox_bytes_max: 10_000,
             filters_max: 100,
@@ -107,7 +108,7 @@ impl Broker {
                     self.wires.remove(&wire);
                 }
                 Output::Host(command) => self.commands.push_back(command),
-                Output::Note(_) => (),
+                Output::Note(_) | Output::Drain(_) | Output::Undrain => (),
             }
         }
     }

@@ -17,6 +17,7 @@ mod ending;
 mod feed;
 mod handshake;
 mod inflow;
+mod leaving;
 mod outflow;
 mod reauthentication;
 mod serving;
@@ -28,6 +29,7 @@ use ha_types::session::{Ask, CloseCause, ConnectionId, Progress, Tell};
 use ha_types::{ClusterMillis, Millis};
 
 pub use ending::Ending;
+pub use leaving::LEAVE_MS_MAX;
 
 use self::ending::{End, Farewell, Why};
 use self::handshake::Greeted;
@@ -71,6 +73,10 @@ pub enum Input {
     Deliver(Delivery),
     /// The deadline has come.
     Tick,
+    /// The client has to go elsewhere: what it began is brought to its end, as far as that takes no
+    /// longer than [`LEAVE_MS_MAX`]; then it is told so. Before it is served, CONNACK says it, or the
+    /// shell gives this again when it is.
+    Leave,
     /// The shell ends the connection.
     End(Ending),
 }
@@ -171,12 +177,21 @@ impl Connection {
                 Input::BadFrame(error) => Err(error.into()),
                 Input::Verdict(verdict) => serving.verdict(verdict, out),
                 Input::Tick => serving.tick(at, around, out),
+                Input::Leave => {
+                    serving.leave(at);
+                    Ok(())
+                }
                 Input::End(ending) => Err(ending.into()),
             };
             return outcome.unwrap_or_else(|end| self.end(end, around, out));
         }
         match (std::mem::replace(&mut self.state, State::Ended), input) {
             (state, Input::Tick) => self.tick_before_serving(state, at, around, out),
+            (State::Authenticating(greeted) | State::Challenged(greeted), Input::Leave) => {
+                let farewell = End::going_away(around.limits).farewell;
+                let farewell = farewell.expect("who goes is told so");
+                self.refuse(greeted.recipient(), farewell, around, out);
+            }
             (state, Input::End(ending)) => self.end_before_serving(state, ending, around, out),
             (State::Greeting(until), Input::Frame(frame)) => self.greet(&frame, until, around, out),
             (State::Greeting(_), Input::BadFrame(_)) => self.close(out),

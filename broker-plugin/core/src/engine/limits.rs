@@ -44,6 +44,8 @@ pub struct Limits {
     pub response_information: Option<Text>,
     /// Where clients are sent that are refused or disconnected because the broker is leaving.
     pub server_reference: Option<Text>,
+    /// They are to stay there: 0x9D instead of 0x9C.
+    pub server_moved: bool,
 }
 
 /// Whether `$share` is served.
@@ -76,6 +78,7 @@ impl Default for Limits {
             shared_subscriptions: SharedSubscriptions::Served,
             response_information: None,
             server_reference: None,
+            server_moved: false,
         }
     }
 }

@@ -17,7 +17,7 @@ mod note;
 mod output;
 mod routes;
 
-pub use connection::{Connection, Ending, Input, Moment, Surroundings};
+pub use connection::{Connection, Ending, Input, LEAVE_MS_MAX, Moment, Surroundings};
 pub use delivery::{Delivery, Encodings, SubscriptionIds};
 pub use limits::{Limits, SharedSubscriptions};
 pub use note::{Connected, Note, Notes};

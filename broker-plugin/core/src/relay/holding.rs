@@ -5,9 +5,6 @@ use std::collections::VecDeque;
 use ha_types::Millis;
 use ha_types::session::ConnectionId;
 
-/// `CONNECT_HOLD`: how long a CONNECT waits while there is no leader.
-const CONNECT_HOLD_MS: u64 = 2_000;
-
 /// CONNECTs in the order in which they came; those that were answered are passed over.
 #[derive(Debug, Default)]
 pub(super) struct Holds {
@@ -33,15 +30,15 @@ impl Holds {
         }
     }
 
-    /// When the oldest has waited long enough, if there is no leader until then.
-    pub(super) fn due(&self) -> Option<Millis> {
+    /// When the oldest has waited for so many milliseconds, if there is no leader until then.
+    pub(super) fn due(&self, hold_ms: u64) -> Option<Millis> {
         let &(came, _) = self.came.front()?;
-        Some(came.max(self.detached_since).plus(CONNECT_HOLD_MS))
+        Some(came.max(self.detached_since).plus(hold_ms))
     }
 
-    /// The oldest, if it has waited long enough without a leader.
-    pub(super) fn overdue(&mut self, now: Millis) -> Option<ConnectionId> {
-        self.due().filter(|&due| due <= now)?;
+    /// The oldest, if it has waited for so many milliseconds without a leader.
+    pub(super) fn overdue(&mut self, now: Millis, hold_ms: u64) -> Option<ConnectionId> {
+        self.due(hold_ms).filter(|&due| due <= now)?;
         self.came.pop_front().map(|(_, connection)| connection)
     }
 }

@@ -38,7 +38,8 @@ impl Plugin {
 
     /// CONNECTs that have waited long enough for a leader are refused.
     pub(crate) fn refuse_overdue(&mut self, out: &mut Vec<Output>) {
-        while let Some(connection) = self.relay.overdue(self.now) {
+        let hold_ms = self.config.connect_hold_ms;
+        while let Some(connection) = self.relay.overdue(self.now, hold_ms) {
             let reason = RefuseReason::Unavailable;
             let tell = Tell::OpenRefused { connection, reason };
             out.push(host(HostCommand::Tell(connection, tell)));
@@ -52,8 +53,8 @@ impl Relay {
     }
 
     /// When a CONNECT has waited long enough, if there is no leader until then.
-    pub(crate) fn hold_due(&self) -> Option<Millis> {
-        self.holds.due()
+    pub(crate) fn hold_due(&self, hold_ms: u64) -> Option<Millis> {
+        self.holds.due(hold_ms)
     }
 
     /// Forgets CONNECTs that were answered.
@@ -61,9 +62,9 @@ impl Relay {
         self.holds.trim(|connection| self.opening.contains_key(&connection));
     }
 
-    fn overdue(&mut self, now: Millis) -> Option<ConnectionId> {
+    fn overdue(&mut self, now: Millis, hold_ms: u64) -> Option<ConnectionId> {
         self.trim_holds();
-        let connection = self.holds.overdue(now)?;
+        let connection = self.holds.overdue(now, hold_ms)?;
         self.opening.remove(&connection);
         self.unwanted.insert(connection);
         Some(connection)

@@ -15,6 +15,7 @@ mod groups;
 mod holder;
 mod identifiers;
 mod late;
+mod leaving;
 mod limits;
 mod opening;
 mod order;

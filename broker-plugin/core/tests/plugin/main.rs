@@ -9,6 +9,7 @@ mod common;
 
 mod attach;
 mod lease;
+mod orders;
 mod publish;
 mod random;
 mod relay;

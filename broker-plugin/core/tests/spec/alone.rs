@@ -28,6 +28,7 @@ impl Alone {
             cluster_time_at_zero: BEGINNING,
             seed: 7,
             backoff_ms: (100, 800),
+            connect_hold_ms: 2_000,
             outbox_max: 8,
             outbox_bytes_max: 10_000,
             filters_max,

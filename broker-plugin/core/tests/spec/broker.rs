@@ -186,6 +186,12 @@ impl Broker {
         self.run();
     }
 
+    /// The broker lets a client go.
+    pub(crate) fn leave(&mut self, client: Client) {
+        self.work.push_back((ConnectionId(client.0), Input::Leave));
+        self.run();
+    }
+
     /// Stops or goes on reading what the broker sends.
     pub(crate) fn set_reading(&mut self, client: Client, reads: bool) {
         self.link(client).reads = reads;

@@ -3,7 +3,11 @@
 use std::sync::{Arc, Mutex};
 
 use ha_core::cluster::Counts;
-use ha_core::{BrokerLoss, BrokerView, HeartbeatAnswer, Input, Kick, Kicked, StreamId};
+use ha_core::{
+    BrokerLoss, BrokerView, DrainOrder, DrainRefusal, HeartbeatAnswer, Input, Kick, Kicked,
+    StreamId,
+};
+use ha_types::link::Duty;
 use ha_types::{BrokerEpoch, ClusterMillis};
 use tokio::sync::{mpsc, oneshot};
 
@@ -30,10 +34,14 @@ pub enum FromStream {
 /// Whether the lease is kept, and the cluster time.
 pub type HeartbeatReply = Result<(HeartbeatAnswer, ClusterMillis), NoAnswer>;
 
+/// Whether a broker was told.
+pub type OrderReply = Result<Result<(), DrainRefusal>, NoAnswer>;
+
 /// What must not wait behind traffic.
 #[derive(Debug)]
 pub(super) enum Urgent {
-    Heartbeat(BrokerEpoch, oneshot::Sender<HeartbeatReply>),
+    Heartbeat(BrokerEpoch, Duty, oneshot::Sender<HeartbeatReply>),
+    Order(String, DrainOrder, oneshot::Sender<OrderReply>),
     Look(oneshot::Sender<Snapshot>),
     Kick(String, Kick, oneshot::Sender<Result<Kicked, NoAnswer>>),
     ShutDown,
@@ -100,13 +108,24 @@ pub(super) fn channels() -> (Handle, Inputs) {
 }
 
 impl Handle {
-    /// Keeps a lease. Also returns the cluster time.
+    /// Keeps the lease of a broker that does this with clients. Also returns the cluster time.
     ///
     /// # Errors
     /// [`NoAnswer`]: the broker looks for the leader.
-    pub async fn heartbeat(&self, epoch: BrokerEpoch) -> HeartbeatReply {
+    pub async fn heartbeat(&self, epoch: BrokerEpoch, duty: Duty) -> HeartbeatReply {
         let (reply, answer) = oneshot::channel();
-        let sent = self.urgent.send(Urgent::Heartbeat(epoch, reply)).await;
+        let sent = self.urgent.send(Urgent::Heartbeat(epoch, duty, reply)).await;
+        sent.map_err(|_| NoAnswer::Stopped)?;
+        answer.await.map_err(|_| NoAnswer::Stopped)?
+    }
+
+    /// Tells the broker of this name to let its clients go, or to take clients again.
+    ///
+    /// # Errors
+    /// [`NoAnswer`]: the leader knows.
+    pub async fn order(&self, name: String, order: DrainOrder) -> OrderReply {
+        let (reply, answer) = oneshot::channel();
+        let sent = self.urgent.send(Urgent::Order(name, order, reply)).await;
         sent.map_err(|_| NoAnswer::Stopped)?;
         answer.await.map_err(|_| NoAnswer::Stopped)?
     }

@@ -4,9 +4,10 @@ use std::collections::BTreeSet;
 
 use ha_core::cluster::ClusterState;
 use ha_core::{
-    BrokerLoss, BrokerView, Config, Distributor, HeartbeatAnswer, Input, Kick, Kicked, Output,
-    StreamId,
+    BrokerLoss, BrokerView, Config, Distributor, DrainOrder, DrainRefusal, HeartbeatAnswer, Input,
+    Kick, Kicked, Output, StreamId,
 };
+use ha_types::link::Duty;
 use ha_types::{BrokerEpoch, ClusterMillis, Millis};
 use tokio::time::{Duration, Instant};
 
@@ -49,9 +50,10 @@ impl Lead {
     pub(super) fn heartbeat(
         &mut self,
         state: &ClusterState,
-        epoch: BrokerEpoch,
+        (epoch, duty): (BrokerEpoch, Duty),
         out: &mut Vec<Output>,
     ) -> (HeartbeatAnswer, ClusterMillis) {
+        self.distributor.note_duty(epoch, duty);
         let answer = self.distributor.heartbeat(self.now(), state, epoch, out);
         (answer, self.distributor.cluster_time())
     }
@@ -63,6 +65,15 @@ impl Lead {
         out: &mut Vec<Output>,
     ) -> Kicked {
         self.distributor.kick(self.now(), state, kick, out)
+    }
+
+    pub(super) fn order(
+        &mut self,
+        name: &str,
+        order: DrainOrder,
+        out: &mut Vec<Output>,
+    ) -> Result<(), DrainRefusal> {
+        self.distributor.order(name, order, out)
     }
 
     /// When it must be stepped if nothing happens before.

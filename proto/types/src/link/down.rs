@@ -61,6 +61,13 @@ pub enum Downstream {
         /// Changes with a higher version are not covered.
         version: RetainedVersion,
     },
+    /// An operator wants the broker to let its clients go. Only to one whose [`Duty`](super::Duty) is known.
+    Drain {
+        /// Clients in a second; `None`: as the broker is configured.
+        per_second: Option<u32>,
+    },
+    /// It shall take clients again; likewise.
+    Undrain,
     /// The stream ends. The broker acts by the reason.
     Goodbye(Goodbye),
 }

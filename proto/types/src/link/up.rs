@@ -71,6 +71,18 @@ pub enum Needs {
     All,
 }
 
+/// What a broker does with clients, by its heartbeats.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Duty {
+    /// It is of an older version, which does not say it and cannot be told to drain.
+    #[default]
+    Unknown,
+    /// It takes them, as far as it can.
+    Serves,
+    /// It lets them go, or has done so.
+    Drains,
+}
+
 /// A session that goes on through a new stream, perhaps to another leader.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Resume {

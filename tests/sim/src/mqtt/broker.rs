@@ -45,6 +45,7 @@ impl Broker {
             cluster_time_at_zero: CLUSTER_TIME,
             seed: now + u64::try_from(id).expect("fits"),
             backoff_ms: (20, 500),
+            connect_hold_ms: 2_000,
             outbox_max: 1_000,
             outbox_bytes_max: 1_000_000,
             filters_max: 1_000,
@@ -158,7 +159,7 @@ impl Broker {
                     self.wires.remove(&wire);
                 }
                 Output::Host(command) => self.host.take(time, command),
-                Output::Note(_) => (),
+                Output::Note(_) | Output::Drain(_) | Output::Undrain => (),
             }
         }
     }

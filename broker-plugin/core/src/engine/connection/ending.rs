@@ -3,6 +3,7 @@
 use ha_types::session::{CloseCause, Eviction, Lifetime};
 
 use crate::codec::{DecodeError, Reason, TooLarge};
+use crate::engine::limits::Limits;
 use crate::engine::note::Note;
 
 /// Why the shell ends a connection.
@@ -72,6 +73,16 @@ impl End {
             Eviction::Kicked => kicked,
             Eviction::Forgotten => Self { lifetime: Some(Lifetime::Connection), ..kicked },
         }
+    }
+
+    /// The broker lets its clients go. As far as the holder knows they may never come back: what they were
+    /// to get of share groups goes to other members at once.
+    pub(super) fn going_away(limits: &Limits) -> Self {
+        let reason = match limits.server_moved {
+            true => Reason::SERVER_MOVED,
+            false => Reason::USE_ANOTHER_SERVER,
+        };
+        Self::because(reason, "this broker lets its clients go: connect again")
     }
 
     /// Another connection has the session, or will have it [MQTT-3.1.4-3].

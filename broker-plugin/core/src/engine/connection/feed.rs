@@ -27,6 +27,13 @@ enum Source {
 }
 
 impl Feed {
+    /// From the end that an open leaves off at.
+    pub(super) fn new(backlog: PageEnd) -> Self {
+        let mut feed = Self::default();
+        feed.paged(backlog, None);
+        feed
+    }
+
     /// Whether a message that came unasked is taken. Otherwise it comes with a page.
     pub(super) fn takes(&mut self, offset: Offset, room: usize) -> bool {
         if self.source != Source::Live {

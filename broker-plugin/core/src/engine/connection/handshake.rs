@@ -288,6 +288,8 @@ impl Connection {
         let mut server_reference = None;
         if reason == Reason::SERVER_SHUTTING_DOWN && around.limits.server_reference.is_some() {
             reason = Reason::USE_ANOTHER_SERVER;
+        }
+        if matches!(reason, Reason::USE_ANOTHER_SERVER | Reason::SERVER_MOVED) {
             server_reference = around.limits.server_reference.clone();
         }
         let remarks = Remarks::because(why.to_string());

@@ -78,6 +78,11 @@ impl Inflow {
         self.unanswered < usize::from(limits.receive_maximum) && self.paused(now, limits).is_none()
     }
 
+    /// Whether a packet of the client waits for the holder.
+    pub(super) fn is_unanswered(&self) -> bool {
+        self.unanswered > 0
+    }
+
     /// Until when the client publishes too fast.
     pub(super) fn paused(&self, now: Millis, limits: &Limits) -> Option<Millis> {
         self.throttle.paused_until(now, limits.publish_rate_max)

@@ -42,6 +42,8 @@ pub(super) struct Outflow {
     last_id: u16,
     aliases: OutboundAliases,
     pub(super) progress: Progress,
+    /// The client leaves: nothing begins that it would have to acknowledge.
+    is_held_back: bool,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -87,7 +89,18 @@ impl Outflow {
             last_id: 0,
             aliases: OutboundAliases::new(aliases),
             progress: Progress::default(),
+            is_held_back: false,
         }
+    }
+
+    /// Sends nothing more of QoS 1 and 2.
+    pub(super) fn hold_back(&mut self) {
+        self.is_held_back = true;
+    }
+
+    /// Whether an exchange with the client is not over.
+    pub(super) fn is_in_flight(&self) -> bool {
+        !self.inflight.is_empty()
     }
 
     /// How many more live deliveries may wait.
@@ -144,7 +157,8 @@ impl Outflow {
     }
 
     fn can_send(&self, next: &Waiting, to: &Sending<'_>) -> bool {
-        (self.inflight.len() < self.window || next.qos == Qos::AtMostOnce)
+        let may_begin = !self.is_held_back && self.inflight.len() < self.window;
+        (may_begin || next.qos == Qos::AtMostOnce)
             && to.out.bytes.len() < to.around.limits.queue_bytes_max
             && (self.passed_over.is_empty()
                 || next.is_unkept_qos_0()

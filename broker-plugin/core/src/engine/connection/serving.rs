@@ -1,7 +1,7 @@
 //! A connection that has its session.
 
 use ha_types::session::{
-    Ask, CloseCause, Granted, Lifetime, Offset, Opened, Page, PageEnd, Progress, Queued, Record,
+    Ask, CloseCause, Granted, Lifetime, Offset, Opened, Page, Progress, Queued, Record,
     RecordStage, RefuseReason, SessionKey, Tell,
 };
 use ha_types::{Millis, Ticket};
@@ -9,6 +9,7 @@ use ha_types::{Millis, Ticket};
 use super::ending::End;
 use super::feed::Feed;
 use super::inflow::Inflow;
+use super::leaving::Leaving;
 use super::outflow::{Durability, Outflow, Sending};
 use super::subscribing::Subscribing;
 use super::waiting::Waiting;
@@ -41,14 +42,16 @@ pub(super) struct Serving {
     keep_alive_ms: Option<u64>,
     /// When the client was last heard of, or not listened to.
     heard_at: Millis,
-    inflow: Inflow,
-    outflow: Outflow,
-    subscribing: Subscribing,
+    pub(super) inflow: Inflow,
+    pub(super) outflow: Outflow,
+    pub(super) subscribing: Subscribing,
     feed: Feed,
     /// Of enhanced authentication.
     pub(super) method: Option<Text>,
     /// Whether an authentication goes on; other packets go on as well.
     pub(super) reauthenticating: bool,
+    /// The client has to go elsewhere.
+    pub(super) leaving: Option<Leaving>,
 }
 
 impl Serving {
@@ -77,6 +80,7 @@ impl Serving {
             feed: Feed::new(opened.backlog),
             method: beginning.method,
             reauthenticating: false,
+            leaving: None,
         };
         (serving, opened.records)
     }
@@ -113,7 +117,8 @@ impl Serving {
     }
 
     pub(super) fn wants_input(&self, at: Moment, around: &Surroundings<'_>, out: &Output) -> bool {
-        self.inflow.wants_input(at.now, around.limits)
+        self.leaving.as_ref().is_none_or(Leaving::reads)
+            && self.inflow.wants_input(at.now, around.limits)
             && self.subscribing.has_room(around)
             // A client that asks and asks, and reads no answer.
             && out.bytes.len() <= around.limits.queue_bytes_max.saturating_mul(2)
@@ -126,7 +131,8 @@ impl Serving {
     pub(super) fn deadline(&self, at: Moment, around: &Surroundings<'_>) -> Option<Millis> {
         let silence = self.keep_alive_ms.map(|ms| self.heard_at.plus(ms));
         let paused = self.inflow.paused(at.now, around.limits);
-        silence.into_iter().chain(paused).min()
+        let leaving = self.leaving.as_ref().map(Leaving::deadline);
+        silence.into_iter().chain(paused).chain(leaving).min()
     }
 
     /// [MQTT-3.1.2-22]
@@ -319,10 +325,17 @@ impl Serving {
     ) -> Result<(), End> {
         let mut to = Self::sending(&self.identity, at, around, out);
         self.outflow.pump(&mut to)?;
+        if self.has_left(at) {
+            // What was acknowledged goes with the end.
+            return Err(End::going_away(around.limits));
+        }
         let session = self.session;
         if self.outflow.progress != Progress::default() {
             let progress = std::mem::take(&mut self.outflow.progress);
             out.requests.push(Request::Ask(Ask::Progress { session, progress }));
+        }
+        if self.leaving.is_some() {
+            return Ok(());
         }
         if let Some(after) = self.feed.fetch(self.outflow.waiting(), self.outflow.room(around)) {
             let bytes = around.limits.queue_bytes_max;
@@ -348,15 +361,6 @@ impl Serving {
 fn last_lifetime(disconnect: &Disconnect, limits: &Limits) -> Option<Lifetime> {
     let asked = disconnect.session_expiry_s?;
     Some(Lifetime::from_expiry_interval(asked.min(limits.session_expiry_max_s)))
-}
-
-impl Feed {
-    /// From the end that an open leaves off at.
-    fn new(backlog: PageEnd) -> Self {
-        let mut feed = Self::default();
-        feed.paged(backlog, None);
-        feed
-    }
 }
 
 #[cfg(test)]

@@ -71,6 +71,11 @@ impl Subscribing {
         self.waiting.len() < around.limits.subscribing_max
     }
 
+    /// Whether a packet waits for the holder.
+    pub(super) fn is_unanswered(&self) -> bool {
+        !self.waiting.is_empty()
+    }
+
     fn is_in_use(&self, id: PacketId) -> bool {
         self.waiting.values().any(|asked| asked.packet_id() == id)
     }

@@ -3,14 +3,14 @@
 //! Every step is followed by all checks: those of the cores, and those that only an observer of the
 //! outputs can make. The log commits, and the leader learns of it, at once or when the test says.
 
+mod operator;
 mod values;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
-use ha_core::cluster::{Applied, Batch, ClusterState, FeatureLevel, StateLimits};
+use ha_core::cluster::{Applied, Batch, ClusterState, StateLimits};
 use ha_core::{
-    BrokerState, BrokerView, Config, Distributor, Event, HeartbeatAnswer, Input, Kick, Kicked,
-    Output, StreamId,
+    BrokerState, BrokerView, Config, Distributor, Event, HeartbeatAnswer, Input, Output, StreamId,
 };
 use ha_types::link::{Downstream, GoodbyeReason, Hello, PublishOutcome, Upstream, Welcome};
 use ha_types::session::Tell;
@@ -211,23 +211,6 @@ impl Cluster {
             self.settle();
         }
         answer
-    }
-
-    pub(crate) fn kick(&mut self, client_id: &str, what: Kick) -> Kicked {
-        let mut out = Vec::new();
-        let kicked = self.core.kick(self.now, &self.state, (client_id, what), &mut out);
-        self.record(out);
-        if self.log == Log::Prompt {
-            self.settle();
-        }
-        kicked
-    }
-
-    /// All members understand this.
-    pub(crate) fn raise(&mut self, level: FeatureLevel) {
-        let commands = vec![ha_core::cluster::Command::Raise(level)];
-        self.index += 1;
-        self.state.apply(self.index, &Batch { time: ClusterMillis(0), commands }.encode());
     }
 
     pub(crate) fn deadline(&self) -> Option<Millis> {
