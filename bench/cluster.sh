@@ -48,7 +48,7 @@ The environment may choose:
   CLUSTER_SECONDS=5         of each load
   CLUSTER_SESSIONS=100000   that are away
   CLUSTER_MESSAGES=100000   that are queued
-  CLUSTER_PORT=22000        first of twenty ports
+  CLUSTER_PORT=22000        first of 24 ports
   CLUSTER_FOLDER=DIR        keep configurations, logs and data here; on the disk to be measured
   CLUSTER_BIN=DIR           measure these programs instead of building them
   CLUSTER_RATE=2000         messages a second while leaders are killed and transferred
@@ -70,6 +70,10 @@ server_port() {
 
 broker_port() {
     echo $((port + 10 + 2 * $1))
+}
+
+agent_port() {
+    echo $((port + 20 + $1))
 }
 
 # host_of PROGRAM ID: where it listens. Broker 2 may be in a network namespace of its own.
@@ -115,6 +119,7 @@ NAME = broker-$id
 BIND = $(host_of broker "$id")
 PORT_NO = $(broker_port "$id")
 HTTP_PORT = $(($(broker_port "$id") + 1))
+AGENT_PORT = $(agent_port "$id")
 DATA_DIR = $folder/data/broker-$id
 SESSIONS_MAX = 1000000
 [DISTRIBUTOR]
@@ -349,15 +354,18 @@ restart() {
     settle
 }
 
-# The sample with the ports of this cluster and a third broker.
+# sample_line ID: of a broker in the sample, with the ports of this cluster.
+sample_line() {
+    grep '^    server broker-1 ' conf/haproxy.cfg | sed -e "s/broker-1/broker-$1/" \
+        -e "s/127.0.0.1:1883/$(at broker "$1")/" -e "s/ port 8080/ port $(($(broker_port "$1") + 1))/" \
+        -e "s/agent-port 8090/agent-port $(agent_port "$1")/"
+}
+
+# HAProxy with the sample configuration for the brokers of this cluster.
 balancer() {
-    sed -e "s/:1885/:$((port + 19))/" \
-        -e "s/127.0.0.1:1883 \(.*\) port 8080/$(at broker 1) \1 port $(($(broker_port 1) + 1))/" \
-        -e "s/127.0.0.1:1884 \(.*\) port 8081/$(at broker 2) \1 port $(($(broker_port 2) + 1))/" \
-        conf/haproxy.cfg >"$folder/haproxy.cfg"
-    line=$(grep 'server broker-2' "$folder/haproxy.cfg")
-    echo "$line" | sed -e 's/broker-2/broker-3/' -e "s/$(at broker 2)/$(at broker 3)/" \
-        -e "s/port $(($(broker_port 2) + 1))/port $(($(broker_port 3) + 1))/" >>"$folder/haproxy.cfg"
+    sed -e "s/:1885/:$((port + 19))/" -e '/^    server broker-/d' conf/haproxy.cfg \
+        >"$folder/haproxy.cfg"
+    for id in $brokers; do sample_line "$id" >>"$folder/haproxy.cfg"; done
     PATH=$PATH:/usr/local/sbin:/usr/sbin:/sbin haproxy -f "$folder/haproxy.cfg" \
         >>"$folder/haproxy.log" 2>&1 </dev/null &
     echo $! >"$folder/haproxy-1.pid"

@@ -1,0 +1,115 @@
+//! Wills of clients that end in every way, with their brokers and without: once, or not at all.
+
+use std::collections::BTreeMap;
+
+use e2e::{Client, Cluster, Life, Mortal, Version, wait::LONG};
+
+/// Due after all others, so that whoever got this one got all.
+const LAST: &str = "last";
+
+/// A cluster whose clients live on the second broker, and who listens to their wills on the first.
+fn cluster() -> (Cluster, Client) {
+    let cluster = Cluster::start(2);
+    let mut listener = Client::connect(cluster.port(0), Version::V5, "listener");
+    listener.subscribe("will/#", 1);
+    (cluster, listener)
+}
+
+fn last() -> Mortal {
+    Mortal::delayed(LAST, 4, 60)
+}
+
+/// How often the will of each came, until the last one.
+fn came(listener: &mut Client) -> BTreeMap<String, usize> {
+    let mut came = BTreeMap::new();
+    loop {
+        let message = listener.receive(LONG).expect("the last will comes");
+        let who = message.topic.trim_start_matches("will/").to_owned();
+        if who == LAST {
+            return came;
+        }
+        *came.entry(who).or_insert(0) += 1;
+    }
+}
+
+fn once(names: &[&str]) -> BTreeMap<String, usize> {
+    names.iter().map(|&name| (name.to_owned(), 1)).collect()
+}
+
+#[test]
+fn client_that_dies_is_mourned_once_and_one_that_leaves_or_is_back_in_time_is_not() {
+    let (cluster, mut listener) = cluster();
+    let (here, elsewhere) = (cluster.port(1), cluster.port(0));
+    for (version, name) in [(Version::V311, "3"), (Version::V5, "5")] {
+        Mortal::new(&format!("polite-{name}"), version).connect(here).disconnect(0);
+        drop(Mortal::new(&format!("cut-{name}"), version).connect(here));
+        let taken = Mortal::new(&format!("taken-{name}"), version);
+        let old = taken.connect(here);
+        taken.come_back(elsewhere).disconnect(0);
+        old.until_closed();
+    }
+    Mortal::new("said-so", Version::V5).connect(here).disconnect(4);
+    drop(Mortal::delayed("delayed", 1, 60).connect(here));
+    drop(Mortal::delayed("session-ends-first", 60, 1).connect(here));
+    let back = Mortal::delayed("back-in-time", 60, 120);
+    drop(back.connect(here));
+    back.come_back(elsewhere).disconnect(0);
+    let moved = Mortal::delayed("moved", 60, 120);
+    let old = moved.connect(here);
+    moved.come_back(elsewhere).disconnect(0);
+    old.until_closed();
+    drop(last().connect(here));
+    let expected =
+        ["cut-3", "cut-5", "taken-3", "taken-5", "said-so", "delayed", "session-ends-first"];
+    assert_eq!(came(&mut listener), once(&expected));
+}
+
+/// Clients of the broker that is about to die.
+struct Doomed {
+    lives: Vec<Life>,
+    back: Mortal,
+}
+
+fn doomed(cluster: &Cluster) -> Doomed {
+    let here = cluster.port(1);
+    for (version, name) in [(Version::V311, "left-3"), (Version::V5, "left-5")] {
+        Mortal::new(name, version).connect(here).disconnect(0);
+    }
+    let back = Mortal::delayed("back-in-time", 60, 120);
+    let all = [
+        Mortal::new("ephemeral-3", Version::V311),
+        Mortal::new("ephemeral-5", Version::V5),
+        Mortal { expiry_s: 60, ..Mortal::new("durable-3", Version::V311) },
+        Mortal::delayed("durable-5", 0, 60),
+        Mortal::delayed("delayed", 1, 60),
+        Mortal::delayed("session-ends-first", 60, 1),
+        back.clone(),
+        last(),
+    ];
+    Doomed { lives: all.iter().map(|mortal| mortal.connect(here)).collect(), back }
+}
+
+const MOURNED: [&str; 6] =
+    ["ephemeral-3", "ephemeral-5", "durable-3", "durable-5", "delayed", "session-ends-first"];
+
+#[test]
+fn clients_whose_broker_dies_are_mourned_once_and_one_that_is_back_in_time_is_not() {
+    let (mut cluster, mut listener) = cluster();
+    let Doomed { lives, back } = doomed(&cluster);
+    cluster.brokers[1].kill();
+    back.come_back(cluster.port(0)).disconnect(0);
+    lives.into_iter().for_each(Life::until_closed);
+    assert_eq!(came(&mut listener), once(&MOURNED));
+}
+
+#[test]
+fn clients_whose_broker_dies_together_with_ha_server_are_mourned_once_when_it_is_back() {
+    let (mut cluster, mut listener) = cluster();
+    let Doomed { lives, back } = doomed(&cluster);
+    cluster.brokers[1].kill();
+    cluster.server.kill();
+    lives.into_iter().for_each(Life::until_closed);
+    cluster.server.start_ready();
+    back.come_back(cluster.port(0)).disconnect(0);
+    assert_eq!(came(&mut listener), once(&MOURNED));
+}
