@@ -87,15 +87,31 @@ impl ServerConfig {
             limits: limits(settings),
             strategies: shares::strategies(settings)?,
         };
-        if config.heartbeat_ms * 2 > config.lease_ms {
-            let lease = config.lease_ms;
-            let message = format!("expected at most half of LEASE ({lease} ms): one may be lost");
-            return Err(settings.error_at(SECTION, "HEARTBEAT", message));
-        }
+        config.leases(settings)?;
         if config.listen.port() == config.http.port() {
             return Err(settings.error_at(SECTION, "HTTP_PORT", "HA_port is the same"));
         }
         Ok(config)
+    }
+
+    /// No lost heartbeat and no pause of a leader may end the leases of brokers that are well: a leader
+    /// that stood still for longer than a lease must have been replaced.
+    fn leases(&self, settings: &ha_shell::layers::Settings) -> Result<(), ConfigError> {
+        let lease = self.lease_ms;
+        if self.heartbeat_ms * 2 > lease {
+            let message = format!("expected at most half of LEASE ({lease} ms): one may be lost");
+            return Err(settings.error_at(SECTION, "HEARTBEAT", message));
+        }
+        let still = self.group.failover.stands_still_max().as_millis();
+        if u128::from(lease) <= still {
+            let failover = settings.one_of(SECTION, "FAILOVER");
+            let message = format!(
+                "expected more than {still} ms with FAILOVER = {failover}: a leader may stand still for so \
+                 long before it is replaced, and would take all brokers for lost"
+            );
+            return Err(settings.error_at(SECTION, "LEASE", message));
+        }
+        Ok(())
     }
 }
 
@@ -150,6 +166,19 @@ pub(crate) mod tests {
         assert!(configured("x.conf", &text("500ms")).is_ok());
         let error = configured("x.conf", &text("501ms")).unwrap_err();
         assert!(error.starts_with("x.conf:3: HEARTBEAT = 501ms"), "{error}");
+    }
+
+    #[test]
+    fn lease_outlasts_the_longest_election() {
+        let text =
+            |failover, lease| format!("[HA_SERVER]\nFAILOVER = {failover}\nLEASE = {lease}\n");
+        for (failover, lease) in [("NORMAL", "500ms"), ("FAST", "500ms"), ("WAN", "3301ms")] {
+            assert!(configured("x.conf", &text(failover, lease)).is_ok(), "{failover} {lease}");
+        }
+        let error = configured("x.conf", &text("WAN", "3300ms")).unwrap_err();
+        assert!(error.starts_with("x.conf:3: LEASE = 3300ms"), "{error}");
+        let unset = configured("x.conf", "[HA_SERVER]\nFAILOVER = WAN\n").unwrap_err();
+        assert!(unset.contains("expected more than 3300 ms with FAILOVER = WAN"), "{unset}");
     }
 
     #[test]

@@ -51,6 +51,14 @@ pub(crate) struct Timers {
 }
 
 impl Failover {
+    /// How long a leader may stand still until another one certainly calls an election: the longest
+    /// election timeout and a heartbeat.
+    #[must_use]
+    pub fn stands_still_max(self) -> Duration {
+        let Timers { heartbeat_ms, election_ms_max, .. } = self.timers();
+        Duration::from_millis(heartbeat_ms + election_ms_max)
+    }
+
     pub(crate) fn timers(self) -> Timers {
         let (heartbeat_ms, election_ms_min, election_ms_max) = match self {
             Self::Normal => (50, 150, 300),
