@@ -9,6 +9,8 @@
 //! comes by them may come to anybody, in any order), the moment of wills, order at QoS 0, payloads
 //! (whoever records takes publisher and number out of them), and time.
 //!
+//! Registers that race are judged apart: [`register`].
+//!
 //! Where observation leaves more than one explanation, one of which is right behaviour, there is no
 //! violation: a CONNECT without an answer may or may not have ended a session, a session or message
 //! with a finite expiry may have expired (unless [`What::LastsAtMost`] says otherwise).
@@ -24,6 +26,7 @@ mod names;
 mod numbers;
 mod published;
 mod recorder;
+pub mod register;
 mod rules;
 mod seen;
 mod subscriptions;
