@@ -7,6 +7,8 @@
 # time is killed and its log damaged; it must say so, and recover before it votes.
 #   sh scripts/chaos.sh --disk forgets --victims broker,leader,server,all --seconds 120
 #   sh scripts/chaos.sh --victims broker,leader,all,disk --seconds 120
+# Retained messages that race, instead of publishers and subscribers; every topic must be linearizable:
+#   sh scripts/chaos.sh --race 1000 --victims broker,leader,server --seconds 120
 # Exit code 0: every promise was kept. POSIX sh; needs cargo, a C compiler and make.
 set -eu
 cd "$(dirname -- "$0")/.."

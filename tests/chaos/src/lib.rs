@@ -8,6 +8,7 @@
 //! - [`disks`] judges what servers say of their disks: damage is noticed, and nothing else.
 //! - [`report`] is what came of it: the verdict of [`history`], what no failure explains, and how
 //!   long clients waited.
+//! - [`race`] is a run of its own: retained messages that are written and read at the same time.
 //!
 //! Not here: the rules. What is a loss or a duplicate is decided by [`history::History::check`].
 
@@ -23,6 +24,7 @@ pub mod outage;
 pub mod plan;
 mod ports;
 mod program;
+pub mod race;
 pub mod random;
 pub mod report;
 pub mod run;

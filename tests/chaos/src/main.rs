@@ -9,7 +9,7 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use chaos::cluster::Binaries;
-use chaos::report::Report;
+use chaos::race::{self, Race};
 use chaos::schedule::{DISKS_MIN, Settings, Target};
 use chaos::{Disk, Options, Roaming, run};
 use clap::Parser;
@@ -53,6 +53,10 @@ struct Args {
     /// Publishers.
     #[arg(long, default_value_t = 6, value_parser = clap::value_parser!(u16).range(1..=1_000))]
     publishers: u16,
+    /// Instead of publishers and subscribers: so many clients set and read the retained messages of 100
+    /// topics at the same time, and every topic must be linearizable.
+    #[arg(long, value_name = "CLIENTS", value_parser = clap::value_parser!(u64).range(1..=10_000))]
+    race: Option<u64>,
     /// Each client stays with its broker.
     #[arg(long)]
     stay: bool,
@@ -80,8 +84,8 @@ fn time(text: &str) -> Result<Duration, String> {
 fn main() -> ExitCode {
     let args = Args::parse();
     match judge(args) {
-        Ok(report) if report.is_clean() => ExitCode::SUCCESS,
-        Ok(_) => ExitCode::from(1),
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::from(1),
         Err(error) => {
             tell(&format!("ha-chaos: {}", chain(&*error)));
             ExitCode::from(2)
@@ -89,24 +93,40 @@ fn main() -> ExitCode {
     }
 }
 
-fn judge(args: Args) -> Result<Report, Box<dyn Error>> {
+/// Whether every promise was kept.
+fn judge(args: Args) -> Result<bool, Box<dyn Error>> {
     let mut folder = Folder::new(args.keep.as_deref())?;
     tell(&format!("seed {}, folder {}", args.seed, folder.path.display()));
+    let racers = args.race;
     let options = options(args)?;
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
-    let report = runtime.block_on(async {
+    let is_clean = runtime.block_on(async {
         tokio::select! {
-            report = run(options, &folder.path, &tell) => report.map_err(Box::<dyn Error>::from),
+            is_clean = conduct(racers, options, &folder.path) => is_clean,
             () = interrupted() => Err("interrupted".into()),
         }
     })?;
-    let history = BufWriter::new(File::create(folder.path.join("history.jsonl"))?);
-    report.history.write_lines(history)?;
-    writeln!(io::stdout(), "{report}")?;
-    if !report.is_clean() {
+    if !is_clean {
         folder.keep();
     }
-    Ok(report)
+    Ok(is_clean)
+}
+
+async fn conduct(
+    racers: Option<u64>,
+    options: Options,
+    folder: &Path,
+) -> Result<bool, Box<dyn Error>> {
+    if let Some(clients) = racers {
+        let outcome = race::run(Race::of(options, clients), folder, &tell).await?;
+        writeln!(io::stdout(), "{outcome}")?;
+        return Ok(outcome.is_clean());
+    }
+    let report = run(options, folder, &tell).await?;
+    let history = BufWriter::new(File::create(folder.join("history.jsonl"))?);
+    report.history.write_lines(history)?;
+    writeln!(io::stdout(), "{report}")?;
+    Ok(report.is_clean())
 }
 
 fn options(args: Args) -> io::Result<Options> {

@@ -6,6 +6,7 @@ mod programs;
 
 use std::time::Duration;
 
+use chaos::race::{self, Race};
 use chaos::report::Report;
 use chaos::run::Failed;
 use chaos::schedule::{Settings, Target};
@@ -37,11 +38,8 @@ impl Case {
         Self { name, servers, brokers, targets: &[], lasts, disk, server_keys: &[] }
     }
 
-    /// With the folder of its files.
-    async fn run(&self) -> (Result<Report, Failed>, programs::Folder) {
-        let _alone = ALONE.lock().await;
-        let folder = programs::Folder::new(self.name);
-        let options = Options {
+    fn options(&self) -> Options {
+        Options {
             binaries: programs::binaries(),
             settings: Settings {
                 servers: self.servers,
@@ -59,8 +57,14 @@ impl Case {
             // One server alone keeps nothing from clients that come back through another broker
             // while it is away.
             roaming: if self.servers > 1 { Roaming::Anywhere } else { Roaming::Never },
-        };
-        (run(options, folder.path(), &|line| eprintln!("{line}")).await, folder)
+        }
+    }
+
+    /// With the folder of its files.
+    async fn run(&self) -> (Result<Report, Failed>, programs::Folder) {
+        let _alone = ALONE.lock().await;
+        let folder = programs::Folder::new(self.name);
+        (run(self.options(), folder.path(), &|line| eprintln!("{line}")).await, folder)
     }
 
     async fn is_clean(&self) -> Report {
@@ -101,6 +105,17 @@ async fn clients_that_go_anywhere_lose_nothing_when_brokers_leaders_and_all_are_
     let lasts = Duration::from_secs(15);
     let report = Case { targets, lasts, ..Case::new("group", (3, 3)) }.is_clean().await;
     assert!(report.outages.iter().map(|of| of.faults).sum::<usize>() > 4, "{report}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn retained_messages_that_race_are_linearizable_when_brokers_and_leaders_are_killed() {
+    let _alone = ALONE.lock().await;
+    let (targets, lasts) = (&[Target::Broker, Target::Leader], Duration::from_secs(12));
+    let case = Case { targets, lasts, ..Case::new("race", (3, 3)) };
+    let folder = programs::Folder::new(case.name);
+    let race = Race { topics: 10, ..Race::of(case.options(), 100) };
+    let outcome = race::run(race, folder.path(), &|line| eprintln!("{line}")).await.unwrap();
+    assert!(outcome.is_clean() && outcome.faults > 0, "{outcome}\n{}", folder.logs());
 }
 
 #[tokio::test(flavor = "multi_thread")]

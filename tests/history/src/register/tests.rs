@@ -28,8 +28,7 @@ fn value_that_was_acknowledged_and_lost_is_found() {
 
 #[test]
 fn value_that_comes_back_is_found() {
-    let history =
-        [write(1, 1, 2), write(2, 3, 9), read(1, 4, 5), read(2, 5, 6), read(1, 7, 8)];
+    let history = [write(1, 1, 2), write(2, 3, 9), read(1, 4, 5), read(2, 5, 6), read(1, 7, 8)];
     assert!(check(&history).is_err());
 }
 
@@ -86,7 +85,8 @@ fn is_linearizable(left: &mut Vec<Operation>, holds: Value) -> bool {
 fn answer_is_that_of_trying_all_orders() {
     let mut state = 1_u64;
     let mut below = |limit: u64| {
-        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        state =
+            state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
         (state >> 33) % limit
     };
     let (mut good, mut bad) = (0, 0);
