@@ -95,8 +95,11 @@ fn answer_is_that_of_trying_all_orders() {
         // All moments differ: what happens at the same one has no order.
         let mut moments: Vec<u64> = (1..=14).collect();
         let mut interval = || {
-            let one = moments.swap_remove(below(moments.len() as u64) as usize);
-            let other = moments.swap_remove(below(moments.len() as u64) as usize);
+            let mut moment = || {
+                let left = u64::try_from(moments.len()).unwrap();
+                moments.swap_remove(usize::try_from(below(left)).unwrap())
+            };
+            let (one, other) = (moment(), moment());
             (one.min(other), one.max(other), below(6))
         };
         let mut history = Vec::new();
