@@ -13,17 +13,17 @@ use crate::script::{LEVELS_MAX, TOPIC_BYTES_MAX};
 
 /// See the module.
 #[derive(Debug)]
-pub struct Ledger {
-    pub version: Version,
+pub(crate) struct Ledger {
+    pub(crate) version: Version,
     bytes_max: usize,
     /// The lower of what the broker and the client allow, once the client has said it.
     window: usize,
-    pub connect: Option<Connect>,
+    pub(crate) connect: Option<Connect>,
     /// What was sent and is no whole packet.
     partial: BytesMut,
     /// The broker will end the connection for what was sent.
-    pub is_garbled: bool,
-    pub is_accepted: bool,
+    pub(crate) is_garbled: bool,
+    pub(crate) is_accepted: bool,
     is_resumed: bool,
     inflight: BTreeMap<u16, Exchange>,
     received: BTreeSet<u16>,
@@ -34,7 +34,7 @@ pub struct Ledger {
     /// The last number of each publisher, topic and QoS.
     last: BTreeMap<(String, String, Qos), u64>,
     /// It acknowledged what it did not have: what is in flight is known only to the broker.
-    pub is_lost: bool,
+    pub(crate) is_lost: bool,
 }
 
 /// Of a message to the client.
@@ -47,7 +47,7 @@ struct Exchange {
 
 /// From the client's point of view.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Awaits {
+pub(crate) enum Awaits {
     OurPuback,
     OurPubrec,
     Pubrel,
@@ -56,16 +56,16 @@ pub enum Awaits {
 
 /// What is known of all messages of a script.
 #[derive(Clone, Copy, Debug)]
-pub struct Known {
+pub(crate) struct Known {
     /// Payloads begin with their topic.
-    pub payloads: bool,
+    pub(crate) payloads: bool,
     /// Nobody subscribed for this client in a group, from which messages come in any order.
-    pub order: bool,
+    pub(crate) order: bool,
 }
 
 impl Ledger {
     /// `inflight_max` and `bytes_max`: of the broker.
-    pub fn new(version: Version, inflight_max: u16, bytes_max: u32) -> Self {
+    pub(crate) fn new(version: Version, inflight_max: u16, bytes_max: u32) -> Self {
         Self {
             version,
             bytes_max: usize::try_from(bytes_max).expect("it is small"),
@@ -86,7 +86,7 @@ impl Ledger {
     }
 
     /// The version that a first packet names; `None`: it is not complete.
-    pub fn version_of(bytes: &[u8], bytes_max: u32) -> Option<Version> {
+    pub(crate) fn version_of(bytes: &[u8], bytes_max: u32) -> Option<Version> {
         let mut bytes = BytesMut::from(bytes);
         let bytes_max = usize::try_from(bytes_max).expect("it is small");
         match Connect::decode(&frame::split(&mut bytes, bytes_max).ok()??) {
@@ -98,41 +98,41 @@ impl Ledger {
     }
 
     /// Whether these bytes would complete a CONNECT of another version than was thought.
-    pub fn surprises(&self, bytes: &[u8], bytes_max: u32) -> bool {
+    pub(crate) fn surprises(&self, bytes: &[u8], bytes_max: u32) -> bool {
         let first = [&self.partial, bytes].concat();
         self.connect.is_none()
             && Self::version_of(&first, bytes_max).is_some_and(|version| version != self.version)
     }
 
     /// The topic that the client gave this alias.
-    pub fn own_alias(&self, alias: u16) -> Option<&TopicName> {
+    pub(crate) fn own_alias(&self, alias: u16) -> Option<&TopicName> {
         self.own_aliases.get(&alias)
     }
 
     /// Whether all that was sent was whole packets.
-    pub fn is_between_packets(&self) -> bool {
+    pub(crate) fn is_between_packets(&self) -> bool {
         !self.is_garbled && self.partial.is_empty()
     }
 
     /// Bytes that were sent after the last whole packet.
-    pub fn partial_len(&self) -> usize {
+    pub(crate) fn partial_len(&self) -> usize {
         self.partial.len()
     }
 
     /// Whether the broker still owes an answer.
-    pub fn is_owed(&self) -> bool {
+    pub(crate) fn is_owed(&self) -> bool {
         !self.owed.is_empty() || self.inflight.values().any(|of| of.awaits == Awaits::Pubrel)
     }
 
     /// What the client should answer.
-    pub fn due(&self) -> Vec<(u16, Awaits)> {
+    pub(crate) fn due(&self) -> Vec<(u16, Awaits)> {
         let due = self.inflight.iter().filter(|(_, of)| of.awaits != Awaits::Pubrel);
         due.map(|(&id, of)| (id, of.awaits)).collect()
     }
 
     /// The client sends this. Returns the packets in it, and whether one acknowledges what the client
     /// does not have.
-    pub fn sent(&mut self, bytes: &[u8]) -> (Vec<FromClient>, bool) {
+    pub(crate) fn sent(&mut self, bytes: &[u8]) -> (Vec<FromClient>, bool) {
         self.partial.extend_from_slice(bytes);
         let (mut packets, mut is_wrong) = (Vec::new(), false);
         while !self.is_garbled {
@@ -226,7 +226,7 @@ impl Ledger {
     }
 
     /// The client is sent this.
-    pub fn gets(&mut self, frame: Frame, known: Known) {
+    pub(crate) fn gets(&mut self, frame: Frame, known: Known) {
         self.check_size(&frame);
         let packet = FromServer::decode(self.version, frame).expect("the broker has checked it");
         match packet {
@@ -386,7 +386,7 @@ fn check_topic(topic: &str) {
 }
 
 /// Whether this packet may bring messages in any order.
-pub fn joins_group(packet: &FromClient) -> bool {
+pub(crate) fn joins_group(packet: &FromClient) -> bool {
     let FromClient::Subscribe(subscribe) = packet else { return false };
     let mut filters = subscribe.filters.iter();
     filters.any(|request| matches!(request.subscription, Subscription::Shared(_)))

@@ -17,23 +17,11 @@ mod script;
 
 use broker_core::holder::Holder;
 
-/// Share groups are served.
-const GROUPS: bool = true;
-
 libfuzzer_sys::fuzz_target!(|bytes: &[u8]| {
     let prints = std::env::var_os("FUZZ_SCRIPT").is_some();
-    let mut reader = script::Reader::new(bytes);
-    let setup = script::setup(&mut reader);
-    if prints {
-        eprintln!("{setup:#?}");
-    }
-    let mut play = play::Play::new(setup);
-    for _ in 0..script::STEPS_MAX {
-        let Some(step) = script::step(&mut reader) else { break };
+    play::play(bytes, |step| {
         if prints {
-            eprintln!("{step:?}");
+            eprintln!("{step:#?}");
         }
-        play.take(step);
-    }
-    play.finish();
+    });
 });

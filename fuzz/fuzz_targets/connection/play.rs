@@ -1,19 +1,20 @@
 //! Plays a script: what clients do goes to the broker, what it sends goes to their ledgers.
 
 use std::collections::BTreeSet;
+use std::fmt::Debug;
 
-use broker_core::access::Identity;
+use broker_core::codec::Flow;
 use broker_core::codec::{
     Ack, Connect, FromClient, PacketId, Publish, Reason, Recipient, Topic, TopicAlias, Version,
 };
-use broker_core::codec::{Flow, Text};
-use broker_core::engine::{Attempt, Ending, Verdict};
+use broker_core::engine::Ending;
 use bytes::{Bytes, BytesMut};
 use ha_types::Qos;
 
 use crate::ledger::{Awaits, Known, Ledger, joins_group};
 use crate::script::{
-    BURST_MAX, CLIENT_IDS, EXPIRY_MAX_S, Message, Naming, RATE_MAX, STEPS_MAX, Setup, Step,
+    self, BURST_MAX, CLIENT_IDS, EXPIRY_MAX_S, Message, Naming, RATE_MAX, Reader, STEPS_MAX, Setup,
+    Step,
 };
 use crate::spec::broker::{Broker, Client};
 use crate::spec::packets::{name, text};
@@ -29,8 +30,21 @@ const PAUSES_MAX: usize = 2 * STEPS_MAX * BURST_MAX as usize / RATE_MAX as usize
 /// Answers and a page of messages: what one packet may cause beyond the limit of a buffer.
 const BURST_BYTES: usize = 16 << 10;
 
-/// See the module.
-pub struct Play {
+/// Plays the script that these bytes are. Each step is shown before it is played.
+pub(crate) fn play(bytes: &[u8], show: impl Fn(&dyn Debug)) {
+    let mut reader = Reader::new(bytes);
+    let setup = script::setup(&mut reader);
+    show(&setup);
+    let mut play = Play::new(setup);
+    for _ in 0..STEPS_MAX {
+        let Some(step) = script::step(&mut reader) else { break };
+        show(&step);
+        play.take(step);
+    }
+    play.finish();
+}
+
+struct Play {
     broker: Broker,
     seats: Vec<Option<Seat>>,
     /// What becomes of the next packet of a seat: a place, and what is there instead.
@@ -54,10 +68,10 @@ struct Seat {
 }
 
 impl Play {
-    pub fn new(setup: Setup) -> Self {
+    fn new(setup: Setup) -> Self {
         let Setup { limits, holder, filters_max, retained_max } = setup;
         let mut broker = Broker::small(limits, holder, filters_max, retained_max);
-        broker.judge = Some(Box::new(judge));
+        broker.judge = Some(Box::new(script::judge));
         Self {
             broker,
             seats: (0..4).map(|_| None).collect(),
@@ -69,7 +83,7 @@ impl Play {
         }
     }
 
-    pub fn take(&mut self, step: Step) {
+    fn take(&mut self, step: Step) {
         match step {
             Step::Connect(who, connect) => self.connect(who, &connect),
             Step::Publish(who, message) => self.publish(who, message),
@@ -94,6 +108,11 @@ impl Play {
             Step::ShutDown => {
                 for seat in self.seats.iter().flatten() {
                     self.broker.end(seat.client, Ending::ShuttingDown);
+                }
+            }
+            Step::Leave(who) => {
+                if let Some(seat) = &self.seats[who] {
+                    self.broker.leave(seat.client);
                 }
             }
             Step::Refuse(refusal) => self.broker.refusal = refusal,
@@ -253,7 +272,7 @@ impl Play {
     }
 
     /// Clients that read and answer get all that waits for them; when all are gone, nothing is left.
-    pub fn finish(mut self) {
+    fn finish(mut self) {
         self.broker.refusal = None;
         self.spoiled = vec![None; self.spoiled.len() + CLIENT_IDS.len()];
         (0..self.seats.len()).for_each(|who| self.read(who, true));
@@ -358,29 +377,5 @@ fn answer(id: u16, awaits: Awaits, reason: Reason) -> FromClient {
         Awaits::OurPubrec => FromClient::Pubrec(ack),
         // It has no reason for a message that was refused.
         Awaits::Pubrel | Awaits::OurPubcomp => FromClient::Pubcomp(Ack::new(id, Reason::SUCCESS)),
-    }
-}
-
-/// The data of a method says what becomes of it.
-fn judge(attempt: &Attempt) -> Verdict {
-    let is_ours = |method: &Text| method.as_str() == "m";
-    let data = match attempt {
-        Attempt::Plain { .. } => None,
-        Attempt::Begin { method, .. } | Attempt::Again { method, .. } if !is_ours(method) => {
-            return Verdict::BadMethod;
-        }
-        Attempt::Begin { data, .. } | Attempt::Again { data, .. } | Attempt::Continue { data } => {
-            data.as_ref()
-        }
-    };
-    match data.and_then(|data| data.as_bytes().first()).copied().unwrap_or(0) % 8 {
-        3 | 7 => Verdict::Challenge { data: data.cloned() },
-        4 => Verdict::BadCredentials,
-        5 => Verdict::NotAuthorized,
-        6 => Verdict::Busy,
-        _ => Verdict::Admitted {
-            identity: Identity { client_id: "somebody".into(), user_name: None },
-            data: data.cloned(),
-        },
     }
 }

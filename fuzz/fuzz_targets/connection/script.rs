@@ -1,11 +1,13 @@
 //! Reads any bytes as a script. Every byte means something, and what is missing is zero.
 
+use broker_core::access::Identity;
+use broker_core::codec::Text;
 use broker_core::codec::{
     Ack, Auth, Authentication, Binary, Connect, Disconnect, FilterRequest, FromClient,
     NEVER_EXPIRES, PacketId, ProblemInformation, Reason, Remarks, RetainHandling, Subscribe,
     SubscriptionId, SubscriptionOptions, Unsubscribe, UserProperties, Version, Will,
 };
-use broker_core::engine::{Ending, Limits, SharedSubscriptions};
+use broker_core::engine::{Attempt, Ending, Limits, SharedSubscriptions, Verdict};
 use broker_core::holder::HolderConfig;
 use bytes::Bytes;
 use ha_types::Qos;
@@ -14,23 +16,23 @@ use ha_types::session::RefuseReason;
 use crate::spec::packets::{name, subscription, text};
 
 /// Longer scripts take longer to find the same.
-pub const STEPS_MAX: usize = 200;
+pub(crate) const STEPS_MAX: usize = 200;
 
 /// More than an engine is given at once, however few its client takes.
-pub const BURST_MAX: u8 = 48;
+pub(crate) const BURST_MAX: u8 = 48;
 
 /// Messages of a client per second, where there is a limit.
-pub const RATE_MAX: u32 = 20;
+pub(crate) const RATE_MAX: u32 = 20;
 
 /// Longest life of a session, seconds.
-pub const EXPIRY_MAX_S: u32 = 100_000;
+pub(crate) const EXPIRY_MAX_S: u32 = 100_000;
 
 /// Client identifiers that are fought over, and none.
-pub const CLIENT_IDS: [&str; 4] = ["x", "y", "z", ""];
+pub(crate) const CLIENT_IDS: [&str; 4] = ["x", "y", "z", ""];
 
 /// Levels and bytes of a topic.
-pub const LEVELS_MAX: usize = 3;
-pub const TOPIC_BYTES_MAX: usize = 16;
+pub(crate) const LEVELS_MAX: usize = 3;
+pub(crate) const TOPIC_BYTES_MAX: usize = 16;
 
 /// The last two are over the limits, the third last is the broker's own.
 const TOPICS: [&str; 8] =
@@ -57,16 +59,16 @@ const FILTERS: [&str; 16] = [
 
 /// What the broker is told before it starts.
 #[derive(Debug)]
-pub struct Setup {
-    pub limits: Limits,
-    pub holder: HolderConfig,
-    pub filters_max: usize,
-    pub retained_max: usize,
+pub(crate) struct Setup {
+    pub(crate) limits: Limits,
+    pub(crate) holder: HolderConfig,
+    pub(crate) filters_max: usize,
+    pub(crate) retained_max: usize,
 }
 
 /// How a topic is named.
 #[derive(Clone, Copy, Debug)]
-pub enum Naming {
+pub(crate) enum Naming {
     Name,
     Both(u16),
     Alias(u16),
@@ -74,23 +76,23 @@ pub enum Naming {
 
 /// A PUBLISH whose payload is still to be made.
 #[derive(Clone, Debug)]
-pub struct Message {
-    pub qos: Qos,
-    pub id: u16,
-    pub topic: &'static str,
-    pub naming: Naming,
-    pub retain: bool,
-    pub dup: bool,
-    pub is_empty: bool,
-    pub padding: usize,
-    pub properties: Bytes,
-    pub expires_in_s: Option<u32>,
+pub(crate) struct Message {
+    pub(crate) qos: Qos,
+    pub(crate) id: u16,
+    pub(crate) topic: &'static str,
+    pub(crate) naming: Naming,
+    pub(crate) retain: bool,
+    pub(crate) dup: bool,
+    pub(crate) is_empty: bool,
+    pub(crate) padding: usize,
+    pub(crate) properties: Bytes,
+    pub(crate) expires_in_s: Option<u32>,
 }
 
 /// Something that a client, the network, time or the operator does. The first number is whose turn
 /// it is.
 #[derive(Debug)]
-pub enum Step {
+pub(crate) enum Step {
     Connect(usize, Box<Connect>),
     Publish(usize, Message),
     /// The same so many times, each with a payload of its own, as fast as they are acknowledged.
@@ -106,16 +108,18 @@ pub enum Step {
     Read(usize, bool),
     End(usize, Ending),
     ShutDown,
+    /// The broker wants this client to go elsewhere.
+    Leave(usize),
     Refuse(Option<RefuseReason>),
     Pass(u64),
 }
 
 /// See the module.
 #[derive(Debug)]
-pub struct Reader<'a>(&'a [u8]);
+pub(crate) struct Reader<'a>(&'a [u8]);
 
 impl<'a> Reader<'a> {
-    pub fn new(bytes: &'a [u8]) -> Self {
+    pub(crate) fn new(bytes: &'a [u8]) -> Self {
         Self(bytes)
     }
 
@@ -140,14 +144,14 @@ fn bit(byte: u8, at: u8) -> bool {
 }
 
 /// Limits that are reached soon.
-pub fn setup(r: &mut Reader<'_>) -> Setup {
+pub(crate) fn setup(r: &mut Reader<'_>) -> Setup {
     let shared_subscriptions = r.pick(&[
         SharedSubscriptions::Served,
         SharedSubscriptions::Served,
         SharedSubscriptions::Served,
         SharedSubscriptions::Refused,
     ]);
-    let reference = (r.byte() % 4 == 1).then(|| text("other:1883"));
+    let reference = r.byte();
     Setup {
         limits: Limits {
             packet_bytes_max: r.pick(&[1_024, 200]),
@@ -166,7 +170,8 @@ pub fn setup(r: &mut Reader<'_>) -> Setup {
             session_expiry_max_s: EXPIRY_MAX_S,
             shared_subscriptions,
             response_information: None,
-            server_reference: reference,
+            server_reference: (reference % 4 == 1).then(|| text("other:1883")),
+            server_moved: bit(reference, 7),
         },
         holder: HolderConfig {
             sessions_max: r.pick(&[8, 2]),
@@ -181,7 +186,7 @@ pub fn setup(r: &mut Reader<'_>) -> Setup {
 }
 
 /// The next step; `None`: the script is over.
-pub fn step(r: &mut Reader<'_>) -> Option<Step> {
+pub(crate) fn step(r: &mut Reader<'_>) -> Option<Step> {
     if r.0.is_empty() {
         return None;
     }
@@ -205,7 +210,7 @@ pub fn step(r: &mut Reader<'_>) -> Option<Step> {
         22 => Step::Spoil(who, r.byte(), r.byte()),
         23 => Step::DropSocket(who),
         24 => Step::Send(who, Box::new(FromClient::Disconnect(disconnect(r)))),
-        25 => Step::Read(who, r.byte() % 2 == 0),
+        25 => Step::Read(who, r.byte().is_multiple_of(2)),
         26 => Step::End(who, r.pick(&[Ending::Administrative, Ending::NotReading, Ending::Lost])),
         27 => {
             Step::Send(who, Box::new(r.pick(&[FromClient::Pingreq, FromClient::Auth(auth(who))])))
@@ -219,6 +224,7 @@ pub fn step(r: &mut Reader<'_>) -> Option<Step> {
             0 => Step::ShutDown,
             1 | 2 => Step::Refuse(Some(RefuseReason::QuotaExceeded)),
             3 => Step::Refuse(Some(RefuseReason::Unavailable)),
+            4 => Step::Leave(who),
             _ => Step::Refuse(None),
         },
     })
@@ -356,4 +362,28 @@ fn auth(number: usize) -> Auth {
 fn authentication(data: u8) -> Authentication {
     let method = text(if data % 16 == 15 { "n" } else { "m" });
     Authentication { method, data: Binary::parse(Bytes::from(vec![data])).ok() }
+}
+
+/// The data of a method says what becomes of it.
+pub(crate) fn judge(attempt: &Attempt) -> Verdict {
+    let is_ours = |method: &Text| method.as_str() == "m";
+    let data = match attempt {
+        Attempt::Plain { .. } => None,
+        Attempt::Begin { method, .. } | Attempt::Again { method, .. } if !is_ours(method) => {
+            return Verdict::BadMethod;
+        }
+        Attempt::Begin { data, .. } | Attempt::Again { data, .. } | Attempt::Continue { data } => {
+            data.as_ref()
+        }
+    };
+    match data.and_then(|data| data.as_bytes().first()).copied().unwrap_or(0) % 8 {
+        3 | 7 => Verdict::Challenge { data: data.cloned() },
+        4 => Verdict::BadCredentials,
+        5 => Verdict::NotAuthorized,
+        6 => Verdict::Busy,
+        _ => Verdict::Admitted {
+            identity: Identity { client_id: "somebody".into(), user_name: None },
+            data: data.cloned(),
+        },
+    }
 }

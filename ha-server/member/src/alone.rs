@@ -145,8 +145,7 @@ impl Alone {
                 command_bytes_max: COMMAND_BYTES_MAX,
                 // There are no followers.
                 keep_bytes: 0,
-                purge_every: Duration::from_secs(10),
-                purge_bytes: 8 << 20,
+                save_bytes: 8 << 20,
                 ..Limits::default()
             },
         };

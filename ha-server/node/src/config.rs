@@ -89,14 +89,13 @@ pub struct Limits {
     pub in_flight_bytes_max: usize,
     /// Entries in one request to a follower, and at least one entry.
     pub append_bytes_max: usize,
-    /// The store gets what changed after this time,
+    /// The store notes how far the log is on disk after this time. Records that a disk loses later than
+    /// that are missed.
+    pub mark_every: Duration,
+    /// The store gets what changed, and then the log is shortened, after this time,
     pub save_every: Duration,
     /// or when so many bytes of commands have been applied.
     pub save_bytes: u64,
-    /// The log is shortened after this time,
-    pub purge_every: Duration,
-    /// or when so many bytes of commands have been stored.
-    pub purge_bytes: u64,
     /// What the log keeps for followers that are behind. One that needs more gets a snapshot.
     pub keep_bytes: u64,
 }
@@ -110,10 +109,9 @@ impl Default for Limits {
             command_bytes_max: 4 << 20,
             in_flight_bytes_max: 64 << 20,
             append_bytes_max: 1 << 20,
-            save_every: Duration::from_millis(200),
-            save_bytes: 8 << 20,
-            purge_every: Duration::from_secs(60),
-            purge_bytes: 64 << 20,
+            mark_every: Duration::from_millis(200),
+            save_every: Duration::from_secs(10),
+            save_bytes: 16 << 20,
             keep_bytes: 64 << 20,
         }
     }

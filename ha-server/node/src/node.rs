@@ -26,7 +26,7 @@ use crate::raft::network::{Network, Sender};
 use crate::raft::serve::Server;
 use crate::raft::types::{Command, Types, Waiting, node};
 use crate::recovery::{Recovery, Standing};
-use crate::replica::{Keeper, Replica};
+use crate::replica::{Keeper, Replica, Rhythm};
 use crate::status::{self, Heard, Status};
 
 /// Threads of the runtime. Raft needs little processor time, but that at once.
@@ -134,7 +134,8 @@ impl<M: Machine> Node<M> {
         let Opened { log, replica, nudged, incoming, standing, noted, marker, lock } = opened;
         let limits = config.limits.clone();
         let replica = Arc::new(replica);
-        let keeper = Keeper::start(Arc::clone(&replica), nudged, limits.save_every)
+        let rhythm = Rhythm { mark_every: limits.mark_every, save_every: limits.save_every };
+        let keeper = Keeper::start(Arc::clone(&replica), nudged, rhythm)
             .map_err(|source| StartError::Io { path: config.directory.clone(), source })?;
         let us = Arc::new(sender(&config));
         let recovering = standing.is_recovering();
@@ -172,7 +173,8 @@ impl<M: Machine> Node<M> {
             every: Duration::from_millis(config.failover.timers().heartbeat_ms),
         };
         tokio::spawn(recovery.run());
-        let purge = Purge { raft: raft.clone(), log: log.clone(), limits: limits.clone(), status };
+        let purge =
+            Purge { raft: raft.clone(), log: log.clone(), keep_bytes: limits.keep_bytes, status };
         tokio::spawn(purge.run(stored));
         let standing = current;
         let server = Server { raft: raft.clone(), us, incoming, heard, transfer, log, standing };

@@ -1,13 +1,12 @@
 //! Shortens the log: what is in the store may go, except what followers may still need.
 
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use openraft::Raft;
 use openraft::metrics::WaitError;
 use tokio::sync::watch;
 
-use crate::config::Limits;
 use crate::log::Log;
 use crate::machine::Machine;
 use crate::raft::applier::Applier;
@@ -22,7 +21,8 @@ const SNAPSHOT_TIMEOUT: Duration = Duration::from_secs(60);
 pub(crate) struct Purge<M: Machine> {
     pub(crate) raft: Raft<Types, Applier<M>>,
     pub(crate) log: Log,
-    pub(crate) limits: Limits,
+    /// For followers that are behind.
+    pub(crate) keep_bytes: u64,
     pub(crate) status: Arc<watch::Sender<Status>>,
 }
 
@@ -30,22 +30,16 @@ impl<M: Machine> Purge<M> {
     /// Runs until the store or Raft ends. A store that fails stops the node: its log would grow
     /// without end.
     pub(crate) async fn run(self, mut stored: watch::Receiver<Stored>) {
-        let (mut purged_at, mut purged_bytes) = (Instant::now(), 0);
         while stored.changed().await.is_ok() {
-            let Stored { last, bytes, fault, .. } = stored.borrow_and_update().clone();
+            let Stored { last, fault } = stored.borrow_and_update().clone();
             if let Some(fault) = fault {
                 tracing::error!(fault, "the store failed; the node stops");
                 self.status.send_modify(|status| status.fault = Some(fault));
                 let _ = self.raft.shutdown().await;
                 return;
             }
-            let due = bytes - purged_bytes >= self.limits.purge_bytes
-                || purged_at.elapsed() >= self.limits.purge_every;
-            let Some(last) = last.filter(|_| due) else { continue };
-            (purged_at, purged_bytes) = (Instant::now(), bytes);
-            let Some(upto) = self.log.purgeable(self.limits.keep_bytes, last.index) else {
-                continue;
-            };
+            let Some(last) = last else { continue };
+            let Some(upto) = self.log.purgeable(self.keep_bytes, last.index) else { continue };
             if self.shorten(upto).await.is_none() {
                 return;
             }

@@ -1,14 +1,15 @@
 //! One node's copy of the state: the machine in memory, and the store behind it.
 //!
-//! Commands are applied under a short lock. A thread of its own hands what changed to the store,
-//! a while after; whatever it has not saved when the process dies is applied again from the log.
+//! Commands are applied under a short lock. A thread of its own hands what changed and is still needed
+//! to the store, before the log is shortened; whatever it has not saved when the process dies is applied
+//! again from the log. More often it notes how far the log is on disk: a log that ends earlier has lost
+//! records.
 
-use std::mem;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError, SyncSender, TrySendError};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::thread::{self, JoinHandle};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use ha_proto::raft as proto;
@@ -32,10 +33,6 @@ pub(crate) struct State<M> {
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Stored {
     pub(crate) last: Option<Position>,
-    /// Up to which of its entries it knows the log to be on disk.
-    logged: Option<u64>,
-    /// Bytes of all commands stored since the start.
-    pub(crate) bytes: u64,
     /// Why it will get no further.
     pub(crate) fault: Option<String>,
 }
@@ -45,9 +42,9 @@ pub(crate) struct Replica<M> {
     state: Mutex<State<M>>,
     store: Store,
     log_synced: Synced,
-    /// Held from taking changes until they are written, so that an older state never overwrites a
-    /// newer one.
-    saving: Mutex<()>,
+    /// What the store says. Held from taking changes until they are written, so that an older state never
+    /// overwrites a newer one.
+    saved: Mutex<proto::Applied>,
     save_bytes: u64,
     nudge: SyncSender<()>,
     stored: watch::Sender<Stored>,
@@ -126,11 +123,10 @@ impl<M: Machine> Replica<M> {
         let last = last_of(applied);
         let membership = applied.membership.clone().unwrap_or_default();
         let state = State { machine, last, membership, unsaved_bytes: 0 };
-        let stored = Stored { last, logged: applied.logged, ..Stored::default() };
+        let stored = watch::Sender::new(Stored { last, fault: None });
         let (nudge, nudged) = mpsc::sync_channel(1);
-        let (state, saving) = (Mutex::new(state), Mutex::new(()));
-        let stored = watch::Sender::new(stored);
-        (Self { state, store, log_synced, saving, save_bytes, nudge, stored }, nudged)
+        let (state, saved) = (Mutex::new(state), Mutex::new(applied.clone()));
+        (Self { state, store, log_synced, saved, save_bytes, nudge, stored }, nudged)
     }
 
     pub(crate) fn state(&self) -> MutexGuard<'_, State<M>> {
@@ -156,27 +152,40 @@ impl<M: Machine> Replica<M> {
         }
     }
 
+    fn saved(&self) -> MutexGuard<'_, proto::Applied> {
+        self.saved.lock().expect("a save never panics")
+    }
+
     /// Brings the store up to what is applied.
     pub(crate) fn save(&self) -> Result<(), StoreError> {
-        let _saving = self.saving.lock().expect("a save never panics");
+        let mut saved = self.saved();
         let synced = self.log_synced.last();
-        let (changes, applied, bytes) = {
+        let (changes, applied) = {
             let mut state = self.state();
-            let is_stored = |stored: &Stored| {
-                stored.last == state.last && stored.logged >= state.logged(synced)
-            };
-            if is_stored(&self.stored.borrow()) {
-                return Ok(());
+            if last_of(&saved) == state.last {
+                drop(state);
+                return self.note_logged(&mut saved);
             }
-            let bytes = mem::take(&mut state.unsaved_bytes);
-            (state.machine.take_changes(), encode(&state, synced), bytes)
+            state.unsaved_bytes = 0;
+            (state.machine.take_changes(), encode(&state, synced))
         };
         self.store.save(changes, applied.clone())?;
-        self.stored.send_modify(|stored| {
-            stored.last = last_of(&applied);
-            stored.logged = applied.logged;
-            stored.bytes += bytes;
-        });
+        self.stored.send_modify(|stored| stored.last = last_of(&applied));
+        *saved = applied;
+        Ok(())
+    }
+
+    /// Notes in the store how far the log is on disk.
+    pub(crate) fn mark(&self) -> Result<(), StoreError> {
+        self.note_logged(&mut self.saved())
+    }
+
+    fn note_logged(&self, saved: &mut proto::Applied) -> Result<(), StoreError> {
+        let logged = self.state().logged(self.log_synced.last());
+        if logged > saved.logged {
+            self.store.save(Vec::new(), proto::Applied { logged, ..saved.clone() })?;
+            saved.logged = logged;
+        }
         Ok(())
     }
 
@@ -186,8 +195,9 @@ impl<M: Machine> Replica<M> {
         records: impl Iterator<Item = Result<Record, StoreError>>,
         applied: &proto::Applied,
     ) -> Result<(), StoreError> {
-        let _saving = self.saving.lock().expect("a save never panics");
+        let mut saved = self.saved();
         self.store.replace(records, applied.clone())?;
+        *saved = applied.clone();
         let image = self.store.image()?;
         self.state().load(image.records(), applied)?;
         self.stored.send_modify(|stored| stored.last = last_of(applied));
@@ -205,6 +215,13 @@ impl<M: Machine> Replica<M> {
     }
 }
 
+/// When the store gets something.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Rhythm {
+    pub(crate) mark_every: Duration,
+    pub(crate) save_every: Duration,
+}
+
 /// The thread that saves. Ends when it is told to, or at the first failure.
 pub(crate) struct Keeper {
     stop: Arc<AtomicBool>,
@@ -216,11 +233,11 @@ impl Keeper {
     pub(crate) fn start<M: Machine>(
         replica: Arc<Replica<M>>,
         nudged: Receiver<()>,
-        every: Duration,
+        rhythm: Rhythm,
     ) -> std::io::Result<Self> {
         let stop = Arc::new(AtomicBool::new(false));
         let (stopped, nudge) = (Arc::clone(&stop), replica.nudge.clone());
-        let keep = move || keep(&replica, &nudged, &stopped, every);
+        let keep = move || keep(&replica, &nudged, &stopped, rhythm);
         let thread = thread::Builder::new().name("raft-store".to_owned()).spawn(keep)?;
         Ok(Self { stop, nudge, thread: Some(thread) })
     }
@@ -249,19 +266,30 @@ fn keep<M: Machine>(
     replica: &Replica<M>,
     nudged: &Receiver<()>,
     stopped: &AtomicBool,
-    every: Duration,
+    rhythm: Rhythm,
 ) {
+    let mut saved_at = Instant::now();
     loop {
-        match nudged.recv_timeout(every) {
-            Ok(()) | Err(RecvTimeoutError::Timeout) => (),
+        let has_enough = match nudged.recv_timeout(rhythm.mark_every.min(rhythm.save_every)) {
+            Ok(()) => true,
+            Err(RecvTimeoutError::Timeout) => saved_at.elapsed() >= rhythm.save_every,
             Err(RecvTimeoutError::Disconnected) => return,
-        }
+        };
         if stopped.load(Ordering::Acquire) {
             return;
         }
-        if let Err(error) = replica.save() {
+        let done = if has_enough {
+            saved_at = Instant::now();
+            replica.save()
+        } else {
+            replica.mark()
+        };
+        if let Err(error) = done {
             replica.fail(&error);
             return;
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -89,6 +89,7 @@ impl ClusterState {
             let read = Key::parse(key).ok_or(Malformed).and_then(|key| state.load_part(key, value));
             read.map_err(|Malformed| CorruptRecord { key: key.to_vec() })?;
         }
+        state.stored_below = state.messages.next();
         state.index_timers();
         state.index_groups()?;
         Ok(state)

@@ -115,6 +115,8 @@ pub struct ClusterState {
     /// Of this batch: messages of groups for members of QoS 0.
     live: Vec<Live>,
     changed: BTreeSet<Key>,
+    /// Messages with lower numbers may be in the store.
+    stored_below: u64,
 }
 
 /// Numbers for metrics. Not replicated: a node counts since its start.
@@ -151,10 +153,12 @@ impl ClusterState {
     #[must_use]
     pub fn new() -> Self {
         let limits = StateLimits::default();
+        let messages = Messages::default();
         Self {
             now: ClusterMillis(0),
             applied: 0,
-            messages: Messages::default(),
+            stored_below: messages.next(),
+            messages,
             indexes: Indexes::default(),
             groups: Groups::default(),
             strategies: Strategies::default(),

@@ -110,6 +110,6 @@ impl ClusterState {
                 place.cursor = upto;
             }
         }
-        self.changed.extend(gone.into_iter().map(Key::Message));
+        self.forget_messages(gone);
     }
 }

@@ -268,7 +268,19 @@ impl ClusterState {
     /// never reaches a store.
     pub fn take_changes(&mut self) -> Vec<(Vec<u8>, Option<Bytes>)> {
         let changed = std::mem::take(&mut self.changed);
+        self.stored_below = self.messages.next();
         changed.iter().map(|key| (key.bytes(), self.part(key))).collect()
+    }
+
+    /// Nobody needs these messages any more. One that is in no store is as if it had never been.
+    pub(super) fn forget_messages(&mut self, gone: Vec<u64>) {
+        for number in gone {
+            if number < self.stored_below {
+                self.changed.insert(Key::Message(number));
+            } else {
+                self.changed.remove(&Key::Message(number));
+            }
+        }
     }
 
     /// All parts, in the order of their keys: a whole copy.

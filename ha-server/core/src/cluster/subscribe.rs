@@ -271,7 +271,7 @@ impl ClusterState {
         let Some(Place { index, cursor, .. }) = place else { return };
         let mut gone = Vec::new();
         self.indexes.leave(index, id, cursor, &mut self.messages, &mut gone);
-        self.changed.extend(gone.into_iter().map(Key::Message));
+        self.forget_messages(gone);
     }
 }
 

@@ -19,9 +19,10 @@ fn message_that_is_acknowledged_soon_never_reaches_the_store() {
     let progress = ha_types::session::Progress { acknowledged, ..Default::default() };
     let publish = Command::Publish { broker, number: Some(number), exchange: None, message };
     let asked = state.asked(session);
-    state.batch(vec![publish, Command::Progress { asked, session, progress }]);
-    let kinds: Vec<u8> = state.store.keys().map(|key| key[0]).collect();
-    assert!(!kinds.contains(&6), "{kinds:?}");
+    let progress = Command::Progress { asked, session, progress };
+    let (_, changed) = state.batch_and_changes(vec![publish, progress]);
+    let kinds: Vec<u8> = changed.iter().map(|key| key[0]).collect();
+    assert!(kinds.contains(&2) && !kinds.contains(&6), "{kinds:?}");
 }
 
 /// The key of the part that is damaged.

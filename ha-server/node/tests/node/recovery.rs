@@ -254,7 +254,6 @@ async fn group_is_not_begun_again_by_an_empty_node_and_one_that_missed_everythin
 fn short_lived() -> Cluster {
     let mut cluster = Cluster::of(3);
     cluster.limits.save_every = Duration::from_millis(5);
-    cluster.limits.purge_every = Duration::ZERO;
     cluster.limits.keep_bytes = 0;
     cluster
 }

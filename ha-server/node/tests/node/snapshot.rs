@@ -11,7 +11,6 @@ use crate::key_values::put;
 fn short_lived(size: u64) -> Cluster {
     let mut cluster = Cluster::of(size);
     cluster.limits.save_every = Duration::from_millis(5);
-    cluster.limits.purge_every = Duration::ZERO;
     cluster.limits.keep_bytes = 0;
     cluster
 }

@@ -55,19 +55,26 @@ impl Bench {
     }
 
     pub(crate) fn batch(&mut self, commands: Vec<Command>) -> Applied {
+        self.batch_and_changes(commands).0
+    }
+
+    /// And the keys of what changed for the store.
+    pub(crate) fn batch_and_changes(&mut self, commands: Vec<Command>) -> (Applied, Vec<Vec<u8>>) {
         let batch = Batch { time: ClusterMillis(self.now), commands };
         let bytes = batch.encode();
         assert_eq!(Batch::decode(&bytes), Ok(batch), "a batch comes back from its bytes");
         self.index += 1;
         let applied = self.state.apply(self.index, &bytes);
         self.state.check_invariants();
-        for (key, value) in self.state.take_changes() {
+        let changes = self.state.take_changes();
+        let keys = changes.iter().map(|(key, _)| key.clone()).collect();
+        for (key, value) in changes {
             match value {
                 Some(value) => self.store.insert(key, value.to_vec()),
                 None => self.store.remove(&key),
             };
         }
-        applied
+        (applied, keys)
     }
 
     /// What a node has that starts from the store.
