@@ -108,6 +108,7 @@ impl Asks {
             if matches!(ask, Ask::Close { .. }) {
                 self.closes_waiting -= 1;
             }
+            self.give_back_room();
             self.last.0 += 1;
             self.sent.push_back(Sent { number: self.last, turn: turns.sends(turn), ask });
         }
@@ -131,7 +132,21 @@ impl Asks {
             }
         }
         kept.into_iter().rev().for_each(|sent| self.sent.push_front(sent));
+        self.give_back_room();
         true
+    }
+
+    /// What a storm of clients took goes when their asks have.
+    fn give_back_room(&mut self) {
+        if self.sent.is_empty() {
+            self.sent.shrink_to(ROOM_KEPT);
+        }
+        if self.urgent.is_empty() {
+            self.urgent.shrink_to(ROOM_KEPT);
+        }
+        if self.waiting.is_empty() {
+            self.waiting.shrink_to(ROOM_KEPT);
+        }
     }
 
     /// A new stream: nothing was asked on it, and of what is done only that whose answer is awaited
@@ -170,6 +185,9 @@ fn connection(ask: &Ask) -> Option<ConnectionId> {
         _ => None,
     }
 }
+
+/// Asks for which there is always room.
+const ROOM_KEPT: usize = 256;
 
 /// Asks among which a progress to add to is looked for: while there is no leader, many wait.
 const MERGE_LOOKS_MAX: usize = 64;
