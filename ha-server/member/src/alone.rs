@@ -146,6 +146,7 @@ impl Alone {
                 // There are no followers.
                 keep_bytes: 0,
                 save_bytes: 8 << 20,
+                log_file_bytes: 4 << 20,
                 ..Limits::default()
             },
         };

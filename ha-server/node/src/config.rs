@@ -96,6 +96,8 @@ pub struct Limits {
     pub save_every: Duration,
     /// or when so many bytes of commands have been applied.
     pub save_bytes: u64,
+    /// Files of the log are closed at this size; what the open one holds is in memory too.
+    pub log_file_bytes: usize,
     /// What the log keeps for followers that are behind. One that needs more gets a snapshot.
     pub keep_bytes: u64,
 }
@@ -112,6 +114,7 @@ impl Default for Limits {
             mark_every: Duration::from_millis(200),
             save_every: Duration::from_secs(10),
             save_bytes: 16 << 20,
+            log_file_bytes: 16 << 20,
             keep_bytes: 64 << 20,
         }
     }

@@ -82,7 +82,7 @@ fn records(config: &Config, machine: &mut impl Machine) -> Result<Records, Start
         let io = |source| StartError::Io { path: dir.clone(), source };
         fs::create_dir_all(dir).map_err(io)?;
     }
-    let log = Log::open(&logs, config.durability)?;
+    let log = Log::open(&logs, config.durability, config.limits.log_file_bytes)?;
     let store = Store::open(&stores)?;
     let applied = replica::load(machine, &store)?;
     // The log of a lone node may be taken away on purpose, as the last way to start it.

@@ -95,7 +95,11 @@ impl fmt::Display for Outage {
             "{faults:>4} {target:<8} next acknowledgement after {median} ms (median), \
              {slowest} ms (median of the slowest), {max} ms (max)"
         )?;
-        if self.endless > 0 { write!(f, ", {} times never", self.endless) } else { Ok(()) }
+        if self.endless > 0 {
+            write!(f, ", {} times not before the end", self.endless)
+        } else {
+            Ok(())
+        }
     }
 }
 

@@ -26,8 +26,6 @@ pub(crate) use record::{Payload, Position, Vote};
 
 use crate::config::Durability;
 
-/// Files are closed at this size, and what they hold stays in memory until then. A file is removed once all its entries are purged.
-const CHUNK_BYTES_MAX: usize = 16 << 20;
 /// Entries of closed files stay in memory up to this size, for followers that are a little behind.
 const CACHE_BYTES_MAX: usize = 8 << 20;
 const READ_BUFFER_BYTES: usize = 1 << 20;
@@ -119,22 +117,19 @@ pub(crate) struct LogState {
 }
 
 impl Log {
-    /// Opens the log in `dir`, which exists. Cuts a torn end.
-    pub(crate) fn open(dir: &Path, durability: Durability) -> Result<Self, LogError> {
-        Self::open_in_files_of(CHUNK_BYTES_MAX, dir, durability)
-    }
-
-    fn open_in_files_of(
-        chunk_bytes: usize,
+    /// Opens the log in `dir`, which exists. Cuts a torn end. Files are closed at `file_bytes`, and removed
+    /// once all their entries are purged.
+    pub(crate) fn open(
         dir: &Path,
         durability: Durability,
+        file_bytes: usize,
     ) -> Result<Self, LogError> {
         let marks = scan::check(dir)?;
         let mut config = raft_log::Config::new(dir.display());
         config.wal = chunked_wal::Config {
             dir: dir.display().to_string(),
             read_buffer_size: Some(READ_BUFFER_BYTES),
-            chunk_max_size: Some(chunk_bytes),
+            chunk_max_size: Some(file_bytes),
             truncate_incomplete_record: Some(false),
             // This log groups by itself; waiting for more would only delay.
             flush_batch_wait: Some(Duration::ZERO),
@@ -143,7 +138,7 @@ impl Log {
             flush_queue_max_bytes: Some(usize::MAX / 2),
             ..chunked_wal::Config::default()
         };
-        config.log_cache_capacity = Some(CACHE_BYTES_MAX);
+        config.log_cache_capacity = Some(file_bytes.min(CACHE_BYTES_MAX));
         let io = |source| LogError::Io { path: dir.to_owned(), source };
         let wal = RaftLog::open(Arc::new(config)).map_err(io)?;
         let (waiting, sync, flushing) = (Vec::new(), false, false);

@@ -6,6 +6,8 @@ use tempfile::TempDir;
 
 use super::*;
 
+const FILE_BYTES: usize = 1 << 20;
+
 fn at(index: u64) -> Position {
     Position { term: 1, index }
 }
@@ -23,7 +25,7 @@ fn append(log: &Log, entries: impl Iterator<Item = u64>) {
 }
 
 fn open(dir: &TempDir) -> Result<Log, LogError> {
-    Log::open(dir.path(), Durability::Fsync)
+    Log::open(dir.path(), Durability::Fsync, FILE_BYTES)
 }
 
 fn log_with(entries: Range<u64>) -> TempDir {
@@ -145,7 +147,7 @@ fn purged_entries_stay_away_and_the_rest_stays() {
 fn vote_survives_also_without_syncs() {
     let dir = TempDir::new().unwrap();
     let vote = Vote { term: 7, node: 2, committed: true };
-    let log = Log::open(dir.path(), Durability::Memory).unwrap();
+    let log = Log::open(dir.path(), Durability::Memory, FILE_BYTES).unwrap();
     let (done, flushed) = mpsc::channel();
     log.save_vote(vote, Box::new(move |result| done.send(result).unwrap())).unwrap();
     flushed.recv().unwrap().unwrap();
@@ -162,7 +164,7 @@ fn read_is_bounded_in_bytes_and_gives_at_least_one() {
 }
 
 fn in_small_files(dir: &TempDir) -> Result<Log, LogError> {
-    Log::open_in_files_of(300, dir.path(), Durability::Fsync)
+    Log::open(dir.path(), Durability::Fsync, 300)
 }
 
 fn files(dir: &TempDir) -> Vec<PathBuf> {

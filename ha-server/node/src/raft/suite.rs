@@ -40,7 +40,7 @@ impl StoreBuilder<Types, LogStore, Applier<Blank>, TempDir> for OnDisk {
         let dir = TempDir::new().unwrap();
         let logs = dir.path().join("log");
         std::fs::create_dir(&logs).unwrap();
-        let log = Log::open(&logs, Durability::Fsync).unwrap();
+        let log = Log::open(&logs, Durability::Fsync, 1 << 20).unwrap();
         let store = Store::open(&dir.path().join("store")).unwrap();
         let applied = replica::load(&mut Blank, &store).unwrap();
         let (replica, _) = Replica::new(store, (Blank, &applied), log.synced(), u64::MAX);

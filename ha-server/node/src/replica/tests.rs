@@ -41,7 +41,7 @@ fn said(replica: &Replica<Last>) -> (Option<u64>, Option<u64>, usize) {
 #[test]
 fn mark_tells_how_far_the_log_is_and_leaves_the_records_to_the_save() {
     let dir = TempDir::new().unwrap();
-    let log = Log::open(dir.path(), Durability::Fsync).unwrap();
+    let log = Log::open(dir.path(), Durability::Fsync, 1 << 20).unwrap();
     let store = Store::open(&dir.path().join("store")).unwrap();
     let applied = proto::Applied::default();
     let (replica, _nudged) =
