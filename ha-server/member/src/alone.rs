@@ -145,7 +145,6 @@ impl Alone {
                 command_bytes_max: COMMAND_BYTES_MAX,
                 // There are no followers.
                 keep_bytes: 0,
-                save_bytes: 8 << 20,
                 log_file_bytes: 4 << 20,
                 ..Limits::default()
             },

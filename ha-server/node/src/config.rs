@@ -94,7 +94,7 @@ pub struct Limits {
     pub mark_every: Duration,
     /// The store gets what changed, and then the log is shortened, after this time,
     pub save_every: Duration,
-    /// or when so many bytes of commands have been applied.
+    /// or when so many bytes of commands have been applied. What is written at once is in memory twice.
     pub save_bytes: u64,
     /// Files of the log are closed at this size; what the open one holds is in memory too.
     pub log_file_bytes: usize,
@@ -112,8 +112,8 @@ impl Default for Limits {
             in_flight_bytes_max: 64 << 20,
             append_bytes_max: 1 << 20,
             mark_every: Duration::from_millis(200),
-            save_every: Duration::from_secs(10),
-            save_bytes: 16 << 20,
+            save_every: Duration::from_secs(2),
+            save_bytes: 4 << 20,
             log_file_bytes: 16 << 20,
             keep_bytes: 64 << 20,
         }
