@@ -1,0 +1,85 @@
+//! The connections of members and the times when processes were down.
+
+use std::collections::BTreeMap;
+
+use super::{End, Event, Member, Process, What};
+
+/// A connection of a member.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Connection {
+    pub(super) member: Member,
+    pub(super) broker: Process,
+    pub(super) began: u64,
+    /// `None`: it lived to the end.
+    pub(super) ended: Option<(u64, End)>,
+    /// The broker has read what was sent before this moment.
+    pub(super) settled: u64,
+}
+
+impl Connection {
+    /// Whether it ended so in this time.
+    pub(super) fn ended_within(&self, end: End, from: u64, to: u64) -> bool {
+        self.ended.is_some_and(|(at, how)| how == end && (from..=to).contains(&at))
+    }
+
+    pub(super) fn had_ended(&self, at: u64) -> bool {
+        self.ended.is_some_and(|(ended, _)| ended <= at)
+    }
+}
+
+/// Everything that may excuse.
+#[derive(Debug, Default)]
+pub(super) struct Circumstances {
+    pub(super) connections: Vec<Connection>,
+    /// From, to.
+    downs: BTreeMap<Process, Vec<(u64, u64)>>,
+    open: BTreeMap<Member, usize>,
+}
+
+impl Circumstances {
+    /// Takes what concerns connections and processes.
+    pub(super) fn take(&mut self, Event { at, what }: Event) {
+        match what {
+            What::Connected(member, broker) => {
+                self.open.insert(member, self.connections.len());
+                let (ended, settled) = (None, 0);
+                self.connections.push(Connection { member, broker, began: at, ended, settled });
+            }
+            What::Ended(member, end) => {
+                if let Some(index) = self.open.remove(&member) {
+                    self.connections[index].ended = Some((at, end));
+                }
+            }
+            What::Settled(member, before) => {
+                if let Some(&index) = self.open.get(&member) {
+                    let connection = &mut self.connections[index];
+                    connection.settled = connection.settled.max(before);
+                }
+            }
+            What::Down(process) => self.downs.entry(process).or_default().push((at, u64::MAX)),
+            What::Up(process) => {
+                if let Some(last) = self.downs.get_mut(&process).and_then(|downs| downs.last_mut())
+                {
+                    last.1 = last.1.min(at);
+                }
+            }
+            What::Published(_) | What::Delivered(..) | What::Acknowledged(..) | What::Quiet => (),
+        }
+    }
+
+    /// The connection that a member has.
+    pub(super) fn of(&self, member: Member) -> Option<usize> {
+        self.open.get(&member).copied()
+    }
+
+    /// Whether a process was down at any moment of this time.
+    pub(super) fn was_down(&self, process: Process, from: u64, to: u64) -> bool {
+        let meets = |&(down, up): &(u64, u64)| down <= to && from <= up;
+        self.downs.get(&process).is_some_and(|downs| downs.iter().any(meets))
+    }
+
+    /// Whether a broker, whichever, was down at any moment of this time.
+    pub(super) fn any_was_down(&self, from: u64, to: u64) -> bool {
+        self.downs.keys().any(|&process| self.was_down(process, from, to))
+    }
+}

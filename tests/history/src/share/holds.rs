@@ -1,0 +1,200 @@
+//! Who held which message when, and what that breaks.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::connections::{Circumstances, Connection};
+use super::verdict::{Hold, Verdict, Violation};
+use super::{End, Event, Member, Message, SOON_US, SPREAD_JUDGED_MIN, SPREAD_PERCENT, What};
+
+/// One delivery.
+#[derive(Clone, Copy, Debug)]
+struct Delivery {
+    /// Its place among all connections.
+    connection: usize,
+    at: u64,
+    acknowledged: Option<u64>,
+}
+
+/// What is known of one run.
+#[derive(Debug, Default)]
+struct Run {
+    circumstances: Circumstances,
+    published: BTreeMap<Message, u64>,
+    /// Of each group, in the order in which they came.
+    deliveries: BTreeMap<(Message, u16), Vec<Delivery>>,
+    members: BTreeSet<Member>,
+    /// Deliveries of each member before anything failed.
+    calm: BTreeMap<Member, u64>,
+    is_calm: bool,
+    verdict: Verdict,
+}
+
+/// Judges what was observed.
+#[must_use]
+pub fn check(events: &[Event]) -> Verdict {
+    let mut run = Run { is_calm: true, ..Run::default() };
+    for &event in events {
+        run.take(event);
+    }
+    run.judge();
+    run.verdict
+}
+
+impl Run {
+    fn take(&mut self, event: Event) {
+        let Event { at, what } = event;
+        match what {
+            What::Published(message) => {
+                self.published.entry(message).or_insert(at);
+            }
+            What::Connected(member, _) => {
+                self.members.insert(member);
+                self.verdict.counts.connections += 1;
+            }
+            What::Delivered(member, message) => self.deliver(at, member, message),
+            What::Acknowledged(member, message) => self.acknowledge(at, member, message),
+            What::Ended(_, End::Chosen) => self.verdict.counts.left += 1,
+            What::Quiet if self.is_calm => self.judge_spread(),
+            What::Quiet
+            | What::Ended(_, End::Suffered)
+            | What::Settled(..)
+            | What::Down(_)
+            | What::Up(_) => (),
+        }
+        self.is_calm &= !matches!(what, What::Ended(..) | What::Down(_) | What::Quiet);
+        self.circumstances.take(event);
+    }
+
+    fn deliver(&mut self, at: u64, member: Member, message: Message) {
+        let Some(connection) = self.circumstances.of(member) else {
+            return self.verdict.report(Violation::Misrecorded { at, member, message });
+        };
+        self.verdict.counts.delivered += 1;
+        *self.calm.entry(member).or_default() += 1;
+        let all = self.deliveries.entry((message, member.group)).or_default();
+        all.push(Delivery { connection, at, acknowledged: None });
+    }
+
+    fn acknowledge(&mut self, at: u64, member: Member, message: Message) {
+        let connection = self.circumstances.of(member);
+        let mut all = self.deliveries.get_mut(&(message, member.group)).into_iter().flatten();
+        let is_meant =
+            |it: &&mut Delivery| Some(it.connection) == connection && it.acknowledged.is_none();
+        let Some(delivery) = all.find(is_meant) else {
+            return self.verdict.report(Violation::Misrecorded { at, member, message });
+        };
+        delivery.acknowledged = Some(at);
+        self.verdict.counts.acknowledged += 1;
+    }
+
+    /// A group with too few deliveries is left out.
+    fn judge_spread(&mut self) {
+        let groups: BTreeSet<_> = self.members.iter().map(|member| member.group).collect();
+        for group in groups {
+            let members = self.members.iter().filter(|member| member.group == group);
+            let got = |member: &Member| self.calm.get(member).copied().unwrap_or(0);
+            let (members, got): (Vec<_>, Vec<_>) = members.map(|it| (*it, got(it))).unzip();
+            let (all, count) = (got.iter().sum::<u64>(), members.len() as u64);
+            if all < SPREAD_JUDGED_MIN * count {
+                continue;
+            }
+            self.verdict.counts.spread_judged += 1;
+            for (member, got) in members.into_iter().zip(got) {
+                if (got * count).abs_diff(all) * 100 > all * SPREAD_PERCENT {
+                    self.verdict.report(Violation::Uneven { member, got, all, members: count });
+                }
+            }
+        }
+    }
+
+    fn judge(&mut self) {
+        self.verdict.counts.published = self.published.len() as u64;
+        self.judge_losses();
+        for (&(message, _), deliveries) in &std::mem::take(&mut self.deliveries) {
+            for (place, second) in deliveries.iter().enumerate() {
+                for first in &deliveries[..place] {
+                    self.judge_pair(message, first, second);
+                }
+            }
+        }
+    }
+
+    fn judge_losses(&mut self) {
+        let groups: BTreeSet<_> = self.members.iter().map(|member| member.group).collect();
+        for (&message, &published) in &self.published {
+            for &group in &groups {
+                let all = self.deliveries.get(&(message, group)).map_or(&[][..], Vec::as_slice);
+                if all.iter().all(|delivery| delivery.acknowledged.is_none()) {
+                    let last = all.last().map(|last| self.circumstances.hold(last));
+                    self.verdict.report(Violation::Lost { group, message, published, last });
+                }
+            }
+        }
+    }
+
+    /// Of one message and one group.
+    fn judge_pair(&mut self, message: Message, first: &Delivery, second: &Delivery) {
+        let circumstances = &self.circumstances;
+        let acknowledged = first.acknowledged.filter(|&at| at <= second.at);
+        let was_over = circumstances.connections[first.connection].had_ended(second.at);
+        if acknowledged.is_none() && was_over {
+            self.verdict.counts.handed_on += 1;
+            return;
+        }
+        let is_excused = first.connection != second.connection
+            && match acknowledged {
+                Some(at) => circumstances.excuses_repeat(first, at, second),
+                None => circumstances.excuses_two(first, second),
+            };
+        if is_excused {
+            self.verdict.counts.excused += 1;
+            return;
+        }
+        let holds = [circumstances.hold(first), circumstances.hold(second)];
+        self.verdict.report(match acknowledged {
+            Some(_) => Violation::AfterAcknowledgement { message, holds },
+            None => Violation::HeldByTwo { message, holds },
+        });
+    }
+}
+
+impl Circumstances {
+    fn hold(&self, delivery: &Delivery) -> Hold {
+        let Delivery { connection, at, acknowledged } = *delivery;
+        let Connection { member, broker, began, ended, settled } = self.connections[connection];
+        let is_settled = acknowledged.is_some_and(|at| at < settled);
+        Hold { member, broker, began, received: at, acknowledged, is_settled, ended }
+    }
+
+    /// Whether the second may have it while the first does not know better.
+    fn excuses_two(&self, first: &Delivery, second: &Delivery) -> bool {
+        let [one, other] = [first, second].map(|it| self.connections[it.connection]);
+        self.is_stale(&one, second.at)
+            || self.was_down(one.broker, first.at, second.at)
+            || self.came_late(&other, first, second)
+    }
+
+    /// Whether the acknowledgement may never have reached a leader.
+    fn excuses_repeat(&self, first: &Delivery, acknowledged: u64, second: &Delivery) -> bool {
+        let [one, other] = [first, second].map(|it| self.connections[it.connection]);
+        let soon = acknowledged.saturating_add(SOON_US);
+        let was_read = acknowledged < one.settled;
+        one.ended_within(End::Suffered, acknowledged, soon)
+            || (!was_read && one.ended_within(End::Chosen, acknowledged, soon))
+            || self.was_down(one.broker, acknowledged, soon)
+            || self.came_late(&other, first, second)
+    }
+
+    /// Whether the second is what a broker that was cut off had been given before the first was.
+    fn came_late(&self, other: &Connection, first: &Delivery, second: &Delivery) -> bool {
+        other.began <= first.at && self.is_stale(other, second.at)
+    }
+
+    /// Whether a connection was that of a broker that was cut off: its end came soon after, or would have
+    /// come if its member had waited.
+    fn is_stale(&self, connection: &Connection, at: u64) -> bool {
+        let (before, after) = (at.saturating_sub(SOON_US), at.saturating_add(SOON_US));
+        connection.ended_within(End::Suffered, at, after)
+            || (connection.ended_within(End::Chosen, at, after) && self.any_was_down(before, at))
+    }
+}
