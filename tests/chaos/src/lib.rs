@@ -18,6 +18,7 @@ pub mod cluster;
 pub mod conf;
 pub mod disks;
 mod draining;
+mod faults;
 mod http;
 pub mod message;
 pub mod outage;
