@@ -11,7 +11,7 @@ use broker_core::codec::{
 };
 use bytes::Bytes;
 use ha_types::{Qos, Subscription};
-use history::share::{End, Message, Process, What};
+use history::share::{Dup, End, Message, Process, What};
 use tokio::sync::watch;
 use tokio::time::{self, Instant};
 
@@ -243,7 +243,8 @@ impl Member {
         let (Some(message), Flow::AtLeastOnce(id)) = (message, publish.flow) else {
             return self.log.odd(format!("{}: {publish:?}", self.name));
         };
-        self.log.record(What::Delivered(self.name, message));
+        let dup = if publish.dup { Dup::Set } else { Dup::Clear };
+        self.log.record(What::Delivered(self.name, message, dup));
         let (least, most) = if self.random.once_in(8) { LONG_HOLD_MS } else { HOLD_MS };
         let hold = Duration::from_millis(self.random.between(least, most));
         // In the order in which they came [MQTT-4.6.0-2].

@@ -17,9 +17,9 @@ pub(super) struct Connection {
 }
 
 impl Connection {
-    /// Whether it ended so in this time.
-    pub(super) fn ended_within(&self, end: End, from: u64, to: u64) -> bool {
-        self.ended.is_some_and(|(at, how)| how == end && (from..=to).contains(&at))
+    /// Whether it ended in this time.
+    pub(super) fn ended_within(&self, from: u64, to: u64) -> bool {
+        self.ended.is_some_and(|(at, _)| (from..=to).contains(&at))
     }
 
     pub(super) fn had_ended(&self, at: u64) -> bool {
@@ -33,6 +33,8 @@ pub(super) struct Circumstances {
     pub(super) connections: Vec<Connection>,
     /// From, to.
     downs: BTreeMap<Process, Vec<(u64, u64)>>,
+    /// When members lost connections against their will, by broker; grows.
+    cuts: BTreeMap<Process, Vec<u64>>,
     open: BTreeMap<Member, usize>,
 }
 
@@ -47,7 +49,11 @@ impl Circumstances {
             }
             What::Ended(member, end) => {
                 if let Some(index) = self.open.remove(&member) {
-                    self.connections[index].ended = Some((at, end));
+                    let connection = &mut self.connections[index];
+                    connection.ended = Some((at, end));
+                    if end == End::Suffered {
+                        self.cuts.entry(connection.broker).or_default().push(at);
+                    }
                 }
             }
             What::Settled(member, before) => {
@@ -78,8 +84,16 @@ impl Circumstances {
         self.downs.get(&process).is_some_and(|downs| downs.iter().any(meets))
     }
 
-    /// Whether a broker, whichever, was down at any moment of this time.
-    pub(super) fn any_was_down(&self, from: u64, to: u64) -> bool {
-        self.downs.keys().any(|&process| self.was_down(process, from, to))
+    /// Whether an ha-server, whichever, was down at any moment of this time.
+    pub(super) fn any_server_was_down(&self, from: u64, to: u64) -> bool {
+        let servers = self.downs.keys().filter(|process| matches!(process, Process::Server(_)));
+        servers.into_iter().any(|&server| self.was_down(server, from, to))
+    }
+
+    /// Whether a broker cut off anybody in this time: one that is fenced does so with all.
+    pub(super) fn cut_off(&self, broker: Process, from: u64, to: u64) -> bool {
+        let cuts = self.cuts.get(&broker).map_or(&[][..], Vec::as_slice);
+        let first = cuts.partition_point(|&at| at < from);
+        cuts.get(first).is_some_and(|&at| at <= to)
     }
 }

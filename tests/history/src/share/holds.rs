@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::connections::{Circumstances, Connection};
 use super::verdict::{Hold, Verdict, Violation};
-use super::{End, Event, Member, Message, SOON_US, SPREAD_JUDGED_MIN, SPREAD_PERCENT, What};
+use super::{Dup, End, Event, Member, Message, SOON_US, SPREAD_JUDGED_MIN, SPREAD_PERCENT, What};
 
 /// One delivery.
 #[derive(Clone, Copy, Debug)]
@@ -12,6 +12,7 @@ struct Delivery {
     /// Its place among all connections.
     connection: usize,
     at: u64,
+    dup: Dup,
     acknowledged: Option<u64>,
 }
 
@@ -51,7 +52,7 @@ impl Run {
                 self.members.insert(member);
                 self.verdict.counts.connections += 1;
             }
-            What::Delivered(member, message) => self.deliver(at, member, message),
+            What::Delivered(member, message, dup) => self.deliver((at, dup), member, message),
             What::Acknowledged(member, message) => self.acknowledge(at, member, message),
             What::Ended(_, End::Chosen) => self.verdict.counts.left += 1,
             What::Quiet if self.is_calm => self.judge_spread(),
@@ -65,14 +66,14 @@ impl Run {
         self.circumstances.take(event);
     }
 
-    fn deliver(&mut self, at: u64, member: Member, message: Message) {
+    fn deliver(&mut self, (at, dup): (u64, Dup), member: Member, message: Message) {
         let Some(connection) = self.circumstances.of(member) else {
             return self.verdict.report(Violation::Misrecorded { at, member, message });
         };
         self.verdict.counts.delivered += 1;
         *self.calm.entry(member).or_default() += 1;
         let all = self.deliveries.entry((message, member.group)).or_default();
-        all.push(Delivery { connection, at, acknowledged: None });
+        all.push(Delivery { connection, at, dup, acknowledged: None });
     }
 
     fn acknowledge(&mut self, at: u64, member: Member, message: Message) {
@@ -150,6 +151,10 @@ impl Run {
             self.verdict.counts.excused += 1;
             return;
         }
+        if acknowledged.is_some_and(|at| circumstances.excuses_same(first, at, second)) {
+            self.verdict.counts.came_back += 1;
+            return;
+        }
         let holds = [circumstances.hold(first), circumstances.hold(second)];
         self.verdict.report(match acknowledged {
             Some(_) => Violation::AfterAcknowledgement { message, holds },
@@ -160,7 +165,7 @@ impl Run {
 
 impl Circumstances {
     fn hold(&self, delivery: &Delivery) -> Hold {
-        let Delivery { connection, at, acknowledged } = *delivery;
+        let Delivery { connection, at, acknowledged, .. } = *delivery;
         let Connection { member, broker, began, ended, settled } = self.connections[connection];
         let is_settled = acknowledged.is_some_and(|at| at < settled);
         Hold { member, broker, began, received: at, acknowledged, is_settled, ended }
@@ -168,33 +173,44 @@ impl Circumstances {
 
     /// Whether the second may have it while the first does not know better.
     fn excuses_two(&self, first: &Delivery, second: &Delivery) -> bool {
-        let [one, other] = [first, second].map(|it| self.connections[it.connection]);
+        let one = self.connections[first.connection];
         self.is_stale(&one, second.at)
             || self.was_down(one.broker, first.at, second.at)
-            || self.came_late(&other, first, second)
+            || self.came_late(first, second)
     }
 
     /// Whether the acknowledgement may never have reached a leader.
     fn excuses_repeat(&self, first: &Delivery, acknowledged: u64, second: &Delivery) -> bool {
-        let [one, other] = [first, second].map(|it| self.connections[it.connection]);
+        let one = self.connections[first.connection];
         let soon = acknowledged.saturating_add(SOON_US);
         let was_read = acknowledged < one.settled;
-        one.ended_within(End::Suffered, acknowledged, soon)
-            || (!was_read && one.ended_within(End::Chosen, acknowledged, soon))
+        (!was_read && one.ended_within(acknowledged, soon))
             || self.was_down(one.broker, acknowledged, soon)
-            || self.came_late(&other, first, second)
+            || self.cut_off(one.broker, acknowledged, soon)
+            || self.came_late(first, second)
+    }
+
+    /// Whether a member got again what it acknowledged while there was no leader, and went elsewhere.
+    fn excuses_same(&self, first: &Delivery, acknowledged: u64, second: &Delivery) -> bool {
+        let [one, other] = [first, second].map(|it| self.connections[it.connection]);
+        let (before, soon) =
+            (acknowledged.saturating_sub(SOON_US), acknowledged.saturating_add(SOON_US));
+        one.member == other.member
+            && second.dup == Dup::Set
+            && one.broker != other.broker
+            && self.any_server_was_down(before, soon)
     }
 
     /// Whether the second is what a broker that was cut off had been given before the first was.
-    fn came_late(&self, other: &Connection, first: &Delivery, second: &Delivery) -> bool {
-        other.began <= first.at && self.is_stale(other, second.at)
+    fn came_late(&self, first: &Delivery, second: &Delivery) -> bool {
+        let other = self.connections[second.connection];
+        other.began <= first.at && self.is_stale(&other, second.at)
     }
 
     /// Whether a connection was that of a broker that was cut off: its end came soon after, or would have
     /// come if its member had waited.
     fn is_stale(&self, connection: &Connection, at: u64) -> bool {
-        let (before, after) = (at.saturating_sub(SOON_US), at.saturating_add(SOON_US));
-        connection.ended_within(End::Suffered, at, after)
-            || (connection.ended_within(End::Chosen, at, after) && self.any_was_down(before, at))
+        let after = at.saturating_add(SOON_US);
+        connection.ended_within(at, after) && self.cut_off(connection.broker, at, after)
     }
 }

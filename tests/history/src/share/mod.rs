@@ -7,8 +7,8 @@
 //! [`Verdict`] comes out.
 //!
 //! A client does not see all, so it may be wrong about whether it still holds a message. What
-//! it cannot know is excused: see [`SOON_US`]. Nothing is excused because an ha-server died: whoever
-//! leads next knows all.
+//! it cannot know is excused: see [`SOON_US`]. The death of an ha-server excuses only that a member gets
+//! again, with DUP, what it acknowledged itself before it went to another broker (P3).
 
 mod connections;
 mod holds;
@@ -54,6 +54,14 @@ pub enum Process {
     Broker(u16),
 }
 
+/// The flag of a PUBLISH.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[expect(missing_docs, reason = "its names say it")]
+pub enum Dup {
+    Clear,
+    Set,
+}
+
 /// How a connection of a member ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum End {
@@ -72,7 +80,7 @@ pub enum What {
     /// CONNACK came; its earlier connection has ended.
     Connected(Member, Process),
     /// PUBLISH came.
-    Delivered(Member, Message),
+    Delivered(Member, Message, Dup),
     /// PUBACK for the first of these deliveries that has none.
     Acknowledged(Member, Message),
     /// PINGRESP came: the broker has read what was sent on this connection before this moment.

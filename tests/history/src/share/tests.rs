@@ -4,6 +4,8 @@ const SECOND: u64 = 1_000_000;
 const A: Member = Member { group: 1, number: 1 };
 const B: Member = Member { group: 1, number: 2 };
 const C: Member = Member { group: 1, number: 3 };
+/// Of another group, at A's broker.
+const AT_1: Member = Member { group: 2, number: 1 };
 const M: Message = Message { publisher: 1, number: 7 };
 const BROKER: [Process; 3] = [Process::Broker(1), Process::Broker(2), Process::Broker(3)];
 
@@ -21,14 +23,14 @@ fn kinds(verdict: &Verdict) -> Vec<Kind> {
 
 /// A gets it, acknowledges it and goes on; then what is to be judged happens.
 fn acknowledged_by_a(more: &[(u64, What)]) -> Verdict {
-    let before = [(1, What::Delivered(A, M)), (2, What::Acknowledged(A, M))];
+    let before = [(1, What::Delivered(A, M, Dup::Clear)), (2, What::Acknowledged(A, M))];
     story(&[&before[..], more].concat())
 }
 
 /// B gets what A has; then what is to be judged happens, and B acknowledges.
 fn held_by_a_given_to_b(before: &[(u64, What)], after: &[(u64, What)]) -> Verdict {
-    let first = [(10_000, What::Delivered(A, M))];
-    let second = [(20_000, What::Delivered(B, M)), (20_001, What::Acknowledged(B, M))];
+    let first = [(10_000, What::Delivered(A, M, Dup::Clear))];
+    let second = [(20_000, What::Delivered(B, M, Dup::Clear)), (20_001, What::Acknowledged(B, M))];
     story(&[&first[..], before, &second, after].concat())
 }
 
@@ -38,7 +40,7 @@ fn message_that_one_member_of_each_group_acknowledged_is_fine() {
     let verdict = acknowledged_by_a(&[
         (3, What::Connected(other, BROKER[0])),
         (4, What::Published(M)),
-        (5, What::Delivered(other, M)),
+        (5, What::Delivered(other, M, Dup::Clear)),
         (6, What::Acknowledged(other, M)),
     ]);
     assert!(verdict.is_clean(), "{verdict}");
@@ -49,7 +51,7 @@ fn message_that_one_member_of_each_group_acknowledged_is_fine() {
 fn message_that_a_group_never_got_or_acknowledged_is_lost() {
     let verdict = story(&[(1, What::Published(M))]);
     assert_eq!(kinds(&verdict), [Kind::Lost]);
-    let verdict = story(&[(1, What::Published(M)), (2, What::Delivered(A, M))]);
+    let verdict = story(&[(1, What::Published(M)), (2, What::Delivered(A, M, Dup::Clear))]);
     assert_eq!(kinds(&verdict), [Kind::Lost]);
     let other = Member { group: 2, number: 1 };
     let verdict =
@@ -70,6 +72,15 @@ fn message_that_another_member_gets_while_the_first_is_there_is_with_two() {
         // Not its broker, or not any more.
         (vec![(11_000, What::Down(BROKER[2])), (12_000, What::Up(BROKER[2]))], vec![]),
         (vec![(19_000, What::Down(Process::Server(1)))], vec![]),
+        // Others were cut off at once, but it stayed for long.
+        (
+            vec![],
+            vec![
+                (20_500, What::Connected(AT_1, BROKER[0])),
+                (20_600, What::Ended(AT_1, End::Suffered)),
+                (23_001, What::Ended(A, End::Chosen)),
+            ],
+        ),
         // A got it on a connection of its own before B came.
         (
             vec![(11_000, What::Ended(B, End::Suffered)), (12_000, What::Connected(B, BROKER[2]))],
@@ -96,9 +107,10 @@ fn message_may_be_with_two_while_the_broker_of_one_is_cut_off() {
         (vec![], vec![(22_999, What::Ended(A, End::Suffered))]),
         (vec![], vec![(22_999, What::Ended(B, End::Suffered))]),
         (vec![(19_000, What::Down(BROKER[0]))], vec![(29_000, What::Up(BROKER[0]))]),
+        // It would have been cut off as well.
         (
-            vec![(19_000, What::Down(Process::Server(1)))],
-            vec![(20_500, What::Ended(A, End::Chosen))],
+            vec![(19_000, What::Connected(AT_1, BROKER[0]))],
+            vec![(20_500, What::Ended(A, End::Chosen)), (22_999, What::Ended(AT_1, End::Suffered))],
         ),
     ] {
         let verdict = held_by_a_given_to_b(&before, &after);
@@ -109,16 +121,16 @@ fn message_may_be_with_two_while_the_broker_of_one_is_cut_off() {
 
 #[test]
 fn message_that_comes_twice_by_one_connection_is_never_excused() {
-    let twice = [(1, What::Delivered(A, M)), (2, What::Delivered(A, M))];
+    let twice = [(1, What::Delivered(A, M, Dup::Clear)), (2, What::Delivered(A, M, Dup::Clear))];
     let end = [(3, What::Ended(A, End::Suffered))];
     assert_eq!(kinds(&story(&[twice, [twice[1], end[0]]].concat())), [Kind::HeldByTwo]);
-    let verdict = acknowledged_by_a(&[(3, What::Delivered(A, M)), end[0]]);
+    let verdict = acknowledged_by_a(&[(3, What::Delivered(A, M, Dup::Clear)), end[0]]);
     assert_eq!(kinds(&verdict), [Kind::AfterAcknowledgement]);
 }
 
 #[test]
 fn what_was_acknowledged_may_not_come_to_anybody_again() {
-    let again = (5_000, What::Delivered(B, M));
+    let again = (5_000, What::Delivered(B, M, Dup::Clear));
     for between in [
         vec![],
         // The broker had read it, so that this says nothing.
@@ -138,19 +150,26 @@ fn what_was_acknowledged_may_not_come_to_anybody_again() {
         (3, What::Settled(A, 2_001)),
         (4, What::Ended(A, End::Chosen)),
         (5, What::Connected(A, BROKER[1])),
-        (6, What::Delivered(A, M)),
+        (6, What::Delivered(A, M, Dup::Clear)),
     ];
     assert_eq!(kinds(&acknowledged_by_a(&itself)), [Kind::AfterAcknowledgement]);
 }
 
 #[test]
 fn acknowledgement_that_its_broker_took_to_the_grave_is_excused() {
-    let again = (5_000, What::Delivered(B, M));
+    let again = (5_000, What::Delivered(B, M, Dup::Clear));
     for between in [
         // Not certainly read: the PINGREQ was sent before it.
         vec![(3, What::Settled(A, 1_999)), (4, What::Ended(A, End::Chosen))],
         vec![(3, What::Settled(A, 2_001)), (4, What::Ended(A, End::Suffered))],
         vec![(3, What::Down(BROKER[0])), (4, What::Up(BROKER[0]))],
+        // It went before its broker cut off everybody.
+        vec![
+            (3, What::Connected(AT_1, BROKER[0])),
+            (4, What::Settled(A, 3_000)),
+            (4, What::Ended(A, End::Chosen)),
+            (3_002, What::Ended(AT_1, End::Suffered)),
+        ],
     ] {
         let verdict = acknowledged_by_a(&[&between[..], &[again]].concat());
         assert!(verdict.is_clean(), "{between:?} {verdict}");
@@ -160,13 +179,43 @@ fn acknowledgement_that_its_broker_took_to_the_grave_is_excused() {
     assert!(acknowledged_by_a(&late).is_clean(), "B had it first, at a broker that was cut off");
 }
 
+#[test]
+fn member_that_goes_elsewhere_while_there_is_no_leader_may_get_again_what_it_acknowledged() {
+    let come_back = |down, broker, member, dup| {
+        acknowledged_by_a(&[
+            (3, What::Settled(A, 3_000)),
+            (4, What::Ended(A, End::Chosen)),
+            (down, What::Down(Process::Server(2))),
+            (5_000, What::Ended(member, End::Chosen)),
+            (5_000, What::Connected(member, broker)),
+            (5_001, What::Delivered(member, M, dup)),
+        ])
+    };
+    let verdict = come_back(5, BROKER[1], A, Dup::Set);
+    assert!(verdict.is_clean(), "{verdict}");
+    assert_eq!((verdict.counts.came_back, verdict.counts.excused), (1, 0));
+    for (down, broker, member, dup) in [
+        (3_003, BROKER[1], A, Dup::Set),
+        (5, BROKER[0], A, Dup::Set),
+        (5, BROKER[1], B, Dup::Set),
+        (5, BROKER[1], A, Dup::Clear),
+    ] {
+        let verdict = come_back(down, broker, member, dup);
+        assert_eq!(
+            kinds(&verdict),
+            [Kind::AfterAcknowledgement],
+            "{down} {broker} {member} {dup:?}"
+        );
+    }
+}
+
 /// Messages of the calm: A, B and C get so many each.
 fn spread(got: [u32; 3], end: &[What]) -> Verdict {
     let mut all = Vec::new();
     for (publisher, (member, got)) in (1..).zip([A, B, C].into_iter().zip(got)) {
         for number in 0..got {
             let message = Message { publisher, number };
-            all.push((1, What::Delivered(member, message)));
+            all.push((1, What::Delivered(member, message, Dup::Clear)));
             all.push((1, What::Acknowledged(member, message)));
         }
     }
@@ -199,15 +248,17 @@ fn spread_of_little_or_after_a_failure_is_not_judged() {
 
 #[test]
 fn record_that_contradicts_itself_proves_nothing() {
-    let gone = [(1, What::Ended(A, End::Chosen)), (2, What::Delivered(A, M))];
+    let gone = [(1, What::Ended(A, End::Chosen)), (2, What::Delivered(A, M, Dup::Clear))];
     assert_eq!(kinds(&story(&gone)), [Kind::Misrecorded]);
     assert_eq!(kinds(&story(&[(1, What::Acknowledged(A, M))])), [Kind::Misrecorded]);
 }
 
 #[test]
 fn violation_names_message_members_and_moments() {
-    let verdict =
-        acknowledged_by_a(&[(3, What::Settled(A, 2_001)), (5_000, What::Delivered(B, M))]);
+    let verdict = acknowledged_by_a(&[
+        (3, What::Settled(A, 2_001)),
+        (5_000, What::Delivered(B, M, Dup::Clear)),
+    ]);
     let words = verdict.to_string();
     for expected in [
         "message 7 of publisher 1\n",

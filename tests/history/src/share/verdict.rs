@@ -66,6 +66,9 @@ pub struct Counts {
     pub handed_on: u64,
     /// Repetitions that a failure excuses.
     pub excused: u64,
+    /// Deliveries, with DUP, of what the same member had acknowledged at another broker while an ha-server
+    /// was down.
+    pub came_back: u64,
     /// Connections of members.
     pub connections: u64,
     /// Those that a member let go.
@@ -202,10 +205,14 @@ impl fmt::Display for Violation {
 impl fmt::Display for Verdict {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Counts { published, delivered, acknowledged, handed_on, .. } = self.counts;
-        let Counts { excused, connections, left, spread_judged, .. } = self.counts;
+        let Counts { excused, came_back, connections, left, spread_judged, .. } = self.counts;
         writeln!(f, "{published} messages acknowledged to publishers")?;
         writeln!(f, "{delivered} deliveries, {acknowledged} acknowledged by members")?;
         writeln!(f, "{handed_on} handed on when a connection ended; {excused} repeated, excused")?;
+        writeln!(
+            f,
+            "{came_back} came back to those who had acknowledged while there was no leader"
+        )?;
         writeln!(f, "{connections} connections of members, of which they let go {left}")?;
         write!(f, "spread of {spread_judged} groups judged")?;
         for (kind, total) in &self.totals {
