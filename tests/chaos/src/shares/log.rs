@@ -95,3 +95,33 @@ impl Books {
         self.open.values().filter(|open| open.is_published).count()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn acknowledged(group: u16, message: Message) -> What {
+        What::Acknowledged(Member { group, number: 1 }, message)
+    }
+
+    #[test]
+    fn message_is_missing_until_each_group_has_acknowledged_what_its_publisher_knows_of() {
+        let (log, message) = (Log::new(), Message { publisher: 1, number: 1 });
+        log.record(acknowledged(1, message));
+        assert_eq!(log.books().missing(2), 0, "nobody is owed what has no PUBACK");
+        log.record(What::Published(message));
+        log.record(acknowledged(1, message));
+        assert_eq!(log.books().missing(2), 1);
+        log.record(acknowledged(2, message));
+        assert_eq!(log.books().missing(2), 0);
+        log.record(acknowledged(1, message));
+        assert_eq!(log.books().missing(2), 0, "also when it comes again");
+    }
+
+    #[test]
+    fn moments_do_not_fall() {
+        let log = Log::new();
+        (0..100).for_each(|_| log.record(What::Quiet));
+        assert!(log.books().events.is_sorted_by_key(|event| event.at));
+    }
+}

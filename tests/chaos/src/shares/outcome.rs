@@ -45,3 +45,26 @@ impl fmt::Display for Outcome {
         })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn run_in_which_nothing_was_published_proves_nothing() {
+        let mut outcome = Outcome::default();
+        assert!(!outcome.is_clean());
+        outcome.verdict.counts.published = 1;
+        assert!(outcome.is_clean());
+    }
+
+    #[test]
+    fn oddity_and_a_record_with_gaps_are_not_clean_and_are_told() {
+        let mut clean = Outcome::default();
+        clean.verdict.counts.published = 1;
+        let odd = Outcome { oddities: (1, vec!["it barks".into()]), ..clean.clone() };
+        assert!(!odd.is_clean() && odd.to_string().contains("it barks"), "{odd}");
+        let gaps = Outcome { left_out: 3, ..clean };
+        assert!(!gaps.is_clean() && gaps.to_string().contains("3 events"), "{gaps}");
+    }
+}
