@@ -63,7 +63,9 @@ impl Log {
     pub(super) fn record(&self, what: What) {
         let mut books = self.books();
         match what {
-            What::Published(message) => books.open.entry(message).or_default().is_published = true,
+            What::Published(message, ..) => {
+                books.open.entry(message).or_default().is_published = true
+            }
             What::Acknowledged(member, message) => {
                 books.acknowledged += 1;
                 books.open.entry(message).or_default().groups.insert(member.group);

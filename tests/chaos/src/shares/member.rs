@@ -11,7 +11,7 @@ use broker_core::codec::{
 };
 use bytes::Bytes;
 use ha_types::{Qos, Subscription};
-use history::share::{Dup, End, Message, Process, What};
+use history::share::{Dup, End, Message, What};
 use tokio::sync::watch;
 use tokio::time::{self, Instant};
 
@@ -135,9 +135,8 @@ impl Member {
         connect.clean_start = false;
         connect.session_expiry_s = LONG_EXPIRY_S;
         let connack = connection.accepted(&connect).await?;
-        let broker = self.brokers.iter().zip(1..).find(|(broker, _)| **broker == address);
-        let (_, number) = broker.expect("it was picked among them");
-        self.log.record(What::Connected(self.name, Process::Broker(number)));
+        let broker = super::broker(&self.brokers, address);
+        self.log.record(What::Connected(self.name, broker));
         if self.is_subscribed && !connack.session_present {
             self.log.odd(format!("{}: its session is gone", self.name));
             self.is_subscribed = false;

@@ -7,6 +7,7 @@
 
 use std::fs::File;
 use std::io::{BufWriter, Write};
+use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -157,6 +158,7 @@ impl Run<'_> {
             let publisher = Publisher {
                 number: number.into(),
                 places: self.places(number.into()),
+                brokers: self.cluster.addresses(),
                 random: self.random.fork(),
                 log: Arc::clone(&self.log),
                 phase: self.phase.subscribe(),
@@ -230,6 +232,12 @@ impl Run<'_> {
             time::sleep(LOOK).await;
         }
     }
+}
+
+/// The broker at an address, which is one of these.
+fn broker(all: &[SocketAddr], address: SocketAddr) -> share::Process {
+    let index = all.iter().position(|broker| *broker == address);
+    named(Process::Broker(index.expect("it was picked among them")))
 }
 
 /// Counted from 1.

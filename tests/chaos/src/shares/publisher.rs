@@ -1,6 +1,7 @@
 //! A client that publishes, each message once: one that is not answered is given up.
 
 use std::collections::BTreeMap;
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -9,7 +10,7 @@ use broker_core::codec::{
 };
 use bytes::Bytes;
 use ha_types::TopicName;
-use history::share::{Message, What};
+use history::share::{Message, Process, What};
 use tokio::sync::watch;
 use tokio::time::{self, Instant, MissedTickBehavior};
 
@@ -28,6 +29,8 @@ const STAY_MS: (u64, u64) = (3_000, 10_000);
 pub(super) struct Publisher {
     pub(super) number: u32,
     pub(super) places: Places,
+    /// All, in their order.
+    pub(super) brokers: Vec<SocketAddr>,
     pub(super) random: Random,
     pub(super) log: Arc<Log>,
     pub(super) phase: watch::Receiver<Phase>,
@@ -35,7 +38,8 @@ pub(super) struct Publisher {
     pub(super) every: Duration,
     /// Messages that it sent.
     pub(super) sent: u32,
-    pub(super) unanswered: BTreeMap<PacketId, Message>,
+    /// With the moment before each was sent.
+    pub(super) unanswered: BTreeMap<PacketId, (Message, u64)>,
 }
 
 impl Publisher {
@@ -61,6 +65,7 @@ impl Publisher {
 
     async fn publish_somewhere(&mut self) -> Result<(), Lost> {
         let address = self.places.pick(&mut self.random);
+        let broker = super::broker(&self.brokers, address);
         let mut open = Connection::open(address, Version::V5).await?;
         let id = Text::parse(Bytes::from(format!("publisher-{}", self.number)));
         open.accepted(&Connect::new(Version::V5, id.expect("ours are valid"))).await?;
@@ -72,7 +77,7 @@ impl Publisher {
             tokio::select! {
                 packet = open.receive() => {
                     heard = Instant::now();
-                    self.receive(packet?)?;
+                    self.receive(broker, packet?)?;
                 }
                 now = tick.tick() => match self.phase() {
                     Phase::Drain | Phase::End if self.unanswered.is_empty() => return Ok(()),
@@ -91,10 +96,10 @@ impl Publisher {
         }
     }
 
-    fn receive(&mut self, packet: FromServer) -> Result<(), Lost> {
+    fn receive(&mut self, broker: Process, packet: FromServer) -> Result<(), Lost> {
         match packet {
             FromServer::Puback(ack) => {
-                let Some(message) = self.unanswered.remove(&ack.packet_id) else {
+                let Some((message, sent)) = self.unanswered.remove(&ack.packet_id) else {
                     self.log.odd(format!("publisher-{}: {ack:?} was not asked for", self.number));
                     return Ok(());
                 };
@@ -103,6 +108,7 @@ impl Publisher {
                 }
                 // In this order: what is answered is owed, or else nothing would seem to be missing.
                 if !ack.reason.is_failure() {
+                    self.log.record(What::Answered(broker, sent));
                     self.log.record(What::Published(message));
                 }
                 self.log.books().unanswered -= 1;
@@ -117,7 +123,7 @@ impl Publisher {
         self.sent += 1;
         let message = Message { publisher: self.number, number: self.sent };
         let id = self.free_id();
-        self.unanswered.insert(id, message);
+        self.unanswered.insert(id, (message, self.log.now()));
         self.log.books().unanswered += 1;
         let topic = format!("shares/{}", self.random.between(1, TOPICS));
         let packet = FromClient::Publish(Publish {

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::{End, Event, Member, Process, What};
+use super::{End, Event, Member, Process, SOON_US, What};
 
 /// A connection of a member.
 #[derive(Clone, Copy, Debug)]
@@ -35,6 +35,8 @@ pub(super) struct Circumstances {
     downs: BTreeMap<Process, Vec<(u64, u64)>>,
     /// When members lost connections against their will, by broker; grows.
     cuts: BTreeMap<Process, Vec<u64>>,
+    /// When publishes were answered, and sent, by broker; the first grows.
+    answers: BTreeMap<Process, Vec<(u64, u64)>>,
     open: BTreeMap<Member, usize>,
 }
 
@@ -69,6 +71,9 @@ impl Circumstances {
                     last.1 = last.1.min(at);
                 }
             }
+            What::Answered(broker, sent) => {
+                self.answers.entry(broker).or_default().push((at, sent));
+            }
             What::Published(_) | What::Delivered(..) | What::Acknowledged(..) | What::Quiet => (),
         }
     }
@@ -95,5 +100,28 @@ impl Circumstances {
         let cuts = self.cuts.get(&broker).map_or(&[][..], Vec::as_slice);
         let first = cuts.partition_point(|&at| at < from);
         cuts.get(first).is_some_and(|&at| at <= to)
+    }
+
+    /// Until when what a broker had at this moment may be on its way, and so may the word that it was cut off.
+    /// When it has answered a publish that was sent after the answer to one that was sent since, both have
+    /// arrived: what a broker sends is taken in order, and one thing may wait for the answer to another.
+    pub(super) fn soon(&self, broker: Process, since: u64) -> u64 {
+        let answered = self.answer(broker, since).and_then(|at| self.answer(broker, at));
+        answered.unwrap_or(u64::MAX).max(since.saturating_add(SOON_US))
+    }
+
+    /// When it first answered a publish that was sent at this moment or later.
+    fn answer(&self, broker: Process, since: u64) -> Option<u64> {
+        let answers = self.answers.get(&broker).map_or(&[][..], Vec::as_slice);
+        let first = answers.partition_point(|&(at, _)| at < since);
+        answers[first..].iter().find(|&&(_, sent)| sent >= since).map(|&(at, _)| at)
+    }
+
+    /// Since when a broker may have had no leader at this moment.
+    pub(super) fn last_heard(&self, broker: Process, at: u64) -> u64 {
+        let answers = self.answers.get(&broker).map_or(&[][..], Vec::as_slice);
+        let after = answers.partition_point(|&(answered, _)| answered <= at);
+        let last = after.checked_sub(1).map_or(0, |last| answers[last].0);
+        last.saturating_sub(SOON_US)
     }
 }

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::connections::{Circumstances, Connection};
 use super::verdict::{Hold, Verdict, Violation};
-use super::{Dup, End, Event, Member, Message, SOON_US, SPREAD_JUDGED_MIN, SPREAD_PERCENT, What};
+use super::{Dup, End, Event, Member, Message, SPREAD_JUDGED_MIN, SPREAD_PERCENT, What};
 
 /// One delivery.
 #[derive(Clone, Copy, Debug)]
@@ -58,6 +58,7 @@ impl Run {
             What::Quiet if self.is_calm => self.judge_spread(),
             What::Quiet
             | What::Ended(_, End::Suffered)
+            | What::Answered(..)
             | What::Settled(..)
             | What::Down(_)
             | What::Up(_) => (),
@@ -182,7 +183,7 @@ impl Circumstances {
     /// Whether the acknowledgement may never have reached a leader.
     fn excuses_repeat(&self, first: &Delivery, acknowledged: u64, second: &Delivery) -> bool {
         let one = self.connections[first.connection];
-        let soon = acknowledged.saturating_add(SOON_US);
+        let soon = self.soon(one.broker, acknowledged);
         let was_read = acknowledged < one.settled;
         (!was_read && one.ended_within(acknowledged, soon))
             || self.was_down(one.broker, acknowledged, soon)
@@ -193,8 +194,8 @@ impl Circumstances {
     /// Whether a member got again what it acknowledged while there was no leader, and went elsewhere.
     fn excuses_same(&self, first: &Delivery, acknowledged: u64, second: &Delivery) -> bool {
         let [one, other] = [first, second].map(|it| self.connections[it.connection]);
-        let (before, soon) =
-            (acknowledged.saturating_sub(SOON_US), acknowledged.saturating_add(SOON_US));
+        let before = self.last_heard(one.broker, acknowledged);
+        let soon = self.soon(one.broker, acknowledged);
         one.member == other.member
             && second.dup == Dup::Set
             && one.broker != other.broker
@@ -210,7 +211,7 @@ impl Circumstances {
     /// Whether a connection was that of a broker that was cut off: its end came soon after, or would have
     /// come if its member had waited.
     fn is_stale(&self, connection: &Connection, at: u64) -> bool {
-        let after = at.saturating_add(SOON_US);
+        let after = self.soon(connection.broker, at);
         connection.ended_within(at, after) && self.cut_off(connection.broker, at, after)
     }
 }

@@ -18,7 +18,8 @@ pub use holds::check;
 pub use verdict::{Counts, Hold, Kind, VIOLATIONS_MAX, Verdict, Violation};
 
 /// How long a broker that was cut off may take to hear of it, and what was acknowledged to reach the leader, in
-/// microseconds: three leases.
+/// microseconds: three leases. Longer, if that broker answers no publishes meanwhile: the cluster stands
+/// still, and nothing can be said.
 pub const SOON_US: u64 = 3_000_000;
 
 /// How far a member's part may be from the mean, in percent.
@@ -77,6 +78,8 @@ pub enum End {
 pub enum What {
     /// PUBACK came: three groups are three copies.
     Published(Message),
+    /// It came from this broker, for what was sent after this moment.
+    Answered(Process, u64),
     /// CONNACK came; its earlier connection has ended.
     Connected(Member, Process),
     /// PUBLISH came.

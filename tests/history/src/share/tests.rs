@@ -9,12 +9,22 @@ const AT_1: Member = Member { group: 2, number: 1 };
 const M: Message = Message { publisher: 1, number: 7 };
 const BROKER: [Process; 3] = [Process::Broker(1), Process::Broker(2), Process::Broker(3)];
 
-/// What was observed, at so many milliseconds, after A, B and C connected to brokers 1, 2 and 3.
+/// What was observed, at so many milliseconds, after A, B and C connected to brokers 1, 2 and 3, which answer
+/// publishes all the time.
 fn story(story: &[(u64, What)]) -> Verdict {
+    let answers = (0..60_000_u64).step_by(100).flat_map(|ms| {
+        BROKER.map(|broker| (ms, What::Answered(broker, (ms * 1_000).saturating_sub(1))))
+    });
+    story_with(answers, story)
+}
+
+fn story_with(answers: impl Iterator<Item = (u64, What)>, story: &[(u64, What)]) -> Verdict {
     let connected = [A, B, C].into_iter().zip(BROKER);
     let connected = connected.map(|(member, broker)| (0, What::Connected(member, broker)));
+    let mut all: Vec<_> = connected.chain(story.iter().copied()).chain(answers).collect();
+    all.sort_by_key(|(ms, _)| *ms);
     let at = |(ms, what): (u64, What)| Event { at: ms * 1_000, what };
-    check(&connected.chain(story.iter().copied()).map(at).collect::<Vec<_>>())
+    check(&all.into_iter().map(at).collect::<Vec<_>>())
 }
 
 fn kinds(verdict: &Verdict) -> Vec<Kind> {
@@ -206,6 +216,28 @@ fn member_that_goes_elsewhere_while_there_is_no_leader_may_get_again_what_it_ack
             [Kind::AfterAcknowledgement],
             "{down} {broker} {member} {dup:?}"
         );
+    }
+}
+
+#[test]
+fn nothing_is_said_of_a_time_in_which_the_broker_answered_nothing() {
+    let story = [
+        (1, What::Delivered(A, M, Dup::Clear)),
+        (2, What::Acknowledged(A, M)),
+        (8_000, What::Down(BROKER[0])),
+        (9_000, What::Delivered(B, M, Dup::Clear)),
+    ];
+    let answer = |ms: u64, sent_ms: u64| (ms, What::Answered(BROKER[0], sent_ms * 1_000));
+    for (answers, expected) in [
+        (vec![], vec![]),
+        // What was sent before may have been on its way before, and one more may have waited for it.
+        (vec![answer(10, 1), answer(5_000, 3)], vec![]),
+        (vec![answer(10, 3), answer(11, 9)], vec![]),
+        (vec![answer(10, 3), answer(7_999, 10)], vec![Kind::AfterAcknowledgement]),
+        (vec![answer(10, 3), answer(8_000, 10)], vec![]),
+    ] {
+        let verdict = story_with(answers.iter().copied(), &story);
+        assert_eq!(kinds(&verdict), expected, "{answers:?}");
     }
 }
 
