@@ -191,14 +191,14 @@ impl Circumstances {
             || self.came_late(first, second)
     }
 
-    /// Whether a member got again what it acknowledged while there was no leader, and went elsewhere.
+    /// Whether a member got again what it acknowledged while there was no leader. It may have gone elsewhere
+    /// meanwhile, in a CONNECT that was not answered.
     fn excuses_same(&self, first: &Delivery, acknowledged: u64, second: &Delivery) -> bool {
         let [one, other] = [first, second].map(|it| self.connections[it.connection]);
         let before = self.last_heard(one.broker, acknowledged);
         let soon = self.soon(one.broker, acknowledged);
         one.member == other.member
             && second.dup == Dup::Set
-            && one.broker != other.broker
             && self.any_server_was_down(before, soon)
     }
 

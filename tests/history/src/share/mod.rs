@@ -8,7 +8,7 @@
 //!
 //! A client does not see all, so it may be wrong about whether it still holds a message. What
 //! it cannot know is excused: see [`SOON_US`]. The death of an ha-server excuses only that a member gets
-//! again, with DUP, what it acknowledged itself before it went to another broker (P3).
+//! again, with DUP, what it acknowledged itself by an earlier connection (P3).
 
 mod connections;
 mod holds;

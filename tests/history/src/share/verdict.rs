@@ -66,8 +66,8 @@ pub struct Counts {
     pub handed_on: u64,
     /// Repetitions that a failure excuses.
     pub excused: u64,
-    /// Deliveries, with DUP, of what the same member had acknowledged at another broker while an ha-server
-    /// was down.
+    /// Deliveries, with DUP, of what the same member had acknowledged by an earlier connection while an
+    /// ha-server was down.
     pub came_back: u64,
     /// Connections of members.
     pub connections: u64,
