@@ -89,12 +89,6 @@ impl Circumstances {
         self.downs.get(&process).is_some_and(|downs| downs.iter().any(meets))
     }
 
-    /// Whether an ha-server, whichever, was down at any moment of this time.
-    pub(super) fn any_server_was_down(&self, from: u64, to: u64) -> bool {
-        let servers = self.downs.keys().filter(|process| matches!(process, Process::Server(_)));
-        servers.into_iter().any(|&server| self.was_down(server, from, to))
-    }
-
     /// Whether a broker cut off anybody in this time: one that is fenced does so with all.
     pub(super) fn cut_off(&self, broker: Process, from: u64, to: u64) -> bool {
         let cuts = self.cuts.get(&broker).map_or(&[][..], Vec::as_slice);
@@ -103,11 +97,16 @@ impl Circumstances {
     }
 
     /// Until when what a broker had at this moment may be on its way, and so may the word that it was cut off.
-    /// When it has answered a publish that was sent after the answer to one that was sent since, both have
-    /// arrived: what a broker sends is taken in order, and one thing may wait for the answer to another.
     pub(super) fn soon(&self, broker: Process, since: u64) -> u64 {
+        self.arrived(broker, since).max(since.saturating_add(SOON_US))
+    }
+
+    /// When what a broker had at this moment was certainly with the leader: it had answered a publish that was
+    /// sent after the answer to one that was sent since. What a broker sends is taken in order, and one
+    /// thing may wait for the answer to another.
+    pub(super) fn arrived(&self, broker: Process, since: u64) -> u64 {
         let answered = self.answer(broker, since).and_then(|at| self.answer(broker, at));
-        answered.unwrap_or(u64::MAX).max(since.saturating_add(SOON_US))
+        answered.unwrap_or(u64::MAX)
     }
 
     /// When it first answered a publish that was sent at this moment or later.
@@ -115,13 +114,5 @@ impl Circumstances {
         let answers = self.answers.get(&broker).map_or(&[][..], Vec::as_slice);
         let first = answers.partition_point(|&(at, _)| at < since);
         answers[first..].iter().find(|&&(_, sent)| sent >= since).map(|&(at, _)| at)
-    }
-
-    /// Since when a broker may have had no leader at this moment.
-    pub(super) fn last_heard(&self, broker: Process, at: u64) -> u64 {
-        let answers = self.answers.get(&broker).map_or(&[][..], Vec::as_slice);
-        let after = answers.partition_point(|&(answered, _)| answered <= at);
-        let last = after.checked_sub(1).map_or(0, |last| answers[last].0);
-        last.saturating_sub(SOON_US)
     }
 }

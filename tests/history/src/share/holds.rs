@@ -191,15 +191,13 @@ impl Circumstances {
             || self.came_late(first, second)
     }
 
-    /// Whether a member got again what it acknowledged while there was no leader. It may have gone elsewhere
-    /// meanwhile, in a CONNECT that was not answered.
+    /// Whether a member came back before its acknowledgement was certainly with the leader, and may get the
+    /// message again.
     fn excuses_same(&self, first: &Delivery, acknowledged: u64, second: &Delivery) -> bool {
         let [one, other] = [first, second].map(|it| self.connections[it.connection]);
-        let before = self.last_heard(one.broker, acknowledged);
-        let soon = self.soon(one.broker, acknowledged);
         one.member == other.member
             && second.dup == Dup::Set
-            && self.any_server_was_down(before, soon)
+            && other.began < self.arrived(one.broker, acknowledged)
     }
 
     /// Whether the second is what a broker that was cut off had been given before the first was.

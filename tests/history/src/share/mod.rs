@@ -7,8 +7,8 @@
 //! [`Verdict`] comes out.
 //!
 //! A client does not see all, so it may be wrong about whether it still holds a message. What
-//! it cannot know is excused: see [`SOON_US`]. The death of an ha-server excuses only that a member gets
-//! again, with DUP, what it acknowledged itself by an earlier connection (P3).
+//! it cannot know is excused: see [`SOON_US`]. The death of an ha-server excuses nothing by itself. But a member
+//! that comes back before its acknowledgement has reached the leader may get the message again, with DUP (P3).
 
 mod connections;
 mod holds;

@@ -66,8 +66,8 @@ pub struct Counts {
     pub handed_on: u64,
     /// Repetitions that a failure excuses.
     pub excused: u64,
-    /// Deliveries, with DUP, of what the same member had acknowledged by an earlier connection while an
-    /// ha-server was down.
+    /// Deliveries, with DUP, of what the same member had acknowledged by an earlier connection just before,
+    /// perhaps while there was no leader.
     pub came_back: u64,
     /// Connections of members.
     pub connections: u64,
@@ -211,7 +211,7 @@ impl fmt::Display for Verdict {
         writeln!(f, "{handed_on} handed on when a connection ended; {excused} repeated, excused")?;
         writeln!(
             f,
-            "{came_back} came back to those who had acknowledged while there was no leader"
+            "{came_back} came back, with DUP, to members whose acknowledgement was on its way"
         )?;
         writeln!(f, "{connections} connections of members, of which they let go {left}")?;
         write!(f, "spread of {spread_judged} groups judged")?;
