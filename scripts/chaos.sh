@@ -9,6 +9,8 @@
 #   sh scripts/chaos.sh --victims broker,leader,all,disk --seconds 120
 # Retained messages that race, instead of publishers and subscribers; every topic must be linearizable:
 #   sh scripts/chaos.sh --race 1000 --victims broker,leader,server --seconds 120
+# Share groups whose members die as well; nothing may be lost, or be with two members at a time:
+#   sh scripts/chaos.sh --shares --victims broker,leader,server
 # Exit code 0: every promise was kept. POSIX sh; needs cargo, a C compiler and make.
 set -eu
 cd "$(dirname -- "$0")/.."

@@ -189,7 +189,7 @@ impl Distributor {
         let epoch = broker.epoch;
         self.attached.insert(slot);
         self.streams.insert(stream, Stream::Of(slot));
-        self.sessions.link(epoch);
+        self.sessions.link(now, epoch);
         let welcome = self.welcome(version, epoch);
         self.send(slot, Downstream::Welcome(welcome), out);
         out.push(Output::Note(Event::Attached(hello.name, epoch, address)));

@@ -94,7 +94,7 @@ impl Distributor {
             leaving: BrokerSet::default(),
             behind: BrokerSet::default(),
             asked: BrokerSet::default(),
-            sessions: Sessions::default(),
+            sessions: Sessions::new(state),
             effects: Vec::new(),
             proposed: VecDeque::new(),
             proofs: Proofs::default(),

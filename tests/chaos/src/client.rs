@@ -45,7 +45,8 @@ pub enum Places {
 }
 
 impl Places {
-    fn pick(&self, random: &mut Random) -> SocketAddr {
+    /// That of the next connection.
+    pub(crate) fn pick(&self, random: &mut Random) -> SocketAddr {
         match self {
             Self::Any(all) => random.pick(all),
             Self::One(address) => *address,

@@ -9,6 +9,7 @@
 //! - [`report`] is what came of it: the verdict of [`history`], what no failure explains, and how
 //!   long clients waited.
 //! - [`race`] is a run of its own: retained messages that are written and read at the same time.
+//! - [`shares`] is another: share groups whose members die as well.
 //!
 //! Not here: the rules. What is a loss or a duplicate is decided by [`history::History::check`].
 
@@ -18,6 +19,7 @@ pub mod cluster;
 pub mod conf;
 pub mod disks;
 mod draining;
+mod faults;
 mod http;
 pub mod message;
 pub mod outage;
@@ -30,6 +32,7 @@ pub mod report;
 pub mod run;
 pub mod schedule;
 pub mod session;
+pub mod shares;
 pub mod wire;
 
 pub use cluster::Disk;

@@ -11,6 +11,7 @@ use std::time::Duration;
 use chaos::cluster::Binaries;
 use chaos::race::{self, Race};
 use chaos::schedule::{DISKS_MIN, Settings, Target};
+use chaos::shares::{self, Shares};
 use chaos::{Disk, Options, Roaming, run};
 use clap::Parser;
 
@@ -24,9 +25,9 @@ struct Args {
     /// Brokers.
     #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u8).range(1..=9))]
     brokers: u8,
-    /// How long publishers publish and processes die.
-    #[arg(long, default_value_t = 120, value_parser = clap::value_parser!(u64).range(1..=36_000))]
-    seconds: u64,
+    /// How long publishers publish and processes die; by default 120, with --shares 60.
+    #[arg(long, value_parser = clap::value_parser!(u64).range(1..=36_000))]
+    seconds: Option<u64>,
     /// Between two faults, as 2.5s or 800ms.
     #[arg(long, value_name = "TIME", default_value = "2.5s", value_parser = time)]
     kill_every: Duration,
@@ -50,13 +51,19 @@ struct Args {
     /// Messages per second of all publishers together.
     #[arg(long, default_value_t = 200, value_parser = clap::value_parser!(u32).range(1..=100_000))]
     rate: u32,
-    /// Publishers.
-    #[arg(long, default_value_t = 6, value_parser = clap::value_parser!(u16).range(1..=1_000))]
-    publishers: u16,
+    /// Publishers; by default 6, with --shares 20.
+    #[arg(long, value_parser = clap::value_parser!(u16).range(1..=1_000))]
+    publishers: Option<u16>,
     /// Instead of publishers and subscribers: so many clients set and read the retained messages of 100
     /// topics at the same time, and every topic must be linearizable.
     #[arg(long, value_name = "CLIENTS", value_parser = clap::value_parser!(u64).range(1..=10_000))]
     race: Option<u64>,
+    /// Instead of them: three share groups of so many durable members each, who let their connections go
+    /// and come back elsewhere; each message must be acknowledged in every group, and be with one member
+    /// of it at a time.
+    #[arg(long, value_name = "MEMBERS", num_args = 0..=1, default_missing_value = "12")]
+    #[arg(conflicts_with = "race", value_parser = clap::value_parser!(u16).range(1..=1_000))]
+    shares: Option<u16>,
     /// Each client stays with its broker.
     #[arg(long)]
     stay: bool,
@@ -97,12 +104,16 @@ fn main() -> ExitCode {
 fn judge(args: Args) -> Result<bool, Box<dyn Error>> {
     let mut folder = Folder::new(args.keep.as_deref())?;
     tell(&format!("seed {}, folder {}", args.seed, folder.path.display()));
-    let racers = args.race;
+    let kind = match (args.race, args.shares) {
+        (Some(clients), _) => Kind::Race { clients },
+        (None, Some(members)) => Kind::Shares { members },
+        (None, None) => Kind::Sessions,
+    };
     let options = options(args)?;
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     let is_clean = runtime.block_on(async {
         tokio::select! {
-            is_clean = conduct(racers, options, &folder.path) => is_clean,
+            is_clean = conduct(kind, options, &folder.path) => is_clean,
             () = interrupted() => Err("interrupted".into()),
         }
     })?;
@@ -112,21 +123,35 @@ fn judge(args: Args) -> Result<bool, Box<dyn Error>> {
     Ok(is_clean)
 }
 
-async fn conduct(
-    racers: Option<u64>,
-    options: Options,
-    folder: &Path,
-) -> Result<bool, Box<dyn Error>> {
-    if let Some(clients) = racers {
-        let outcome = race::run(Race::of(options, clients), folder, &tell).await?;
-        writeln!(io::stdout(), "{outcome}")?;
-        return Ok(outcome.is_clean());
-    }
-    let report = run(options, folder, &tell).await?;
-    let history = BufWriter::new(File::create(folder.join("history.jsonl"))?);
-    report.history.write_lines(history)?;
-    writeln!(io::stdout(), "{report}")?;
-    Ok(report.is_clean())
+/// What is proven.
+enum Kind {
+    /// Publishers and subscribers with all their promises.
+    Sessions,
+    /// Retained messages.
+    Race { clients: u64 },
+    /// Share groups.
+    Shares { members: u16 },
+}
+
+async fn conduct(kind: Kind, options: Options, folder: &Path) -> Result<bool, Box<dyn Error>> {
+    let (text, is_clean) = match kind {
+        Kind::Sessions => {
+            let report = run(options, folder, &tell).await?;
+            let history = BufWriter::new(File::create(folder.join("history.jsonl"))?);
+            report.history.write_lines(history)?;
+            (report.to_string(), report.is_clean())
+        }
+        Kind::Race { clients } => {
+            let outcome = race::run(Race::of(options, clients), folder, &tell).await?;
+            (outcome.to_string(), outcome.is_clean())
+        }
+        Kind::Shares { members } => {
+            let outcome = shares::run(Shares::of(options, members), folder, &tell).await?;
+            (outcome.to_string(), outcome.is_clean())
+        }
+    };
+    writeln!(io::stdout(), "{text}")?;
+    Ok(is_clean)
 }
 
 fn options(args: Args) -> io::Result<Options> {
@@ -139,6 +164,7 @@ fn options(args: Args) -> io::Result<Options> {
         Some(bin) => fs::canonicalize(bin)?,
         None => std::env::current_exe()?.parent().unwrap_or(Path::new(".")).to_owned(),
     };
+    let (seconds, publishers) = if args.shares.is_some() { (60, 20) } else { (120, 6) };
     Ok(Options {
         binaries: Binaries::in_folder(&bin),
         settings: Settings {
@@ -150,10 +176,10 @@ fn options(args: Args) -> io::Result<Options> {
         },
         disk: args.disk,
         server_keys: args.server_key,
-        lasts: Duration::from_secs(args.seconds),
+        lasts: Duration::from_secs(args.seconds.unwrap_or(seconds)),
         seed: args.seed,
         rate: args.rate,
-        publishers: args.publishers,
+        publishers: args.publishers.unwrap_or(publishers),
         roaming: if args.stay { Roaming::Never } else { Roaming::Anywhere },
     })
 }

@@ -13,24 +13,18 @@ use crate::board::{Board, Phase, Standing};
 use crate::client::{Client, Places};
 use crate::cluster::{Binaries, Cluster, Disk, Shape};
 use crate::disks::Disks;
+use crate::faults::{self, LOOK, READY_MAX};
 use crate::outage::{self, Fault};
 use crate::plan::{self, Plan};
 use crate::random::Random;
 use crate::report::Report;
-use crate::schedule::{Order, Schedule, Seen, Settings, Target, Turn, Wound};
+use crate::schedule::{Order, Schedule, Seen, Settings, Turn};
 
 /// Events that are recorded at most, at 28 bytes each.
 const EVENTS_MAX: u32 = 50_000_000;
 
-/// How long processes may take to get ready, and clients to connect and to get answers. Far above what
-/// a loaded machine needs.
-const READY_MAX: Duration = Duration::from_secs(120);
-
 /// How long clients may take to get what they are owed; they give up earlier when nothing comes.
 const DRAIN_MAX: Duration = Duration::from_secs(300);
-
-/// Between two looks.
-const LOOK: Duration = Duration::from_millis(100);
 
 /// Between two lines of progress.
 const TELL: Duration = Duration::from_secs(10);
@@ -139,23 +133,11 @@ impl Run<'_> {
     }
 
     async fn wait_ready(&mut self) -> Result<(), Failed> {
-        let since = Instant::now();
-        loop {
-            let seen = self.cluster.look(|_| false).await;
-            self.judge_disks(&seen);
-            if self.cluster.processes().all(|process| seen.ready.contains(&process)) {
-                return Ok(());
-            }
-            if let Some(ended) = self.cluster.ended() {
-                return Err(Failed::Ended(ended));
-            }
-            if since.elapsed() > READY_MAX {
-                let missing = self.cluster.processes().filter(|it| !seen.ready.contains(it));
-                let names: Vec<_> = missing.map(|process| self.cluster.name(process)).collect();
-                return Err(Failed::NotReady(names.join(", ")));
-            }
-            time::sleep(LOOK).await;
-        }
+        let Self { cluster, disks, start, .. } = self;
+        faults::ready(cluster, |cluster, seen| {
+            disks.see(start.elapsed(), seen, |server| cluster.said_that_it_lost_records(server));
+        })
+        .await
     }
 
     fn clients(&self, plans: Vec<Plan>, random: &mut Random) -> JoinSet<()> {
@@ -240,7 +222,7 @@ impl Run<'_> {
         let Turn { fault, orders } = schedule.step(start.elapsed(), &seen);
         if let Some(target) = fault {
             self.faults.push(Fault { at: Instant::now(), target });
-            self.announce(start, target, &orders);
+            faults::announce(self.tell, &self.cluster, start, target, &orders);
         }
         // All that happens at the same moment is recorded before any of it.
         for &order in &orders {
@@ -258,22 +240,6 @@ impl Run<'_> {
     fn judge_disks(&mut self, seen: &Seen) {
         let said = |server| self.cluster.said_that_it_lost_records(server);
         self.disks.see(self.start.elapsed(), seen, said);
-    }
-
-    fn announce(&self, start: Instant, target: Target, orders: &[Order]) {
-        for order in orders {
-            let verb = match order {
-                Order::Kill(_) => "killed".to_owned(),
-                Order::Stop(_) => "stopped".to_owned(),
-                Order::Damage(_, Wound { damage, place }) => {
-                    format!("damaged: {damage} at {place} thousandths")
-                }
-                Order::Start(_) | Order::Continue(_) => continue,
-            };
-            let (seconds, name) =
-                (start.elapsed().as_secs_f32(), self.cluster.name(order.process()));
-            (self.tell)(&format!("{seconds:.1} s: {name} is {verb} ({target})"));
-        }
     }
 
     /// A process that ended by itself is reported, and started again: there may be more to find.

@@ -60,6 +60,12 @@ pub struct Wound {
     pub place: u64,
 }
 
+impl fmt::Display for Wound {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "damaged: {} at {} thousandths", self.damage, self.place)
+    }
+}
+
 /// Something to do to a process.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Order {

@@ -10,6 +10,7 @@ use chaos::race::{self, Race};
 use chaos::report::Report;
 use chaos::run::Failed;
 use chaos::schedule::{Settings, Target};
+use chaos::shares::{self, Shares};
 use chaos::{Disk, Options, Roaming, run};
 use ha_types::Qos;
 use history::{Kind, What};
@@ -116,6 +117,18 @@ async fn retained_messages_that_race_are_linearizable_when_brokers_and_leaders_a
     let race = Race { topics: 10, ..Race::of(case.options(), 100) };
     let outcome = race::run(race, folder.path(), &|line| eprintln!("{line}")).await.unwrap();
     assert!(outcome.is_clean() && outcome.faults > 0, "{outcome}\n{}", folder.logs());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn share_groups_lose_and_double_nothing_when_members_brokers_and_leaders_are_killed() {
+    let _alone = ALONE.lock().await;
+    let (targets, lasts) = (&[Target::Broker, Target::Leader], Duration::from_secs(10));
+    let case = Case { targets, lasts, ..Case::new("shares", (3, 3)) };
+    let folder = programs::Folder::new(case.name);
+    let shares = Shares::of(case.options(), 6);
+    let outcome = shares::run(shares, folder.path(), &|line| eprintln!("{line}")).await.unwrap();
+    let has_seen_some = outcome.faults > 0 && outcome.verdict.counts.handed_on > 0;
+    assert!(outcome.is_clean() && has_seen_some, "{outcome}\n{}", folder.logs());
 }
 
 #[tokio::test(flavor = "multi_thread")]

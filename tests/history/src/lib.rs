@@ -9,7 +9,7 @@
 //! comes by them may come to anybody, in any order), the moment of wills, order at QoS 0, payloads
 //! (whoever records takes publisher and number out of them), and time.
 //!
-//! Registers that race are judged apart: [`register`].
+//! Registers that race are judged apart: [`register`]; share groups too: [`share`].
 //!
 //! Where observation leaves more than one explanation, one of which is right behaviour, there is no
 //! violation: a CONNECT without an answer may or may not have ended a session, a session or message
@@ -29,6 +29,7 @@ mod recorder;
 pub mod register;
 mod rules;
 mod seen;
+pub mod share;
 mod subscriptions;
 mod verdict;
 mod words;

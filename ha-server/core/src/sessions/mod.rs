@@ -28,7 +28,7 @@ use ha_types::{BrokerEpoch, Millis, SessionId, Ticket};
 
 use self::attached::Attached;
 use self::takeover::Waiting;
-use crate::cluster::{Asked, Command, Owner, Turns};
+use crate::cluster::{Asked, ClusterState, Command, Owner, Turns};
 
 /// Something that must be done, in the order given.
 #[derive(Debug)]
@@ -63,6 +63,8 @@ pub(crate) enum Proposed {
 pub(crate) struct Sessions {
     /// Brokers with an open stream.
     linked: BTreeSet<BrokerEpoch>,
+    /// Those that an earlier leader had, and until when one of them may say what that one did not hear.
+    returning: BTreeMap<BrokerEpoch, Millis>,
     /// Sessions that are connected through one, bounded by those of the state.
     attached: BTreeMap<SessionId, Attached>,
     /// CONNECTs that wait for the end of an older connection: one for each client identifier.
@@ -90,14 +92,22 @@ enum Numbers {
 }
 
 impl Sessions {
+    /// Of a leader that begins with this state, at the first moment of its clock.
+    pub(crate) fn new(state: &ClusterState) -> Self {
+        let until = Millis(takeover::RETURN_MS);
+        let returning = state.alive().map(|(broker, ..)| (broker, until)).collect();
+        Self { returning, ..Self::default() }
+    }
+
     /// Outcomes of a batch follow, and then wills and what groups give, if there are any.
     pub(crate) fn begin_batch(&mut self, nothing_else: bool) {
         self.numbers = if nothing_else { Numbers::Growing } else { Numbers::Mixed };
     }
 
     /// A broker has a new stream. Its sessions are attached when it resumes them.
-    pub(crate) fn link(&mut self, broker: BrokerEpoch) {
+    pub(crate) fn link(&mut self, now: Millis, broker: BrokerEpoch) {
         self.linked.insert(broker);
+        self.hear_out(now, broker);
     }
 
     /// Its stream is gone. What waits there is asked again on the next.
@@ -112,6 +122,7 @@ impl Sessions {
     /// A broker's life has ended.
     pub(crate) fn lost(&mut self, broker: BrokerEpoch) {
         self.unlink(broker);
+        self.give_up(broker);
     }
 
     /// Its queue is full: its sessions are given nothing more.

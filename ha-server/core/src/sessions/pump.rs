@@ -14,6 +14,7 @@ impl Sessions {
     /// What follows from a whole step.
     pub(crate) fn finish(&mut self, now: Millis, state: &ClusterState, out: &mut Vec<Effect>) {
         self.open_overdue(now, out);
+        self.returning.retain(|_, until| *until > now);
         for id in std::mem::take(&mut self.due) {
             self.pump(id, state, out);
         }

@@ -27,6 +27,7 @@ impl Sessions {
             return out.push(Effect::Tell(owner, Tell::Fenced { session }));
         };
         self.attached.insert(session.id, attached);
+        self.evict_resumed(state, owner, session, out);
         self.make_due(session.id);
     }
 }

@@ -2,8 +2,8 @@
 
 use std::sync::Arc;
 
-use ha_types::Millis;
 use ha_types::session::{Eviction, Open, RefuseReason, SessionKey, Tell};
+use ha_types::{BrokerEpoch, Millis};
 
 use super::{Effect, Proposed, Sessions};
 use crate::cluster::{Asked, ClusterState, Command, Owner};
@@ -11,12 +11,18 @@ use crate::cluster::{Asked, ClusterState, Command, Owner};
 /// How long an older connection has for its last acknowledgements.
 const TAKEOVER_MS: u64 = 100;
 
+/// How long a new leader waits for brokers to come back with what an earlier one did not hear. Most are there
+/// at once: followers kept their Hellos. Others pause for a quarter of a second.
+pub(super) const RETURN_MS: u64 = 400;
+
 /// A CONNECT that waits.
 #[derive(Debug)]
 pub(super) struct Waiting {
     asked: Asked,
     open: Open,
     pub(super) owner: Owner,
+    /// Where the older connection is.
+    older: BrokerEpoch,
     pub(super) until: Millis,
 }
 
@@ -25,7 +31,9 @@ impl Sessions {
     /// the owner and older than another that waits is refused.
     ///
     /// Only an owner that is attached is asked: one whose stream is broken cannot answer, and one that
-    /// the log has and that was not told yet is told of both when their outcomes come.
+    /// the log has and that was not told yet is told of both when their outcomes come. One that a new leader
+    /// has not seen yet is waited for: it may have closed while there was no leader, and what its client
+    /// acknowledged would come again (P3).
     pub(super) fn open(
         &mut self,
         now: Millis,
@@ -45,14 +53,62 @@ impl Sessions {
             (between.open, between.owner) = (open, owner);
             return;
         }
-        let known = state.session_of(&client).map(|(session, _)| session);
-        let older = known.and_then(|session| Some((session, self.owner(session)?)));
-        let Some((session, older)) = older.filter(|(_, older)| *older != owner) else {
+        let Some((older, until)) = self.older(now, state, &client, owner, out) else {
             return propose_open(asked, open, out);
         };
-        out.push(Effect::Tell(older, Tell::Evict { session, why: Eviction::TakenOver }));
-        let until = now.plus(TAKEOVER_MS);
-        self.waiting.insert(client, Waiting { asked, open, owner, until });
+        self.waiting.insert(client, Waiting { asked, open, owner, older, until });
+    }
+
+    /// Where another connection is that may say its last word, and until when.
+    fn older(
+        &self,
+        now: Millis,
+        state: &ClusterState,
+        client: &str,
+        owner: Owner,
+        out: &mut Vec<Effect>,
+    ) -> Option<(BrokerEpoch, Millis)> {
+        let (session, known) = state.session_of(client)?;
+        if let Some(older) = self.owner(session).filter(|older| *older != owner) {
+            out.push(evict(older, session));
+            return Some((older.broker, now.plus(TAKEOVER_MS)));
+        }
+        // What its own broker had to say came before this on the same stream.
+        let older = known.filter(|known| known.broker != owner.broker)?;
+        let until = self.returning.get(&older.broker).filter(|until| **until > now)?;
+        Some((older.broker, *until))
+    }
+
+    /// A broker that an earlier leader had is back: what it has to say comes soon.
+    pub(super) fn hear_out(&mut self, now: Millis, broker: BrokerEpoch) {
+        let Some(until) = self.returning.get_mut(&broker) else { return };
+        *until = now.plus(TAKEOVER_MS);
+        for waiting in self.waiting.values_mut().filter(|waiting| waiting.older == broker) {
+            waiting.until = *until;
+        }
+    }
+
+    /// It will say nothing more.
+    pub(super) fn give_up(&mut self, broker: BrokerEpoch) {
+        self.returning.remove(&broker);
+        for waiting in self.waiting.values_mut().filter(|waiting| waiting.older == broker) {
+            waiting.until = Millis(0);
+        }
+    }
+
+    /// A connection goes on for which a newer one waits.
+    pub(super) fn evict_resumed(
+        &self,
+        state: &ClusterState,
+        owner: Owner,
+        session: SessionKey,
+        out: &mut Vec<Effect>,
+    ) {
+        let client = state.client_of(session.id);
+        let waiting = client.and_then(|client| self.waiting.get(client));
+        if waiting.is_some_and(|waiting| waiting.owner != owner) {
+            out.push(evict(owner, session));
+        }
     }
 
     /// The older connection has closed.
@@ -74,6 +130,10 @@ impl Sessions {
             propose_open(waiting.asked, waiting.open, out);
         }
     }
+}
+
+fn evict(older: Owner, session: SessionKey) -> Effect {
+    Effect::Tell(older, Tell::Evict { session, why: Eviction::TakenOver })
 }
 
 fn propose_open(asked: Asked, open: Open, out: &mut Vec<Effect>) {

@@ -16,6 +16,7 @@ mod late;
 mod leaders;
 mod leave;
 mod losses;
+mod moving;
 mod random;
 mod repeats;
 mod results;

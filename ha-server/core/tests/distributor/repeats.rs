@@ -6,7 +6,9 @@ use ha_types::link::{Downstream, Origin, Upstream};
 use ha_types::session::{Ask, PacketId, SessionKey};
 use ha_types::{PublishNumber, Qos};
 
-use crate::common::{Cluster, Log, ask, config, durable, message, opened, text, with_qos};
+use crate::common::{
+    Cluster, Log, RETURN_MS, ask, config, durable, message, opened, text, with_qos,
+};
 
 fn packet_id() -> PacketId {
     PacketId::new(1).unwrap()
@@ -54,10 +56,16 @@ impl Applied {
         cluster.log = Log::Manual;
         cluster.say(publisher, [of(session, 1, "x")]);
         assert!(cluster.commit());
-        cluster.change_leader();
-        cluster.log = Log::Prompt;
+        change_leader(&mut cluster);
         Self { cluster, session, origin }
     }
+}
+
+/// Who comes back does so later than a new leader waits for it.
+fn change_leader(cluster: &mut Cluster) {
+    cluster.change_leader();
+    cluster.log = Log::Prompt;
+    cluster.wait(RETURN_MS, &[]);
 }
 
 fn epoch(cluster: &Cluster, stream: StreamId, number: u64) -> Origin {
@@ -111,8 +119,7 @@ fn second_repeat_names_the_first_one_too() {
     cluster.say(other, [of(new, 1, "x")]);
     assert!(cluster.commit());
     let first = epoch(&cluster, other, 1);
-    cluster.change_leader();
-    cluster.log = Log::Prompt;
+    change_leader(&mut cluster);
     let (live, third) = (cluster.subscriber("l", &["t"]), cluster.attach("q"));
     let newest = open(&mut cluster, third, 1, 10);
     cluster.say(third, [of(newest, 1, "x")]);

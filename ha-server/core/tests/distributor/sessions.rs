@@ -342,6 +342,7 @@ fn repeat_of_an_exchange_says_what_it_repeats_also_when_it_is_asked_again() {
     assert_eq!(known_as(&mut cluster, live), [repeat]);
     let other = cluster.attach("o");
     cluster.say(other, [ask(1, Ask::Open(durable("c", 1)))]);
+    cluster.wait(100, &[publisher, live, other]);
     cluster.say(publisher, [of(3)]);
     assert_eq!(cluster.outcomes(publisher), [Fenced]);
 }

@@ -13,20 +13,14 @@ use tokio::task::JoinSet;
 use tokio::time;
 
 use crate::cluster::{Binaries, Cluster, Disk, Shape};
+use crate::faults::{self, Faults, LOOK, READY_MAX};
 use crate::random::Random;
 use crate::run::{Failed, Options};
-use crate::schedule::{Order, Schedule, Settings, Turn};
+use crate::schedule::{Order, Settings};
 
 mod racer;
 
 use racer::{Log, Racer};
-
-/// How long processes may take to get ready, and the last readers to read. Far above what a loaded
-/// machine needs.
-const READY_MAX: Duration = Duration::from_secs(120);
-
-/// Between two looks.
-const LOOK: Duration = Duration::from_millis(100);
 
 /// What to do.
 #[derive(Clone, Debug)]
@@ -75,7 +69,7 @@ pub async fn run(race: Race, folder: &Path, tell: &dyn Fn(&str)) -> Result<Outco
     for process in cluster.processes() {
         cluster.obey(Order::Start(process))?;
     }
-    ready(&mut cluster).await?;
+    faults::ready(&mut cluster, |_, _| ()).await?;
     let (log, mut random) = (Arc::new(Log::new()), Random::new(race.seed));
     let (over, is_over) = watch::channel(false);
     let mut racers = JoinSet::new();
@@ -83,11 +77,13 @@ pub async fn run(race: Race, folder: &Path, tell: &dyn Fn(&str)) -> Result<Outco
         let racer = race.racer(number, &cluster, &log, &mut random);
         racers.spawn(racer.run(is_over.clone()));
     }
-    let faults = strike(&race, &mut cluster, random.fork(), tell).await?;
+    let Race { ref settings, lasts, .. } = race;
+    let faults = Faults { settings, lasts, random: random.fork(), tell };
+    let faults = faults.strike(&mut cluster, |_| ()).await?;
     // Nobody is left who would care.
     over.send_replace(true);
     while racers.join_next().await.is_some() {}
-    ready(&mut cluster).await?;
+    faults::ready(&mut cluster, |_, _| ()).await?;
     let last = race.racer(race.clients + 1, &cluster, &log, &mut random);
     for address in cluster.addresses() {
         read_at_last(&last, address).await?;
@@ -114,49 +110,6 @@ impl Race {
             written: 0,
         }
     }
-}
-
-async fn ready(cluster: &mut Cluster) -> Result<(), Failed> {
-    let since = Instant::now();
-    loop {
-        let seen = cluster.look(|_| false).await;
-        let mut missing = cluster.processes().filter(|process| !seen.ready.contains(process));
-        let Some(missing) = missing.next() else { return Ok(()) };
-        if let Some(ended) = cluster.ended() {
-            return Err(Failed::Ended(ended));
-        }
-        if since.elapsed() > READY_MAX {
-            return Err(Failed::NotReady(cluster.name(missing).to_owned()));
-        }
-        time::sleep(LOOK).await;
-    }
-}
-
-async fn strike(
-    race: &Race,
-    cluster: &mut Cluster,
-    random: Random,
-    tell: &dyn Fn(&str),
-) -> Result<usize, Failed> {
-    let mut schedule = Schedule::new(race.settings.clone(), random);
-    let (start, mut faults) = (Instant::now(), 0);
-    while start.elapsed() < race.lasts {
-        if let Some(ended) = cluster.ended() {
-            return Err(Failed::Ended(ended));
-        }
-        if !race.settings.targets.is_empty() {
-            let seen = cluster.look(|process| schedule.is_away(process)).await;
-            let Turn { fault, orders } = schedule.step(start.elapsed(), &seen);
-            if let Some(target) = fault {
-                faults += 1;
-                tell(&format!("{:.1} s: {target}", start.elapsed().as_secs_f32()));
-            }
-            orders.into_iter().try_for_each(|order| cluster.obey(order))?;
-        }
-        time::sleep(LOOK).await;
-    }
-    schedule.end().into_iter().try_for_each(|order| cluster.obey(order))?;
-    Ok(faults)
 }
 
 /// What was written last must be there on every broker.
