@@ -145,7 +145,7 @@ impl Alone {
                 command_bytes_max: COMMAND_BYTES_MAX,
                 // There are no followers.
                 keep_bytes: 0,
-                log_file_bytes: 4 << 20,
+                log_file_bytes: 2 << 20,
                 ..Limits::default()
             },
         };

@@ -44,6 +44,9 @@ use waiting::Waiting;
 /// Inputs from streams that are taken in one turn: one lock of the state, one batch for the log.
 const TURN_MAX: usize = 64;
 
+/// Outputs for which there is always room.
+const OUTPUTS_KEPT: usize = 1_024;
+
 /// Leaderships of one node in one term: each takes a loss of the majority.
 const RUNS_OF_A_TERM: u64 = 1 << 20;
 
@@ -309,6 +312,7 @@ impl Task {
                 Output::Note(event) => notes::log(&event),
             }
         }
+        self.outputs.shrink_to(OUTPUTS_KEPT);
         if let Some(lead) = &self.lead {
             self.proposals.propose(Batch { time: lead.cluster_time(), commands });
         }

@@ -13,7 +13,7 @@ const TAKEOVER_MS: u64 = 100;
 
 /// How long a new leader waits for brokers to come back with what an earlier one did not hear. Most are there
 /// at once: followers kept their Hellos. Others pause for a quarter of a second.
-pub(super) const RETURN_MS: u64 = 400;
+pub(super) const RETURN_MS: u64 = 300;
 
 /// A CONNECT that waits.
 #[derive(Debug)]

@@ -22,7 +22,7 @@ use crate::error::StoreError;
 use crate::machine::Change;
 
 /// Records are read at start and for a snapshot only, so a small cache does.
-const CACHE_BYTES: u64 = 8 << 20;
+const CACHE_BYTES: u64 = 1 << 20;
 const MEMTABLE_BYTES_MAX: u64 = 1 << 20;
 /// The least that the database allows.
 const JOURNAL_BYTES_MAX: u64 = 64 << 20;

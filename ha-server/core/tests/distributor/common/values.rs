@@ -17,7 +17,7 @@ use ha_types::{
 };
 
 /// How long a new leader waits for brokers that an earlier one had.
-pub(crate) const RETURN_MS: u64 = 400;
+pub(crate) const RETURN_MS: u64 = 300;
 
 pub(crate) const LEASE_MS: u64 = 1_000;
 pub(crate) const STALL_MS: u64 = 300;
