@@ -192,7 +192,9 @@ impl Task {
                     let Ok(room) = room else { break };
                     room.zip(std::iter::from_fn(|| self.commands.pop_front()))
                         .for_each(|(permit, command)| permit.send(command));
-                    self.give_back_room();
+                    if self.commands.is_empty() {
+                        self.commands.shrink_to(COMMANDS_AT_ONCE);
+                    }
                 }
                 1.. = inbox.host.publishes.recv_many(&mut batch, PUBLISHES_AT_ONCE),
                     if takes_publishes =>
@@ -272,13 +274,6 @@ impl Task {
         outputs.drain(..).for_each(|output| self.act(output));
         outputs.shrink_to(COMMANDS_AT_ONCE);
         self.outputs = outputs;
-    }
-
-    /// What a burst of commands took goes when they have.
-    fn give_back_room(&mut self) {
-        if self.commands.is_empty() {
-            self.commands.shrink_to(COMMANDS_AT_ONCE);
-        }
     }
 
     fn act(&mut self, output: Output) {
