@@ -112,7 +112,7 @@ impl Default for Limits {
             in_flight_bytes_max: 64 << 20,
             append_bytes_max: 1 << 20,
             mark_every: Duration::from_millis(200),
-            save_every: Duration::from_secs(2),
+            save_every: Duration::from_millis(500),
             save_bytes: 4 << 20,
             log_file_bytes: 16 << 20,
             keep_bytes: 64 << 20,
