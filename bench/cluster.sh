@@ -27,7 +27,8 @@ each part freshly, and prints a table in Markdown with the goals beside it. Buil
 
   failover  the leader is killed (-9) under load, with FAILOVER = NORMAL and FAST: from the kill to the
             acknowledgement of the next durable QoS 1 publish, as its client sees it
-  transfer  "ha-server leader transfer" under load: the longest time without an acknowledgement
+  transfer  "ha-server leader transfer" under load: the longest time without an acknowledgement; after each
+            the same without a transfer, which is what the disk and the machine do by themselves
   takeover  ten subscribers at 500 messages a second, three brokers; theirs is killed (-9), and they try
             another every 50 ms: until the first message, and the longest gap
   balanced  300 subscribers behind HAProxy with conf/haproxy.cfg, three brokers, one of which is killed, or
@@ -272,6 +273,7 @@ transfer() {
         to=$(($(leader) % 3 + 1))
         bench transfer outage --publish "$(at broker 1)" --strike \
             "$bin/ha-server leader transfer $to --server $(at server 1)" || :
+        bench transfer-none outage --publish "$(at broker 1)" --strike true || :
     done
     record transfer load "$(average)"
     end

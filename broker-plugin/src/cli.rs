@@ -16,7 +16,7 @@ const PROGRAM: Program = Program {
     default_config: "conf/broker.conf",
     // A line and a span for each packet, even at its error level; and forty lines at each start of one
     // that is alone. What goes wrong there is told by us.
-    quiet: &["rumqttd", "openraft"],
+    quiet: &[("rumqttd", "off"), ("openraft", "off")],
 };
 
 /// MQTT broker that can be one of many.

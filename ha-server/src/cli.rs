@@ -15,8 +15,14 @@ use crate::member_commands::{self, LeaderCommand, MemberCommand};
 use crate::run::{Listeners, run};
 use crate::status;
 
-const PROGRAM: Program =
-    Program { name: "ha-server", schema: SCHEMA, default_config: "conf/HAServer.conf", quiet: &[] };
+const PROGRAM: Program = Program {
+    name: "ha-server",
+    schema: SCHEMA,
+    default_config: "conf/HAServer.conf",
+    // Ten lines for each time the state is saved, twice a second, and one for each heartbeat to a member that
+    // is away. Who leads and who does not answer is told by us.
+    quiet: &[("openraft", "error")],
+};
 
 /// HA coordination server for MQTT brokers.
 ///

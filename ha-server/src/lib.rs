@@ -24,6 +24,7 @@ mod member_commands;
 mod membership;
 mod metrics;
 mod peers;
+mod reach;
 pub mod run;
 mod status;
 mod streams;

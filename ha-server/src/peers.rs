@@ -4,7 +4,8 @@
 //! behind the traffic of brokers, and two of them, so that a heartbeat does not wait behind a part
 //! of a snapshot.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
+use std::time::Instant;
 
 use bytes::Bytes;
 use ha_member::{FeatureLevel, GROUP, Level, StateNode};
@@ -18,6 +19,7 @@ use tonic::service::interceptor::InterceptedService;
 use tonic::{Request, Response, Status};
 
 use crate::channels::Channels;
+use crate::reach::Reach;
 
 /// Bytes of a request or response; `peers.proto` says why.
 const BYTES_MAX: usize = 48 << 20;
@@ -34,11 +36,35 @@ pub(crate) struct Peers {
     small: Channels,
     large: Channels,
     level: Arc<Level>,
+    reach: Mutex<Reach>,
 }
 
 impl Peers {
     pub(crate) fn new(failover: Failover, level: Arc<Level>) -> Self {
-        Self { small: Channels::new(failover), large: Channels::new(failover), level }
+        let (small, large) = (Channels::new(failover), Channels::new(failover));
+        Self { small, large, level, reach: Mutex::default() }
+    }
+}
+
+/// A request under way. Who gives up waiting drops it.
+struct Asked<'a> {
+    reach: &'a Mutex<Reach>,
+    member: &'a Member,
+    answered: bool,
+}
+
+impl Drop for Asked<'_> {
+    fn drop(&mut self) {
+        let Self { reach, member: Member { id, address }, answered } = self;
+        let mut reach = reach.lock().expect("nobody panics while holding it");
+        if !*answered {
+            if reach.unanswered(*id, Instant::now()) {
+                tracing::warn!(server = %id, %address, "does not answer");
+            }
+        } else if let Some(silence) = reach.answered(*id, Instant::now()) {
+            let silent_s = silence.as_secs();
+            tracing::info!(server = %id, %address, silent_s, "answers again");
+        }
     }
 }
 
@@ -52,7 +78,9 @@ impl ha_node::Peers for Peers {
             .max_decoding_message_size(BYTES_MAX)
             .max_encoding_message_size(BYTES_MAX);
         let feature_level = self.level.now().0;
+        let mut asked = Asked { reach: &self.reach, member: to, answered: false };
         let sent = client.send(RaftRequest { group: GROUP, body: request, feature_level }).await;
+        asked.answered = sent.is_ok();
         sent.map(|response| response.into_inner().body)
             .map_err(|status| Unreachable(format!("{}: {}", to.address, status.message())))
     }

@@ -267,16 +267,29 @@ async fn watch(handle: Handle, health: Health) {
     }
 }
 
-/// Ready is who knows a leader: brokers that come here are sent to it.
+/// Ready is who knows a leader: brokers that come here are sent to it. That we lead, or no more, is said by
+/// the distributor.
 async fn watch_leader(group: Group, health: Health) {
     let mut status = group.watch();
+    let mut said = Leader::Nobody;
     loop {
-        let check = match group.leader() {
+        let leader = group.leader();
+        let check = match leader {
             Leader::Us | Leader::Other(_) => CheckState::Passing,
             Leader::Nobody => CheckState::Failing("no leader is known".to_owned()),
         };
         health.set_check("leader", check);
-        health.set_field("leading", group.leader() == Leader::Us);
+        health.set_field("leading", leader == Leader::Us);
+        if leader != said {
+            match &leader {
+                Leader::Us => {}
+                Leader::Other(leader) => {
+                    tracing::info!(server = %leader.id, address = %leader.address, "follows")
+                }
+                Leader::Nobody => tracing::warn!("no leader is known"),
+            }
+            said = leader;
+        }
         if status.changed().await.is_err() {
             return;
         }

@@ -24,8 +24,9 @@ pub struct Program {
     pub schema: &'static [Section],
     /// Read when it exists and no other file is named.
     pub default_config: &'static str,
-    /// Libraries whose logs nobody needs unless `--log-level` names them.
-    pub quiet: &'static [&'static str],
+    /// Libraries whose logs nobody needs unless `--log-level` names them, and what of them is needed: `off`,
+    /// `warn`.
+    pub quiet: &'static [(&'static str, &'static str)],
 }
 
 impl Program {
@@ -101,9 +102,9 @@ impl Program {
     }
 
     fn log_level(&self, common: &CommonArgs) -> String {
-        let unnamed = |library: &&&str| !common.log_level.contains(**library);
-        let off = self.quiet.iter().filter(unnamed).map(|library| format!(",{library}=off"));
-        common.log_level.clone() + &off.collect::<String>()
+        let unnamed = self.quiet.iter().filter(|(library, _)| !common.log_level.contains(library));
+        let directives = unnamed.map(|(library, level)| format!(",{library}={level}"));
+        common.log_level.clone() + &directives.collect::<String>()
     }
 
     fn settings(&self, common: &CommonArgs) -> Result<Settings, ConfigError> {
