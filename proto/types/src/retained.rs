@@ -6,11 +6,14 @@
 //! bounded and the oldest go first.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::iter;
 use std::sync::Arc;
+
+use bytes::Bytes;
 
 use crate::ids::{ClusterMillis, RetainedVersion};
 use crate::message::Message;
-use crate::topic::{TopicFilter, TopicName};
+use crate::topic::{Look, TopicFilter, TopicName};
 
 /// Cleared topics that are remembered. 65,536 tombstones of a 100-byte topic are about 10 MB.
 pub const TOMBSTONES_MAX: usize = 65_536;
@@ -118,17 +121,29 @@ impl RetainedStore {
         filter: &'a TopicFilter,
         now: ClusterMillis,
     ) -> impl Iterator<Item = &'a Arc<Message>> {
-        let prefix = filter.literal_prefix();
-        let start = TopicName::parse(bytes::Bytes::copy_from_slice(prefix.as_bytes())).ok();
-        let range = match start {
+        // Sought texts are names, unless they are too long to be one: then the next name is looked at.
+        let from = |text: &str| TopicName::parse(Bytes::copy_from_slice(text.as_bytes())).ok();
+        let mut range = match from(filter.literal_prefix()) {
             Some(start) => self.topics.range(start..),
             None => self.topics.range(..),
         };
-        range
-            .take_while(move |(topic, _)| topic.as_str().starts_with(prefix))
-            .filter(move |(topic, _)| filter.matches(topic))
-            .filter_map(|(_, known)| known.message.as_ref())
-            .filter(move |message| !message.is_expired(now))
+        let found = iter::from_fn(move || {
+            loop {
+                let (topic, known) = range.next()?;
+                match filter.look(topic) {
+                    Look::Matches => return Some(known),
+                    Look::Next => (),
+                    Look::From(text) => {
+                        if let Some(start) = from(&text) {
+                            range = self.topics.range(start..);
+                        }
+                    }
+                    Look::End => return None,
+                }
+            }
+        });
+        let found = found.filter_map(|known| known.message.as_ref());
+        found.filter(move |message| !message.is_expired(now))
     }
 
     /// Everything with a version, tombstones included, from the topic after `after` on.

@@ -3,12 +3,16 @@
 //! Rules: MQTT 5.0 and 3.1.1 §4.7 and §4.8.2. Both are UTF-8 without U+0000, at most 65,535 bytes
 //! and [`TOPIC_LEVELS_MAX`] levels.
 
+mod look;
+
 use std::fmt;
 use std::sync::Arc;
 
 use bytes::Bytes;
 
 use crate::limits::{TOPIC_BYTES_MAX, TOPIC_LEVELS_MAX};
+
+pub(crate) use look::Look;
 
 /// Why bytes are not a topic name, a topic filter or a subscription.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
