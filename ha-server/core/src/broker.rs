@@ -87,7 +87,7 @@ pub(crate) struct Broker {
     pub(crate) asks: Asks,
     /// Bytes given to its stream and not yet written.
     pub(crate) queued_bytes: usize,
-    /// Those of them that answer what it said while it was behind.
+    /// What answers hold in memory that were given to it while it was behind.
     pub(crate) answers_bytes: usize,
     /// When its stream last wrote something, or had nothing to write.
     pub(crate) wrote_at: Millis,

@@ -20,7 +20,7 @@ impl Distributor {
         }
         broker.queued_bytes += bytes;
         if is_answer(&item) && self.behind.contains(slot) {
-            broker.answers_bytes += bytes;
+            broker.answers_bytes += answer_bytes(&item);
         }
         if broker.queued_bytes > self.config.queue_bytes && !self.behind.contains(slot) {
             self.behind.insert(slot);
@@ -68,6 +68,18 @@ fn is_answer(item: &Downstream) -> bool {
         | Downstream::Drain { .. }
         | Downstream::Undrain
         | Downstream::Goodbye(_) => false,
+    }
+}
+
+/// What an answer that waits holds in memory. Retained messages are those of the state: a storm of clients
+/// that subscribe to many of them is no reason to send their broker away.
+fn answer_bytes(answer: &Downstream) -> usize {
+    match answer {
+        Downstream::Tell { tell: Tell::Subscribed { granted, .. }, .. } => {
+            let held = granted.iter().flatten().map(|of| size_of_val(of.unqueued.as_slice()));
+            FIXED_BYTES + held.sum::<usize>()
+        }
+        _ => queue_bytes(answer),
     }
 }
 

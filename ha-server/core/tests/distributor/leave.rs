@@ -1,11 +1,13 @@
 //! How streams end: shutdown, silence, and brokers that do not read.
 
 use ha_core::{BrokerState, Input, StreamId};
-use ha_types::Millis;
 use ha_types::link::GoodbyeReason;
+use ha_types::session::Ask;
+use ha_types::{Millis, Qos};
 
 use crate::common::{
-    Cluster, LEASE_MS, STALL_MS, announce, config, large, message, numbered, publish,
+    Cluster, LEASE_MS, STALL_MS, announce, ask, config, durable, large, message, numbered, opened,
+    publish, retained, subscribe,
 };
 
 #[test]
@@ -99,6 +101,23 @@ fn broker_that_talks_and_never_reads_is_ended_when_its_answers_fill_a_second_que
     cluster.say(deaf, [announce(1, &[])]);
     assert_eq!(cluster.goodbye(deaf), Some(GoodbyeReason::TooSlow));
     assert!(cluster.is_attached(other));
+}
+
+#[test]
+fn answers_with_retained_messages_weigh_what_they_hold_and_not_what_the_state_has_anyway() {
+    let mut cluster = Cluster::new(config());
+    let (publisher, broker) = (cluster.attach("p"), cluster.attach("b"));
+    cluster.say(publisher, [numbered(1, retained("t", &large(&config())))]);
+    cluster.say(broker, [ask(1, Ask::Open(durable("c", 1)))]);
+    let session = opened(&cluster.tells(broker)).session;
+    cluster.write_all(broker);
+    let answers = 2..102;
+    for number in answers.clone() {
+        cluster.say(broker, [ask(number, subscribe(session, "t", Qos::AtMostOnce))]);
+    }
+    assert!(cluster.is_attached(broker), "a hundred queues on the wire, and one message");
+    let tells = cluster.tells(broker);
+    assert_eq!(tells.len(), answers.count());
 }
 
 #[test]
