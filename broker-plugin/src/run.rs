@@ -338,10 +338,10 @@ fn core_config(config: &BrokerConfig, state: Option<&Alone>) -> Config {
     let run = state.map_or(unix_ms, |state| state.incarnation().0);
     let incarnation = (run << 20) | u64::from(std::process::id() & 0xF_FFFF);
     Config {
-        mode: match (config.ha_servers.len(), state) {
-            (0, Some(_)) => Mode::Clustered(1),
-            (0, None) => Mode::Alone,
-            (addresses, _) => Mode::Clustered(addresses),
+        mode: match (&config.ha_servers[..], state) {
+            ([], Some(_)) => Mode::Clustered(vec!["here".to_owned()]),
+            ([], None) => Mode::Alone,
+            (addresses, _) => Mode::Clustered(addresses.to_vec()),
         },
         sessions: held_by(config),
         name: config.name.clone(),

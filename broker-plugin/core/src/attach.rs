@@ -18,10 +18,10 @@ const HINTS_MAX: u32 = 3;
 
 impl Plugin {
     pub(crate) fn dial(&mut self, out: &mut Vec<Output>) {
-        let Mode::Clustered(addresses) = self.config.mode else { return };
+        let Mode::Clustered(addresses) = &self.config.mode else { return };
         let stream = StreamId(self.next_stream);
         self.next_stream += 1;
-        let next = Address(self.next_address % addresses);
+        let next = Address(self.next_address % addresses.len());
         let target = self.first_target.take().unwrap_or(Target::Configured(next));
         if let Target::Configured(address) = target {
             self.next_address = address.0 + 1;
@@ -59,13 +59,20 @@ impl Plugin {
             (GoodbyeReason::NotLeader, Some(leader)) if self.hints < HINTS_MAX => {
                 self.hints += 1;
                 self.leave(Close::Drop, out);
-                self.first_target = Some(Target::Leader(leader));
+                self.first_target = Some(self.target(leader));
                 self.link = Link::Detached(self.now);
                 out.push(Output::Note(Event::Detached(goodbye.detail, 0)));
                 self.dial(out);
             }
             _ => self.detach(goodbye.detail, out),
         }
+    }
+
+    /// Where this address leads: if it is one of the configured ones, then the next of them is another server.
+    fn target(&self, address: String) -> Target {
+        let Mode::Clustered(configured) = &self.config.mode else { return Target::Leader(address) };
+        let place = configured.iter().position(|one| *one == address);
+        place.map_or(Target::Leader(address), |place| Target::Configured(Address(place)))
     }
 
     pub(crate) fn fence(&mut self, detail: String, out: &mut Vec<Output>) {

@@ -25,12 +25,13 @@ const ATTACH_TIMEOUT_MS: u64 = 1_000;
 const EXPIRY_MS: u64 = 60_000;
 
 /// Whether there is a cluster.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Mode {
     /// There is nobody to attach to.
     Alone,
-    /// It attaches to one of this many addresses, at least one. The leader may be in this process.
-    Clustered(usize),
+    /// It attaches to one of these addresses, at least one, each as `host:port`. The leader may be in this
+    /// process; then its address is any text.
+    Clustered(Vec<String>),
 }
 
 /// Who holds the sessions of this broker's clients.
@@ -179,12 +180,12 @@ impl Plugin {
     /// Starts detached, due to dial at once; or alone.
     #[must_use]
     pub fn new(config: Config) -> Self {
-        assert!(config.mode != Mode::Clustered(0), "a cluster has an address");
+        assert!(config.mode != Mode::Clustered(Vec::new()), "a cluster has an address");
         let is_alone = config.mode == Mode::Alone;
         assert!(!is_alone || config.sessions == HeldBy::Host, "nobody else is there");
-        let (link, addresses) = match config.mode {
+        let (link, addresses) = match &config.mode {
             Mode::Alone => (Link::Alone, 0),
-            Mode::Clustered(count) => (Link::Detached(Millis(0)), count),
+            Mode::Clustered(addresses) => (Link::Detached(Millis(0)), addresses.len()),
         };
         let addresses = u32::try_from(addresses).unwrap_or(u32::MAX);
         Self {
@@ -278,7 +279,7 @@ impl Plugin {
     /// is not needed and ha-server was there.
     #[must_use]
     pub fn is_loaded(&self) -> bool {
-        match (self.config.mode, self.config.sessions) {
+        match (&self.config.mode, self.config.sessions) {
             (Mode::Alone, _) => true,
             (Mode::Clustered(_), HeldBy::Host) => self.copy.was_complete,
             (Mode::Clustered(_), HeldBy::Cluster) => self.epoch.is_some(),

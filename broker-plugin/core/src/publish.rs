@@ -71,7 +71,7 @@ impl Plugin {
 
     fn publish_of_host(&mut self, publish: HostPublish, out: &mut Vec<Output>) {
         let message = self.message(publish);
-        let kept = match self.config.mode {
+        let kept = match &self.config.mode {
             Mode::Alone if message.retain => self.copy.publish_alone(&message),
             Mode::Alone => Ok(()),
             Mode::Clustered(_) => {

@@ -202,7 +202,7 @@ impl Bench {
 
 fn config() -> Config {
     Config {
-        mode: Mode::Clustered(1),
+        mode: Mode::Clustered(vec!["ha:2000".into()]),
         sessions: HeldBy::Host,
         name: BrokerName::parse("b").unwrap(),
         incarnation: Incarnation(1),

@@ -27,7 +27,7 @@ impl Broker {
     #[must_use]
     pub fn start(now: u64, id: BrokerId) -> Self {
         let core = Plugin::new(Config {
-            mode: Mode::Clustered(1),
+            mode: Mode::Clustered(vec!["ha-server".into()]),
             sessions: HeldBy::Host,
             name: BrokerName::parse(&format!("broker-{id}")).expect("is a name"),
             incarnation: Incarnation(now + 1),

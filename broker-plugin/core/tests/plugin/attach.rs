@@ -78,7 +78,7 @@ fn address_that_welcomes_but_answers_no_heartbeat_is_left_for_the_next() {
 #[test]
 fn delay_grows_with_each_failure_and_is_bounded() {
     let mut bench = Bench::fresh();
-    for _ in 0..ADDRESSES {
+    for _ in 0..ADDRESSES.len() {
         bench.at_deadline();
         assert_eq!(fail(&mut bench).left().unwrap().1, 0, "each address at once");
     }
@@ -94,7 +94,7 @@ fn delay_grows_with_each_failure_and_is_bounded() {
 fn delay_grows_while_every_welcome_is_followed_by_goodbye() {
     let mut bench = Bench::fresh();
     let mut delay = 0;
-    for _ in 0..ADDRESSES + 3 {
+    for _ in 0..ADDRESSES.len() + 3 {
         bench.attach_again(welcome());
         let refused = goodbye(GoodbyeReason::ProtocolError, "more than 10 topic filters");
         delay = bench.receive(refused).left().unwrap().1;

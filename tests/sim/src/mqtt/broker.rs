@@ -37,7 +37,7 @@ impl Broker {
     #[must_use]
     pub fn start(now: u64, id: BrokerId, nodes: usize, pace: Pace) -> Self {
         let core = Plugin::new(Config {
-            mode: Mode::Clustered(nodes),
+            mode: Mode::Clustered((0..nodes).map(|node| node.to_string()).collect()),
             sessions: HeldBy::Cluster,
             name: BrokerName::parse(&format!("broker-{id}")).expect("is a name"),
             incarnation: Incarnation(now + 1),

@@ -17,12 +17,12 @@ pub(crate) use values::*;
 /// Cluster time at the plugin's zero until ha-server says better.
 pub(crate) const OWN_TIME: u64 = 1_000_000;
 
-pub(crate) const ADDRESSES: usize = 2;
+pub(crate) const ADDRESSES: [&str; 2] = ["a:2000", "b:2000"];
 
 /// A broker with two addresses and small limits.
 pub(crate) fn config() -> Config {
     Config {
-        mode: Mode::Clustered(ADDRESSES),
+        mode: Mode::Clustered(ADDRESSES.map(String::from).into()),
         sessions: HeldBy::Host,
         name: BrokerName::parse("a").unwrap(),
         incarnation: Incarnation(1),
@@ -66,7 +66,7 @@ impl Bench {
 
     /// One attempt more than there are addresses fails.
     pub(crate) fn fail_until_it_waits(&mut self) {
-        for _ in 0..=ADDRESSES {
+        for _ in 0..=ADDRESSES.len() {
             self.at(self.now);
             self.break_stream();
         }

@@ -6,7 +6,7 @@ use ha_types::session::{Lifetime, Tell};
 use ha_types::{AskNumber, BrokerEpoch, PublishNumber};
 
 use super::common::{acknowledge, attached, key, open, queued, subscribe, subscribed};
-use crate::common::{Bench, Outputs, publish, welcome};
+use crate::common::{ADDRESSES, Bench, Outputs, publish, welcome};
 
 const DURABLE: Lifetime = Lifetime::Unlimited;
 
@@ -152,6 +152,23 @@ fn leader_that_does_not_answer_is_left_for_the_configured_addresses() {
     assert_eq!(bench.at(0).dialled(), [0], "at once: nobody said yet what this one knows");
     let waits = bench.break_stream().left().unwrap().1;
     assert!((50..=100).contains(&waits), "{waits}");
+}
+
+#[test]
+fn leader_of_a_configured_address_that_falls_silent_is_dialled_last() {
+    let mut bench = Bench::fresh();
+    bench.at(0);
+    let outputs = bench.receive(not_leader(Some(ADDRESSES[1])));
+    assert_eq!(outputs.dialled(), [1], "the place of the leader in the list");
+    bench.receive(Downstream::Welcome(welcome()));
+    while bench.plugin.link_state() == LinkState::Attached {
+        bench.at_deadline();
+    }
+    assert_eq!(
+        bench.at_deadline().dialled(),
+        [0],
+        "a second Hello to the silent one costs the lease"
+    );
 }
 
 #[test]
