@@ -16,6 +16,8 @@ pub(crate) struct Counters {
     /// Sockets that have a session.
     pub(crate) connections: AtomicUsize,
     pub(crate) connections_max: AtomicUsize,
+    /// Connections that ever had a session.
+    connects: AtomicU64,
 }
 
 /// Numbers of a host.
@@ -39,6 +41,8 @@ pub struct HostStats {
     pub bytes_out: u64,
     /// Most clients at a time.
     pub connections_max: usize,
+    /// Clients that have connected, each as often as it did.
+    pub connects: u64,
     /// Subscriptions of all sessions.
     pub subscriptions: usize,
     /// Messages that wait for sessions.
@@ -60,6 +64,7 @@ impl Counters {
     pub(crate) fn connected(&self) {
         let now = self.connections.fetch_add(1, Ordering::Relaxed) + 1;
         self.connections_max.fetch_max(now, Ordering::Relaxed);
+        self.connects.fetch_add(1, Ordering::Relaxed);
     }
 
     pub(crate) fn disconnected(&self) {
@@ -72,6 +77,7 @@ impl Counters {
         HostStats {
             connections: self.connections.load(Ordering::Relaxed),
             connections_max: self.connections_max.load(Ordering::Relaxed),
+            connects: load(&self.connects),
             publishes_in: load(&self.received),
             deliveries_out: load(&self.sent),
             dropped: load(&self.dropped),

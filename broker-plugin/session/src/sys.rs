@@ -2,6 +2,8 @@
 //!
 //! Local to this broker: never retained by the plugin, never sent to other brokers.
 
+mod load;
+
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
@@ -14,6 +16,7 @@ use tokio::time::{Instant, interval};
 
 use crate::counters::HostStats;
 use crate::exchange::Exchange;
+use load::Loads;
 
 /// SUBSCRIBEs for `$SYS` that wait for the plugin; more get no values before the next change.
 const SUBSCRIBING_MAX: usize = 10_000;
@@ -132,11 +135,16 @@ pub(crate) async fn run(exchange: Arc<Exchange>) {
         return;
     }
     let start = Instant::now();
+    let (mut loads, mut last) = (Loads::default(), start);
     let mut ticks = interval(every);
     loop {
         ticks.tick().await;
         let stats = exchange.stats();
-        for (topic, value) in values(&exchange.config.software, start.elapsed(), &stats) {
+        let now = Instant::now();
+        let counts = values(&exchange.config.software, now - start, &stats);
+        let averages = loads.take(&stats, now - last);
+        last = now;
+        for (topic, value) in counts.into_iter().chain(averages) {
             if let Some(message) = exchange.set_sys(topic, value) {
                 exchange.deliver_live(&message, &mut Vec::new());
             }
