@@ -185,6 +185,17 @@ impl Published {
         }
     }
 
+    /// Whether a message had changed what is retained by then, or never will. One of QoS 0 has no
+    /// acknowledgement, and may wait on its way; a later one of its publisher does not overtake it.
+    pub(crate) fn is_settled(&self, reference: MessageRef, by: At) -> bool {
+        let messages = &self.publishers[reference.publisher.index()].messages;
+        let from = &messages[reference.index as usize..];
+        match from[0].qos {
+            Qos::AtMostOnce => from.iter().any(|later| later.acknowledged_at < by),
+            Qos::AtLeastOnce | Qos::ExactlyOnce => from[0].acknowledged_at < by,
+        }
+    }
+
     /// An acknowledgement; says whether it is the first.
     pub(crate) fn acknowledge(&mut self, message: MessageRef, at: At) -> bool {
         let message = self.message_mut(message);

@@ -56,15 +56,12 @@ fn may_have_expired(world: &World<'_>, message: &Message) -> bool {
 fn is_replaced(world: &World<'_>, topic: Name, retained: MessageRef) -> bool {
     let sent_at = world.published.message(retained).first_at;
     let all = world.published.topic(topic).retained.iter();
-    all.filter(|&&other| other != retained).any(|&other| {
-        let other = world.published.message(other);
-        match other.qos {
-            Qos::AtMostOnce => other.last_at > sent_at,
-            Qos::AtLeastOnce | Qos::ExactlyOnce => {
-                let is_older = other.acknowledged_at < sent_at;
-                !is_older && (other.retain == Retain::Clear || may_have_expired(world, other))
-            }
-        }
+    all.filter(|&&other| other != retained).any(|&reference| {
+        let other = world.published.message(reference);
+        let may_be_missing = other.qos == Qos::AtMostOnce
+            || other.retain == Retain::Clear
+            || may_have_expired(world, other);
+        may_be_missing && !world.published.is_settled(reference, sent_at)
     })
 }
 

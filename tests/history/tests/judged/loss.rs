@@ -221,6 +221,34 @@ fn removed_retained_message_need_not_come() {
     story.drained("s", 1).passes();
 }
 
+/// `q` sends one of QoS 0 to `a`, to be retained; then `p` retains message 0 there.
+fn retained_after_one_of_qos_0(between: impl Fn(Story) -> Story) -> Story {
+    let of_q = What::Publishing {
+        number: 0,
+        topic: "a".into(),
+        qos: Q0,
+        retain: Retain::Keep,
+        dup: false,
+        expires_s: Some(2),
+    };
+    let story = Story::default().connects("p", 1, Present::New).connects("q", 1, Present::New);
+    let story = between(story.connects("s", 1, Present::New).then("q", 1, of_q));
+    let story = story.then("p", 1, retained(0, "a", Retain::Keep)).acked("p", 1, 0, Q1);
+    story.subscribes("s", 1, "a", Q1).drained("s", 1)
+}
+
+#[test]
+fn retained_message_of_qos_0_may_come_in_later_than_one_that_was_sent_after_it() {
+    retained_after_one_of_qos_0(|story| story).passes();
+    retained_after_one_of_qos_0(|story| story.publishes("q", 1, 1, "b", Q1)).passes();
+}
+
+#[test]
+fn retained_message_of_qos_0_is_older_when_a_later_one_of_its_publisher_was_acknowledged() {
+    let story = retained_after_one_of_qos_0(|story| story.publishes_acked("q", 1, 1, "b", Q1));
+    story.fails_with(Kind::RetainedMissing);
+}
+
 #[test]
 fn retained_message_may_be_missing_where_the_queue_overflowed() {
     let story = retained_on_a().subscribes("s", 1, "#", Q1).then("s", 1, What::QueueFull);
