@@ -159,6 +159,11 @@ impl Client {
         self.send_publish(topic, payload, qos << 1).unwrap();
     }
 
+    /// How many publishes are not answered, of what has been read.
+    pub fn unanswered(&self) -> usize {
+        self.unanswered.len()
+    }
+
     /// Waits until every publish is answered.
     pub fn drain(&mut self) {
         while !self.unanswered.is_empty() {

@@ -1,4 +1,4 @@
-//! One ha-server and its brokers.
+//! The ha-servers of a group, mostly of one, and their brokers.
 
 use serde_json::Value;
 
@@ -7,8 +7,8 @@ use crate::{Program, TemporaryFolder, binary, run, wait, without_our_environment
 /// Processes end before their folder goes: fields are dropped in this order.
 #[derive(Debug)]
 pub struct Cluster {
-    /// The coordination server.
-    pub server: Program,
+    /// The coordination servers.
+    pub servers: Vec<Program>,
     /// The brokers, named `broker-1`, `broker-2` and so on.
     pub brokers: Vec<Program>,
     host: &'static str,
@@ -24,22 +24,35 @@ impl Cluster {
     /// The same with another MQTT engine in the brokers.
     pub fn of_host(host: &'static str, brokers: usize) -> Self {
         let folder = TemporaryFolder::new();
-        let mut server = Program::server(folder.path());
-        server.start_ready();
-        let mut cluster = Self { server, brokers: Vec::new(), host, folder };
+        Self::of(vec![Program::server(folder.path())], folder, host, brokers)
+    }
+
+    /// The same with a group of ha-servers, whose node ids are their places and one.
+    pub fn of_servers(servers: usize, brokers: usize) -> Self {
+        let folder = TemporaryFolder::new();
+        Self::of(Program::group(servers, folder.path()), folder, "session", brokers)
+    }
+
+    fn of(
+        mut servers: Vec<Program>,
+        folder: TemporaryFolder,
+        host: &'static str,
+        brokers: usize,
+    ) -> Self {
+        servers.iter_mut().for_each(Program::start);
+        servers.iter_mut().for_each(Program::wait_ready);
+        let mut cluster = Self { servers, brokers: Vec::new(), host, folder };
         for _ in 0..brokers {
             cluster.prepare().start();
         }
-        for broker in &mut cluster.brokers {
-            broker.wait_ready();
-        }
+        cluster.brokers.iter_mut().for_each(Program::wait_ready);
         cluster
     }
 
     /// Adds a broker that is not started.
     pub fn prepare(&mut self) -> &mut Program {
         let name = format!("broker-{}", self.brokers.len() + 1);
-        let mut broker = Program::broker_of(&self.server, &name, self.folder.path());
+        let mut broker = Program::broker_of(&self.servers, &name, self.folder.path());
         broker.set("CONFIG.HOST", self.host);
         self.brokers.push(broker);
         self.brokers.last_mut().expect("it was pushed")
@@ -57,13 +70,26 @@ impl Cluster {
         self.brokers[broker].port.number()
     }
 
-    /// What `ha-server status --output json` prints.
+    /// What `ha-server status --output json` prints, asked of the first ha-server.
     pub fn status(&self) -> Value {
-        let address = format!("127.0.0.1:{}", self.server.port);
-        let mut command = without_our_environment(std::process::Command::new(binary("ha-server")));
-        let output = run(command.args(["status", "--output", "json", "--server", &address]));
-        assert!(output.status.success(), "{output:?}");
-        serde_json::from_slice(&output.stdout).unwrap()
+        self.ask(&self.servers[0], &["status"]).expect("ha-server answers")
+    }
+
+    /// What a command of ha-server prints as JSON; `None` when it fails.
+    fn ask(&self, server: &Program, command: &[&str]) -> Option<Value> {
+        let mut ha_server =
+            without_our_environment(std::process::Command::new(binary("ha-server")));
+        ha_server.args(command).args(["--output", "json", "--server", &server.address()]);
+        let output = run(&mut ha_server);
+        output.status.success().then(|| serde_json::from_slice(&output.stdout).unwrap())
+    }
+
+    /// The place of the ha-server that leads.
+    pub fn leader(&self) -> usize {
+        wait::until("a leader", wait::LONG, || {
+            let said = self.servers.iter().find_map(|of| self.ask(of, &["leader", "show"]))?;
+            usize::try_from(said["id"].as_u64()?).ok()?.checked_sub(1)
+        })
     }
 
     /// What the status says about one broker, if ha-server knows it.

@@ -38,6 +38,31 @@ impl Program {
         program
     }
 
+    /// The ha-servers of a group, with the node ids from 1 on, which are not started.
+    pub fn group(count: usize, folder: &Path) -> Vec<Self> {
+        let mut servers: Vec<_> = (1..=count)
+            .map(|id| {
+                let mut server = Self::server(folder);
+                server.name = format!("ha-server-{id}");
+                server.log = folder.join(format!("{}.log", server.name));
+                let data = folder.join(format!("{}-data", server.name));
+                server.set("HA_SERVER.DATA_DIR", &data.display().to_string());
+                server.set("HA_SERVER.NODE_ID", &id.to_string());
+                server
+            })
+            .collect();
+        let member = |(at, of): (usize, &Self)| format!("{}@{}", at + 1, of.address());
+        let members: Vec<_> = servers.iter().enumerate().map(member).collect();
+        let members = members.join(",");
+        servers.iter_mut().for_each(|server| server.set("HA_SERVER.MEMBERS", &members));
+        servers
+    }
+
+    /// Where it listens.
+    pub fn address(&self) -> String {
+        format!("127.0.0.1:{}", self.port)
+    }
+
     /// A broker that works alone and is not started.
     pub fn broker(name: &str, folder: &Path) -> Self {
         let mut program = Self::new("ha-broker", name, folder);
@@ -54,12 +79,17 @@ impl Program {
         program
     }
 
-    /// A broker of the cluster of this ha-server, not started.
-    pub fn broker_of(server: &Self, name: &str, folder: &Path) -> Self {
+    /// A broker of the cluster of these ha-servers, not started.
+    pub fn broker_of(servers: &[Self], name: &str, folder: &Path) -> Self {
         let mut program = Self::broker(name, folder);
         program.set("DISTRIBUTOR.DISTRIBUTION_ENABLED", "YES");
-        program.set("DISTRIBUTOR.DISTRIBUTION_IP", "127.0.0.1");
-        program.set("DISTRIBUTOR.DISTRIBUTION_PORT", &server.port.to_string());
+        if let [server] = servers {
+            program.set("DISTRIBUTOR.DISTRIBUTION_IP", "127.0.0.1");
+            program.set("DISTRIBUTOR.DISTRIBUTION_PORT", &server.port.to_string());
+        } else {
+            let all: Vec<_> = servers.iter().map(Self::address).collect();
+            program.set("DISTRIBUTOR.DISTRIBUTION_IP", &all.join(","));
+        }
         program
     }
 

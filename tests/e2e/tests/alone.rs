@@ -320,7 +320,7 @@ fn cluster_goes_on_with_the_data_of_a_broker_alone() {
     let mut server = Program::server(folder.path());
     server.set("HA_SERVER.DATA_DIR", &data(&folder).display().to_string());
     server.start_ready();
-    let mut broker = Program::broker_of(&server, "other", folder.path());
+    let mut broker = Program::broker_of(std::slice::from_ref(&server), "other", folder.path());
     broker.start_ready();
     let mut back = Raw::connect(broker.port.number(), "away");
     assert!(back.session_present);

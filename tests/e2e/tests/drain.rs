@@ -199,7 +199,7 @@ fn broker_drains_and_takes_clients_again_by_command() {
     wait_agent(&cluster.brokers[0].agent, "up 100% ready\n");
     let mut device = Client::resume(cluster.port(0), "device").unwrap();
     wait::until("the leader knows that it can drain", LONG, || {
-        let told = ask(&cluster.server, &["drain", "broker-1", "--rate", "10"]);
+        let told = ask(&cluster.servers[0], &["drain", "broker-1", "--rate", "10"]);
         told.status.success().then_some(())
     });
     assert_eq!(device.farewell(), Some(USE_ANOTHER_SERVER));
@@ -210,11 +210,11 @@ fn broker_drains_and_takes_clients_again_by_command() {
     let refused = Client::resume(cluster.port(0), "device").unwrap_err().to_string();
     assert!(refused.contains("0x9c"), "{refused}");
     assert!(Client::try_connect(cluster.port(0), Version::V311, "old").is_err());
-    assert!(ask(&cluster.server, &["undrain", "broker-1"]).status.success());
+    assert!(ask(&cluster.servers[0], &["undrain", "broker-1"]).status.success());
     wait_agent(&cluster.brokers[0].agent, "up 100% ready\n");
     cluster.wait_state("broker-1", "attached");
     Client::resume(cluster.port(0), "device").unwrap();
-    let unknown = ask(&cluster.server, &["drain", "nobody"]);
+    let unknown = ask(&cluster.servers[0], &["drain", "nobody"]);
     assert_eq!(unknown.status.code(), Some(1), "{unknown:?}");
     assert!(String::from_utf8_lossy(&unknown.stderr).contains("is not known"), "{unknown:?}");
 }
@@ -230,7 +230,7 @@ fn isolated_broker_serves_or_closes_as_it_is_configured() {
     }
     let connect = |broker, id| Client::connect(cluster.port(broker), Version::V5, id);
     let (mut stays, mut goes) = (connect(0, "stays"), connect(1, "goes"));
-    cluster.server.kill();
+    cluster.servers[0].kill();
     wait_agent(&cluster.brokers[0].agent, "up 1% ready\n");
     wait_agent(&cluster.brokers[1].agent, "down\n");
     let (status, report) = cluster.brokers[0].readyz();
@@ -241,7 +241,7 @@ fn isolated_broker_serves_or_closes_as_it_is_configured() {
     let refused = Client::try_connect(cluster.port(1), Version::V5, "new").unwrap_err().to_string();
     assert!(refused.contains("0x88"), "{refused}");
     stays.ping().unwrap();
-    cluster.server.start_ready();
+    cluster.servers[0].start_ready();
     cluster.brokers[1].wait_ready();
     wait::until("clients are taken again", LONG, || {
         Client::try_connect(cluster.port(1), Version::V5, "new").ok()
@@ -293,12 +293,12 @@ fn rumqttd_host_drains_too_and_says_that_it_shuts_down() {
     let mut cluster = Cluster::of_host("rumqttd", 1);
     let mut device = Client::connect(cluster.port(0), Version::V5, "device");
     wait::until("the leader knows that it can drain", LONG, || {
-        ask(&cluster.server, &["drain", "broker-1"]).status.success().then_some(())
+        ask(&cluster.servers[0], &["drain", "broker-1"]).status.success().then_some(())
     });
     assert_eq!(device.farewell(), Some(0x8B));
     cluster.wait_state("broker-1", "draining");
     assert!(Client::try_connect(cluster.port(0), Version::V5, "new").is_err());
-    assert!(ask(&cluster.server, &["undrain", "broker-1"]).status.success());
+    assert!(ask(&cluster.servers[0], &["undrain", "broker-1"]).status.success());
     cluster.brokers[0].wait_ready();
     Client::connect(cluster.port(0), Version::V5, "device").ping().unwrap();
 }

@@ -32,7 +32,7 @@ fn while_ha_server_is_dead_brokers_keep_their_clients_and_hold_back_what_must_be
     let mut cluster = Cluster::start(2);
     let mut local = subscriber(cluster.port(0), "t");
     let mut publisher = Client::connect(cluster.port(0), Version::V311, "publisher");
-    cluster.server.kill();
+    cluster.servers[0].kill();
     for broker in &cluster.brokers {
         wait::until("the broker says that it is isolated", LONG, || {
             let (status, report) = broker.readyz();
@@ -48,7 +48,7 @@ fn while_ha_server_is_dead_brokers_keep_their_clients_and_hold_back_what_must_be
         assert_eq!(local.receive(LONG).expect("a local message").payload, expected);
     }
     assert_eq!(local.received_so_far(), []);
-    cluster.server.start_ready();
+    cluster.servers[0].start_ready();
     publisher.drain();
     assert_eq!(local.receive(LONG).expect("the last message").payload, b"2");
 }
@@ -60,14 +60,14 @@ fn cross_broker_messages_flow_again_within_a_second_of_ha_servers_return() {
     let mut publisher = Client::connect(cluster.port(0), Version::V311, "publisher");
     for outage in [0, 1_500, 4_000] {
         wait_flow(&mut publisher, &mut remote, "t");
-        cluster.server.kill();
+        cluster.servers[0].kill();
         // The longer it is away, the longer the brokers' back-off could be.
         let end = Instant::now() + Duration::from_millis(outage);
         while Instant::now() < end {
             publisher.publish("t", "into the dark", 0);
             remote.receive(Duration::from_millis(20));
         }
-        cluster.server.start_ready();
+        cluster.servers[0].start_ready();
         let returned = Instant::now();
         while remote.receive(Duration::from_millis(1)).is_some() {}
         wait_flow(&mut publisher, &mut remote, "t");
@@ -90,8 +90,8 @@ fn retained_messages_survive_a_restart_of_ha_server() {
     cluster.wait_retained(1);
     second.retain("from/1", "kept", 1);
     cluster.wait_retained(2);
-    cluster.server.kill();
-    cluster.server.start_ready();
+    cluster.servers[0].kill();
+    cluster.servers[0].start_ready();
     for broker in ["broker-1", "broker-2"] {
         cluster.wait_state(broker, "attached");
     }
@@ -149,8 +149,8 @@ fn publishes_of_a_broker_whose_stream_breaks_again_and_again_arrive_exactly_once
 /// The first broker reaches ha-server through the cable.
 fn cluster_with_cable() -> (Cluster, Cable) {
     let mut cluster = Cluster::start(0);
-    let cable = Cable::to(cluster.server.port.number());
-    for port in [cable.port(), cluster.server.port.number()] {
+    let cable = Cable::to(cluster.servers[0].port.number());
+    for port in [cable.port(), cluster.servers[0].port.number()] {
         let broker = cluster.prepare();
         broker.set("DISTRIBUTOR.DISTRIBUTION_PORT", &port.to_string());
         broker.start_ready();
@@ -163,7 +163,7 @@ fn nothing_arrives_twice_and_messages_flow_again_when_ha_server_hung_for_more_th
     let mut cluster = Cluster::start(2);
     let mut remote = subscriber(cluster.port(1), "t");
     let mut publisher = Client::connect(cluster.port(0), Version::V5, "publisher");
-    cluster.server.signal("STOP");
+    cluster.servers[0].signal("STOP");
     for number in 0..200_u32 {
         publisher.stream("t", &number.to_be_bytes(), 1, 1_000);
     }
@@ -176,7 +176,7 @@ fn nothing_arrives_twice_and_messages_flow_again_when_ha_server_hung_for_more_th
     while Instant::now() < end {
         assert!(remote.receive(Duration::from_millis(20)).is_none(), "nobody can have sent it");
     }
-    cluster.server.signal("CONT");
+    cluster.servers[0].signal("CONT");
     publisher.drain();
     let mut number = 200_u32;
     let mut last = None;

@@ -11,7 +11,7 @@ use e2e::{
 use serde_json::Value;
 
 fn ask(cluster: &Cluster, arguments: &[&str]) -> Output {
-    let address = format!("127.0.0.1:{}", cluster.server.port);
+    let address = cluster.servers[0].address();
     let mut command = without_our_environment(Command::new(binary("ha-server")));
     run(command.args(arguments).args(["--server", &address]))
 }

@@ -114,7 +114,9 @@ fn a_second_server_on_the_same_port_says_so_in_one_sentence() {
         run(&mut command)
     };
     let spare = e2e::Port::free();
-    for (key, port) in [("HA_port", &cluster.server.port), ("PORT_NO", &cluster.brokers[0].port)] {
+    for (key, port) in
+        [("HA_port", &cluster.servers[0].port), ("PORT_NO", &cluster.brokers[0].port)]
+    {
         let output = other(key, port.number(), spare.number(), "HTTP_PORT");
         assert_eq!(output.status.code(), Some(1), "{output:?}");
         let told = format!(
@@ -130,8 +132,8 @@ fn a_second_server_on_the_same_port_says_so_in_one_sentence() {
 fn sigterm_and_sigint_end_both_programs_with_0_and_brokers_hear_a_goodbye() {
     for signal in ["TERM", "INT"] {
         let mut cluster = Cluster::start(1);
-        cluster.server.signal(signal);
-        assert_eq!(cluster.server.process().wait().code(), Some(0));
+        cluster.servers[0].signal(signal);
+        assert_eq!(cluster.servers[0].process().wait().code(), Some(0));
         cluster.brokers[0].wait_log("ha-server stops", LONG);
         cluster.brokers[0].signal(signal);
         assert_eq!(cluster.brokers[0].process().wait().code(), Some(0));
@@ -154,7 +156,7 @@ fn status_shows_each_broker_with_its_state_lease_age_and_rates() {
             && second["delivered_per_second"].as_f64() > Some(1.0))
         .then_some(())
     });
-    let address = format!("127.0.0.1:{}", cluster.server.port);
+    let address = cluster.servers[0].address();
     let output = run(Command::new(binary("ha-server")).args(["status", "--server", &address]));
     let table = String::from_utf8(output.stdout).unwrap();
     assert!(table.contains("2 attached"), "{table}");
@@ -194,9 +196,9 @@ fn metrics_count_what_clients_did() {
     });
     wait::until("ha-server counts them for each broker", LONG, || {
         let published =
-            cluster.server.metric(r#"ha_server_published_messages_total{broker="broker-1"}"#);
+            cluster.servers[0].metric(r#"ha_server_published_messages_total{broker="broker-1"}"#);
         let delivered =
-            cluster.server.metric(r#"ha_server_delivered_messages_total{broker="broker-2"}"#);
+            cluster.servers[0].metric(r#"ha_server_delivered_messages_total{broker="broker-2"}"#);
         ((published, delivered) == (Some(10.0), Some(10.0))).then_some(())
     });
     let (status, page) = get(first.http.number(), "/metrics").unwrap();
@@ -226,7 +228,7 @@ fn with_distribution_disabled_a_broker_works_alone() {
 fn a_broker_without_its_ha_server_is_not_ready_until_that_comes() {
     let folder = TemporaryFolder::new();
     let mut server = Program::server(folder.path());
-    let mut broker = Program::broker_of(&server, "early", folder.path());
+    let mut broker = Program::broker_of(std::slice::from_ref(&server), "early", folder.path());
     broker.start();
     wait::until("the broker answers", LONG, || get(broker.http.number(), "/readyz").ok());
     let (status, report) = broker.readyz();

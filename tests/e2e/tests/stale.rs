@@ -11,7 +11,7 @@ const CLIENTS: usize = 100;
 const PUBACK: u8 = 0x40;
 
 fn listed(cluster: &Cluster, what: &str, find: &str) -> Value {
-    let address = format!("127.0.0.1:{}", cluster.server.port);
+    let address = cluster.servers[0].address();
     let mut command = without_our_environment(Command::new(binary("ha-server")));
     command.args([what, "--find", find, "--output", "json", "--server", &address]);
     let output = run(&mut command);

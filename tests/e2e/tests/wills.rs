@@ -9,7 +9,10 @@ const LAST: &str = "last";
 
 /// A cluster whose clients live on the second broker, and who listens to their wills on the first.
 fn cluster() -> (Cluster, Client) {
-    let cluster = Cluster::start(2);
+    with_listener(Cluster::start(2))
+}
+
+fn with_listener(cluster: Cluster) -> (Cluster, Client) {
     let mut listener = Client::connect(cluster.port(0), Version::V5, "listener");
     listener.subscribe("will/#", 1);
     (cluster, listener)
@@ -36,32 +39,79 @@ fn once(names: &[&str]) -> BTreeMap<String, usize> {
     names.iter().map(|&name| (name.to_owned(), 1)).collect()
 }
 
+/// Who ends in each way that a client can.
+struct Ends {
+    /// Those whose network is cut when the test says so.
+    cut: Vec<Life>,
+    /// Of those, the ones who come back.
+    back: [Mortal; 2],
+    /// Still on their old connections.
+    moving: Vec<(Mortal, Life)>,
+}
+
+/// All of them live.
+fn ends(here: u16) -> Ends {
+    for (version, name) in [(Version::V311, "3"), (Version::V5, "5")] {
+        Mortal::new(&format!("polite-{name}"), version).connect(here).disconnect(0);
+    }
+    Mortal::new("said-so", Version::V5).connect(here).disconnect(4);
+    let back = ["back-in-time", "back-in-time-too"].map(|id| Mortal::delayed(id, 60, 120));
+    let cut = [
+        Mortal::new("cut-3", Version::V311),
+        Mortal::new("cut-5", Version::V5),
+        Mortal::delayed("delayed", 1, 60),
+        Mortal::delayed("session-ends-first", 60, 1),
+        back[0].clone(),
+        back[1].clone(),
+    ];
+    let moving = [
+        Mortal::new("taken-3", Version::V311),
+        Mortal::new("taken-5", Version::V5),
+        Mortal::delayed("moved", 60, 120),
+    ];
+    let moving = moving.map(|mortal| (mortal.clone(), mortal.connect(here)));
+    Ends { cut: cut.map(|mortal| mortal.connect(here)).into(), back, moving: moving.into() }
+}
+
+impl Ends {
+    /// Some are back in time; others connect anew while their old connections live.
+    fn go_elsewhere(self, elsewhere: u16) {
+        for mortal in &self.back {
+            mortal.come_back(elsewhere).disconnect(0);
+        }
+        for (mortal, old) in self.moving {
+            mortal.come_back(elsewhere).disconnect(0);
+            old.until_closed();
+        }
+    }
+}
+
+const ENDED: [&str; 7] =
+    ["cut-3", "cut-5", "taken-3", "taken-5", "said-so", "delayed", "session-ends-first"];
+
 #[test]
 fn client_that_dies_is_mourned_once_and_one_that_leaves_or_is_back_in_time_is_not() {
     let (cluster, mut listener) = cluster();
-    let (here, elsewhere) = (cluster.port(1), cluster.port(0));
-    for (version, name) in [(Version::V311, "3"), (Version::V5, "5")] {
-        Mortal::new(&format!("polite-{name}"), version).connect(here).disconnect(0);
-        drop(Mortal::new(&format!("cut-{name}"), version).connect(here));
-        let taken = Mortal::new(&format!("taken-{name}"), version);
-        let old = taken.connect(here);
-        taken.come_back(elsewhere).disconnect(0);
-        old.until_closed();
-    }
-    Mortal::new("said-so", Version::V5).connect(here).disconnect(4);
-    drop(Mortal::delayed("delayed", 1, 60).connect(here));
-    drop(Mortal::delayed("session-ends-first", 60, 1).connect(here));
-    let back = Mortal::delayed("back-in-time", 60, 120);
-    drop(back.connect(here));
-    back.come_back(elsewhere).disconnect(0);
-    let moved = Mortal::delayed("moved", 60, 120);
-    let old = moved.connect(here);
-    moved.come_back(elsewhere).disconnect(0);
-    old.until_closed();
-    drop(last().connect(here));
-    let expected =
-        ["cut-3", "cut-5", "taken-3", "taken-5", "said-so", "delayed", "session-ends-first"];
-    assert_eq!(came(&mut listener), once(&expected));
+    let mut ends = ends(cluster.port(1));
+    ends.cut.clear();
+    ends.go_elsewhere(cluster.port(0));
+    drop(last().connect(cluster.port(1)));
+    assert_eq!(came(&mut listener), once(&ENDED));
+}
+
+#[test]
+fn client_that_dies_with_the_leader_is_mourned_once_and_one_that_is_back_in_time_is_not() {
+    let (mut cluster, mut listener) = with_listener(Cluster::of_servers(3, 2));
+    let mut ends = ends(cluster.port(1));
+    // Half of them are gone when the leader dies, perhaps unheard of; the other half go while nobody leads.
+    let later = ends.cut.split_off(ends.cut.len() / 2);
+    ends.cut.clear();
+    let leader = cluster.leader();
+    cluster.servers[leader].kill();
+    drop(later);
+    ends.go_elsewhere(cluster.port(0));
+    drop(last().connect(cluster.port(1)));
+    assert_eq!(came(&mut listener), once(&ENDED));
 }
 
 /// Clients of the broker that is about to die.
@@ -107,9 +157,21 @@ fn clients_whose_broker_dies_together_with_ha_server_are_mourned_once_when_it_is
     let (mut cluster, mut listener) = cluster();
     let Doomed { lives, back } = doomed(&cluster);
     cluster.brokers[1].kill();
-    cluster.server.kill();
+    cluster.servers[0].kill();
     lives.into_iter().for_each(Life::until_closed);
-    cluster.server.start_ready();
+    cluster.servers[0].start_ready();
     back.come_back(cluster.port(0)).disconnect(0);
+    assert_eq!(came(&mut listener), once(&MOURNED));
+}
+
+#[test]
+fn clients_whose_broker_dies_together_with_the_leader_are_mourned_once_by_the_next_one() {
+    let (mut cluster, mut listener) = with_listener(Cluster::of_servers(3, 2));
+    let Doomed { lives, back } = doomed(&cluster);
+    let leader = cluster.leader();
+    cluster.brokers[1].kill();
+    cluster.servers[leader].kill();
+    back.come_back(cluster.port(0)).disconnect(0);
+    lives.into_iter().for_each(Life::until_closed);
     assert_eq!(came(&mut listener), once(&MOURNED));
 }

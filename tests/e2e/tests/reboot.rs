@@ -1,0 +1,155 @@
+//! All ha-servers are away for as long as a reboot of their machines takes, under load; clients come through
+//! HAProxy. `REBOOT_SECONDS=90 cargo test -p e2e --test reboot` takes as long as a real one.
+
+#![expect(clippy::unwrap_used, reason = "a panic is how a test fails")]
+
+use std::{
+    sync::atomic::{AtomicBool, Ordering},
+    thread,
+    time::{Duration, Instant},
+};
+
+use e2e::{
+    Client, Cluster, Port, Process, Program, TemporaryFolder, Version, haproxy,
+    wait::{self, LONG},
+};
+
+const DEVICES: usize = 20;
+const PUBLISHERS: usize = 4;
+/// Publishes of each that are not answered.
+const WINDOW: usize = 50;
+const KEEPER: &str = "keeper";
+
+/// How long the servers are away.
+fn outage() -> Duration {
+    let seconds = std::env::var("REBOOT_SECONDS").map(|text| text.parse().unwrap());
+    Duration::from_secs(seconds.unwrap_or(6))
+}
+
+struct Behind {
+    _haproxy: Process,
+    _folder: TemporaryFolder,
+    front: u16,
+}
+
+/// HAProxy with the sample configuration.
+fn balanced(cluster: &Cluster) -> Behind {
+    let (folder, front) = (TemporaryFolder::new(), Port::free());
+    let [first, second] = &cluster.brokers[..] else { panic!("two brokers") };
+    let ports = [
+        (1885, front.number()),
+        (1883, first.port.number()),
+        (1884, second.port.number()),
+        (8080, first.http.number()),
+        (8081, second.http.number()),
+        (8090, first.agent.number()),
+        (8091, second.agent.number()),
+    ];
+    let mut process = haproxy(&folder, &ports);
+    wait::until("HAProxy listens and has a broker", LONG, || {
+        assert_eq!(process.ended(), None, "{}", process.log());
+        Client::try_connect(front.number(), Version::V5, "first").ok()
+    });
+    Behind { front: front.number(), _haproxy: process, _folder: folder }
+}
+
+fn topic(publisher: usize) -> String {
+    format!("load/{publisher}")
+}
+
+/// Publishes numbers at a few a second until `stop`, and waits for all answers. Returns how many there were.
+fn publish(front: u16, publisher: usize, stop: &AtomicBool) -> u32 {
+    let mut client = Client::connect(front, Version::V5, &format!("publisher-{publisher}"));
+    let mut count = 0_u32;
+    while !stop.load(Ordering::Acquire) {
+        if client.unanswered() < WINDOW {
+            client.stream(&topic(publisher), &count.to_be_bytes(), 1, WINDOW);
+            count += 1;
+        }
+        assert!(client.try_receive(Duration::from_millis(20)).unwrap().is_none());
+    }
+    client.drain();
+    count
+}
+
+/// What one device has got of each publisher.
+struct Device {
+    client: Client,
+    got: [Vec<u32>; PUBLISHERS],
+}
+
+impl Device {
+    fn connect(front: u16, number: usize) -> Self {
+        let version = if number % 2 == 0 { Version::V5 } else { Version::V311 };
+        let mut client = Client::connect(front, version, &format!("device-{number}"));
+        client.subscribe("load/+", 1);
+        Self { client, got: Default::default() }
+    }
+
+    /// Panics when the connection has ended.
+    fn take(&mut self) {
+        for message in self.client.received_so_far() {
+            let publisher: usize = message.topic.trim_start_matches("load/").parse().unwrap();
+            self.got[publisher].push(u32::from_be_bytes(message.payload.try_into().unwrap()));
+        }
+    }
+}
+
+/// The load balancer has a broker for a newcomer, which says itself that it cannot serve it now.
+fn check_a_newcomer(front: u16) {
+    let refused = Client::try_connect(front, Version::V5, "newcomer").unwrap_err();
+    assert_eq!(refused.to_string(), "refused with 0x88");
+}
+
+fn all(servers: &mut [Program], what: fn(&mut Program)) {
+    servers.iter_mut().for_each(what);
+}
+
+#[test]
+fn while_all_ha_servers_reboot_no_ephemeral_client_is_disconnected_and_nothing_is_lost() {
+    let mut cluster = Cluster::of_servers(3, 2);
+    let behind = balanced(&cluster);
+    let front = behind.front;
+    Client::resume(front, KEEPER).unwrap().subscribe("load/+", 1);
+    let mut devices: Vec<_> = (0..DEVICES).map(|number| Device::connect(front, number)).collect();
+    let stop = AtomicBool::new(false);
+    let sent: Vec<u32> = thread::scope(|scope| {
+        let publishers: Vec<_> = (0..PUBLISHERS)
+            .map(|number| {
+                scope.spawn({
+                    let stop = &stop;
+                    move || publish(front, number, stop)
+                })
+            })
+            .collect();
+        wait::until("messages flow", LONG, || {
+            devices.iter_mut().for_each(Device::take);
+            devices.iter().all(|device| device.got.iter().all(|of| of.len() > 10)).then_some(())
+        });
+        all(&mut cluster.servers, Program::kill);
+        let killed = Instant::now();
+        while killed.elapsed() < outage() {
+            devices.iter_mut().for_each(Device::take);
+            check_a_newcomer(front);
+        }
+        all(&mut cluster.servers, Program::start);
+        all(&mut cluster.servers, Program::wait_ready);
+        stop.store(true, Ordering::Release);
+        publishers.into_iter().map(|publisher| publisher.join().unwrap()).collect()
+    });
+    println!("{sent:?} messages were acknowledged");
+    let expected: Vec<Vec<u32>> = sent.iter().map(|&count| (0..count).collect()).collect();
+    for (number, device) in devices.iter_mut().enumerate() {
+        device.take();
+        assert_eq!(device.got[..], expected, "device {number}");
+    }
+    let client = Client::resume(front, KEEPER).unwrap();
+    let mut keeper = Device { client, got: Default::default() };
+    let total: usize = expected.iter().map(Vec::len).sum();
+    wait::until("what was queued", LONG, || {
+        keeper.take();
+        (keeper.got.iter().map(Vec::len).sum::<usize>() >= total).then_some(())
+    });
+    keeper.take();
+    assert_eq!(keeper.got[..], expected, "the session that was away");
+}
