@@ -10,7 +10,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use broker_core::host::{HostCommand, HostEvent, HostPublish};
-use broker_core::{Close, Event, Input, LinkState, Output, Plugin, StreamId, Target};
+use broker_core::{Close, Input, LinkState, Output, Plugin, StreamId, Target};
 use ha_member::alone::Alone;
 use ha_shell::health::Health;
 use ha_types::link::Upstream;
@@ -20,6 +20,7 @@ use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::JoinHandle;
 use tokio::time::{self, Instant};
 
+use self::notes::Notes;
 use crate::steward::{Order, Orders};
 use crate::stream::{self, Ends, FromStream, Weighed};
 
@@ -113,7 +114,7 @@ pub(crate) fn start(
         orders,
         loaded: loaded_tx,
         snapshot: Arc::clone(&snapshot),
-        attachments: 0,
+        notes: Notes::default(),
         beyond_bytes: 0,
     };
     let inbox = Inbox { host, from_stream, urgent_events };
@@ -148,7 +149,7 @@ struct Task {
     orders: Orders,
     loaded: watch::Sender<bool>,
     snapshot: Arc<Mutex<Snapshot>>,
-    attachments: u64,
+    notes: Notes,
     /// Bytes of publishes that SUBSCRIBEs brought since publishes were last wanted.
     beyond_bytes: usize,
 }
@@ -290,7 +291,7 @@ impl Task {
             Output::Host(command) => self.commands.push_back(command),
             Output::Drain(rate) => self.orders.give(Order::Drain(rate)),
             Output::Undrain => self.orders.give(Order::Undrain),
-            Output::Note(event) => self.note(&event),
+            Output::Note(event) => self.notes.take(&event, &self.reach, Instant::now()),
         }
     }
 
@@ -346,15 +347,8 @@ impl Task {
         }
     }
 
-    fn note(&mut self, event: &Event) {
-        if let Event::Attached(..) = event {
-            self.attachments += 1;
-        }
-        notes::log(event, &self.reach);
-    }
-
     fn publish_state(&self) {
-        let new = snapshot(&self.plugin, &self.reach, self.attachments);
+        let new = snapshot(&self.plugin, &self.reach, self.notes.attachments);
         let mut known = self.snapshot.lock().expect("nobody panics while holding it");
         if self.plugin.is_loaded() {
             self.loaded.send_if_modified(|loaded| !std::mem::replace(loaded, true));
