@@ -3,9 +3,10 @@
 set -eu
 cd "$(dirname -- "$0")/.."
 
-parts=${*:-failover transfer takeover balanced backlog sessions durable}
+parts=${*:-failover transfer takeover balanced storm wills backlog sessions durable}
 rounds=${CLUSTER_ROUNDS:-20}
 seconds=${CLUSTER_SECONDS:-5}
+clients=${CLUSTER_CLIENTS:-10000}
 sessions=${CLUSTER_SESSIONS:-100000}
 messages=${CLUSTER_MESSAGES:-100000}
 port=${CLUSTER_PORT:-22000}
@@ -35,6 +36,9 @@ each part freshly, and prints a table in Markdown with the goals beside it. Buil
             stopped (SIGSTOP), or killed together with the leader; they come back after 200 ms at most
   unplug    the same with a broker whose network is cut; only when it is named here, as root: it makes
             the network namespace mqtt-ha-bench with 10.213.77.0/24
+  storm     a broker with 10,000 clients is killed (-9), who all come back at once, to the other two: until
+            the slowest has its session; and p99 of others there meanwhile, QoS 1 at 1,000 messages a second
+  wills     10,000 clients with wills lose their broker (-9): until the last will came; and p99 as above
   backlog   a durable client comes back on another broker to what was queued for it
   sessions  durable sessions that are away, with one filter and with a filter each: memory for each of
             them, and how soon a server with them serves again after a kill
@@ -47,6 +51,7 @@ Each line has the machine's load (the average of the last minute) before and aft
 The environment may choose:
   CLUSTER_ROUNDS=20         kills of each kind; transfers
   CLUSTER_SECONDS=5         of each load
+  CLUSTER_CLIENTS=10000     of the broker that is killed in storm and wills
   CLUSTER_SESSIONS=100000   that are away
   CLUSTER_MESSAGES=100000   that are queued
   CLUSTER_PORT=22000        first of 24 ports
@@ -123,6 +128,7 @@ HTTP_PORT = $(($(broker_port "$id") + 1))
 AGENT_PORT = $(agent_port "$id")
 DATA_DIR = $folder/data/broker-$id
 SESSIONS_MAX = 1000000
+CONNECTIONS_MAX = $((clients + 100))
 [DISTRIBUTOR]
 DISTRIBUTION_ENABLED = YES
 DISTRIBUTION_IP = $servers
@@ -356,6 +362,54 @@ restart() {
     settle
 }
 
+# Others at the brokers that live, for so many seconds, once all is ready for the strike.
+neighbours() {
+    echo "$bin/ha-bench pairs --qos 1 --rate 1000 --seconds $1 --publish $(at broker 1)" \
+        "--subscribe $(at broker 3) >$folder/neighbours 2>&1 </dev/null &"
+}
+
+# note_neighbours NAME: they have ended.
+note_neighbours() {
+    awk -v name="$1" '$1 == "p99" || $1 == "lost" { print name, "others-" $1, $2 }' "$folder/neighbours" \
+        >>"$folder/raw"
+    say "$1 others: $(tr -s ' ' <"$folder/neighbours" | tr '\n' ';')"
+}
+
+# Three rounds: each takes half a minute to connect all. A message to all of them takes its time as well: it
+# comes before and after what is measured.
+storm() {
+    brokers='1 2 3'
+    begin NORMAL
+    record storm load "$(average)"
+    for round in 1 2 3; do
+        bench storm takeover --publish "$(at broker 1)" --subscribe "$(at broker 2)" \
+            --retry "$(at broker 1)" --retry "$(at broker 3)" --clients "$clients" --every 20000 \
+            --prepare "$(neighbours 13)" --before 1000 --after 14000 \
+            --strike "kill -9 $(pid_of broker 2)" || :
+        note_neighbours storm
+        restart broker 2
+    done
+    record storm load "$(average)"
+    end
+    brokers='1 2'
+}
+
+wills() {
+    brokers='1 2 3'
+    begin NORMAL
+    record wills load "$(average)"
+    for round in 1 2 3; do
+        bench wills wills --clients-at "$(at broker 2)" --subscribe "$(at broker 3)" \
+            --clients "$clients" --prepare "$(neighbours 13)" --strike "kill -9 $(pid_of broker 2)" || :
+        sleep 13
+        note_neighbours wills
+        restart broker 2
+    done
+    record wills load "$(average)"
+    end
+    brokers='1 2'
+}
+
 # sample_line ID: of a broker in the sample, with the ports of this cluster.
 sample_line() {
     grep '^    server broker-1 ' conf/haproxy.cfg | sed -e "s/broker-1/broker-$1/" \
@@ -467,6 +521,9 @@ END
             goal["balanced-both first-most"] = "4,000 ms"
             goal["takeover lost"] = goal["takeover reordered"] = goal["balanced-kill lost"] = "0"
             goal["balanced-stop lost"] = goal["balanced-unplug lost"] = goal["balanced-both lost"] = "0"
+            goal["storm accepted"] = "10,000 ms"
+            goal["storm others-p99"] = goal["wills others-p99"] = "100 ms"
+            goal["storm lost"] = goal["wills missing"] = goal["wills again"] = "0"
             goal["backlog resumed"] = "50,000 msg/s"
             goal["backlog missing"] = "0"
             goal["backlog again"] = "0"
@@ -506,11 +563,13 @@ case ${1:-} in
 esac
 for part in $parts; do
     case $part in
-        failover | transfer | takeover | balanced | unplug | backlog | sessions | durable) ;;
+        failover | transfer | takeover | balanced | unplug | storm | wills | backlog | sessions | durable) ;;
         *) say "$part: no such part." && exit 2 ;;
     esac
 done
 build
+# 10,000 clients are as many files, here and in their broker.
+ulimit -n "$(ulimit -H -n)"
 folder=${CLUSTER_FOLDER:-$(mktemp -d)}
 mkdir -p "$folder"
 trap clean_up EXIT

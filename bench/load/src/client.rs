@@ -78,21 +78,42 @@ pub(crate) struct Connected {
     pub(crate) found: Found,
 }
 
+/// A Will Message of QoS 1.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Will<'a> {
+    pub(crate) topic: &'a str,
+    /// At most 65,535 bytes.
+    pub(crate) payload: &'a [u8],
+}
+
 /// Connects with the longest keep alive; rumqttd refuses to do without.
 pub(crate) async fn connect(
     address: &str,
     client_id: &str,
     session: Session,
 ) -> io::Result<Connected> {
+    open(address, client_id, session, None).await
+}
+
+/// The same with a will, and a session that ends with the connection.
+pub(crate) async fn connect_with_will(
+    address: &str,
+    client_id: &str,
+    will: Will<'_>,
+) -> io::Result<Connected> {
+    open(address, client_id, Session::Clean, Some(will)).await
+}
+
+async fn open(
+    address: &str,
+    client_id: &str,
+    session: Session,
+    will: Option<Will<'_>>,
+) -> io::Result<Connected> {
     let mut socket = TcpStream::connect(address).await?;
     socket.set_nodelay(true)?;
-    let mut body = BytesMut::new();
-    body.put_slice(b"\x00\x04MQTT\x04");
-    body.put_u8(if session == Session::Clean { 2 } else { 0 });
-    body.put_u16(u16::MAX);
-    put_text(&mut body, client_id);
     let mut packet = BytesMut::new();
-    put_packet(&mut packet, 0x10, &body);
+    put_packet(&mut packet, 0x10, &connect_body(client_id, session, will));
     socket.write_all(&packet).await?;
     let mut buffer = BytesMut::with_capacity(ANSWER_BYTES);
     let connack = |packet| match packet {
@@ -103,6 +124,22 @@ pub(crate) async fn connect(
         (found, 0) => Ok(Connected { socket, buffer, found }),
         (_, code) => Err(io::Error::other(format!("CONNECT was refused with {code}"))),
     }
+}
+
+fn connect_body(client_id: &str, session: Session, will: Option<Will<'_>>) -> BytesMut {
+    let mut body = BytesMut::new();
+    body.put_slice(b"\x00\x04MQTT\x04");
+    let clean = if session == Session::Clean { 2 } else { 0 };
+    // Will Flag and Will QoS 1.
+    body.put_u8(clean | if will.is_some() { 0b1100 } else { 0 });
+    body.put_u16(u16::MAX);
+    put_text(&mut body, client_id);
+    if let Some(will) = will {
+        put_text(&mut body, will.topic);
+        body.put_u16(u16::try_from(will.payload.len()).expect("as its documentation says"));
+        body.put_slice(will.payload);
+    }
+    body
 }
 
 impl Connected {
@@ -249,10 +286,14 @@ pub(crate) fn put_publish(out: &mut BytesMut, topic: &str, qos: u8, stamp: Stamp
     if qos > 0 {
         out.put_u16(packet_id(stamp.sequence));
     }
+    put_stamp(out, stamp);
+    out.put_slice(padding);
+}
+
+pub(crate) fn put_stamp(out: &mut BytesMut, stamp: Stamp) {
     out.put_u16(stamp.publisher);
     out.put_uint(stamp.sequence, 6);
     out.put_u64(stamp.meant_at_us);
-    out.put_slice(padding);
 }
 
 /// What follows the stamp in a payload of so many bytes.

@@ -2,8 +2,9 @@
 //!
 //! MQTT 3.1.1. [`load`]: patterns made of publishers and subscribers, closed loop with a window per
 //! publisher or open loop at a rate. The others ask one question each about a cluster: how long clients
-//! wait when a server dies ([`outage`]) or their broker ([`takeover`]), how fast a client gets what was queued for it ([`backlog`]),
-//! what sessions that are away cost ([`sessions`]), how soon a process serves ([`ready`]).
+//! wait when a server dies ([`outage`]) or their broker ([`takeover`]), when their wills come ([`wills`]), how fast
+//! a client gets what was queued for it ([`backlog`]), what sessions that are away cost ([`sessions`]), how soon a
+//! process serves ([`ready`]).
 //!
 //! Prints a line for each figure: name, number, unit.
 
@@ -22,6 +23,7 @@ mod shape;
 mod steady;
 mod subscribing;
 mod takeover;
+mod wills;
 
 use std::io;
 use std::process::ExitCode;
@@ -55,6 +57,8 @@ enum Command {
     Sessions(sessions::Args),
     /// Strikes a broker, and measures how its clients go on elsewhere.
     Takeover(takeover::Args),
+    /// Strikes a broker, and measures when the wills of its clients come.
+    Wills(wills::Args),
     /// Waits until a program says that it is ready.
     Ready(ready::Args),
 }
@@ -81,6 +85,7 @@ impl Command {
             Self::Backlog(args) => backlog::run(args).await,
             Self::Sessions(args) => sessions::run(args).await,
             Self::Takeover(args) => takeover::run(args).await,
+            Self::Wills(args) => wills::run(args).await,
             Self::Ready(args) => ready::run(args).await,
         }
     }

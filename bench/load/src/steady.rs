@@ -82,6 +82,18 @@ impl Publisher {
     }
 }
 
+/// Between what is prepared and the strike.
+const SETTLE: Duration = Duration::from_secs(1);
+
+/// Does it, if there is something, in a shell; and waits until what it began in the background has begun.
+pub(crate) async fn prepare(command: Option<String>) -> io::Result<()> {
+    if let Some(command) = command {
+        strike(command).await?;
+        time::sleep(SETTLE).await;
+    }
+    Ok(())
+}
+
 /// Does it, in a shell.
 pub(crate) async fn strike(command: String) -> io::Result<Strike> {
     task::spawn_blocking(move || strike_now(&command)).await.map_err(io::Error::other)?

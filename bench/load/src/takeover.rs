@@ -13,7 +13,7 @@ use tokio::task::JoinSet;
 use tokio::time;
 
 use crate::client::{self, Connected, Found, Packet, Session};
-use crate::steady::{Publisher, Strike, strike};
+use crate::steady::{Publisher, Strike, prepare, strike};
 
 mod seen;
 
@@ -47,6 +47,9 @@ pub(crate) struct Args {
     /// What is done, for the shell.
     #[arg(long, value_name = "COMMAND")]
     strike: String,
+    /// What is done when all are subscribed and one second before --before, for the shell.
+    #[arg(long, value_name = "COMMAND")]
+    prepare: Option<String>,
     /// Subscribers.
     #[arg(long, default_value_t = 10, value_parser = clap::value_parser!(u32).range(1..=10_000))]
     clients: u32,
@@ -90,6 +93,7 @@ pub(crate) async fn run(args: Args) -> io::Result<()> {
     }
     let every = Duration::from_millis(args.every);
     let publisher = Publisher::start(&args.publish, TOPIC, every).await?;
+    prepare(args.prepare.clone()).await?;
     time::sleep(Duration::from_millis(args.before)).await;
     let strike = strike(args.strike.clone()).await?;
     let all: Vec<_> = all.iter().map(|arrivals| &**arrivals).collect();
@@ -130,6 +134,7 @@ fn print(summary: &Summary) {
     };
     println!("moved       {:>12}", summary.moved);
     println!("present     {:>12}", summary.present);
+    println!("accepted    {} (slowest)", millis(summary.accepted_most));
     println!("first       {} (median)", millis(summary.first_median));
     println!("first-most  {}", millis(summary.first_most));
     println!("gap         {}", millis(summary.gap));
@@ -163,7 +168,7 @@ impl Subscriber {
             lock(&self.arrivals).ended(Instant::now());
             time::sleep(self.pause).await;
             open = self.connect().await;
-            lock(&self.arrivals).connected(open.found == Found::Present);
+            lock(&self.arrivals).connected(Instant::now(), open.found == Found::Present);
         }
     }
 

@@ -17,8 +17,8 @@ pub(crate) struct Arrivals {
     reordered: u64,
     /// When its connections ended.
     ended: Vec<Instant>,
-    /// Whether each connection after the first found its session.
-    present: Vec<bool>,
+    /// When each connection after the first was accepted, and whether it found its session.
+    accepted: Vec<(Instant, bool)>,
     /// What came first after each of them.
     first: Vec<Option<Instant>>,
 }
@@ -46,8 +46,8 @@ impl Arrivals {
         self.ended.push(at);
     }
 
-    pub(crate) fn connected(&mut self, is_present: bool) {
-        self.present.push(is_present);
+    pub(crate) fn connected(&mut self, at: Instant, is_present: bool) {
+        self.accepted.push((at, is_present));
         self.first.push(None);
     }
 
@@ -61,12 +61,17 @@ impl Arrivals {
     /// Whether it got something after the strike and, if its connection ended, after it came back.
     pub(crate) fn is_back(&self, strike: Strike) -> bool {
         let got = self.times.last().is_some_and(|&last| last > strike.ended);
-        got && self.present.len() == self.ended.len() && self.first.iter().all(Option::is_some)
+        got && self.accepted.len() == self.ended.len() && self.first.iter().all(Option::is_some)
     }
 
     /// Whether the strike ended its connection.
     fn has_moved(&self, strike: Strike) -> bool {
         self.ended.iter().any(|&ended| ended >= strike.began)
+    }
+
+    /// When it was accepted elsewhere.
+    fn accepted(&self, strike: Strike) -> Option<Instant> {
+        self.accepted.iter().map(|&(at, _)| at).find(|&at| at >= strike.began)
     }
 
     /// What came first after it was back.
@@ -88,6 +93,8 @@ pub(crate) struct Summary {
     pub(crate) moved: usize,
     /// Those of them that found their session when they came back.
     pub(crate) present: usize,
+    /// From the strike to the CONNACK of the slowest; `None`: never.
+    pub(crate) accepted_most: Option<Duration>,
     /// From the strike to the first message on the new connection; `None`: never.
     pub(crate) first_median: Option<Duration>,
     /// Of the slowest.
@@ -105,16 +112,17 @@ pub(crate) struct Summary {
 impl Summary {
     pub(crate) fn of(all: &[Arrivals], sent: &[Sent], strike: Strike) -> Self {
         let moved: Vec<_> = all.iter().filter(|one| one.has_moved(strike)).collect();
-        let is_present = |one: &&&Arrivals| one.present.iter().all(|&is_present| is_present);
+        let is_present = |one: &&&Arrivals| one.accepted.iter().all(|&(_, is_present)| is_present);
         // Never is later than any time.
-        let wait =
-            |one: &&Arrivals| one.first(strike).map_or(Duration::MAX, |at| at - strike.began);
-        let mut waits: Vec<_> = moved.iter().map(wait).collect();
+        let wait = |at: Option<Instant>| at.map_or(Duration::MAX, |at| at - strike.began);
+        let mut waits: Vec<_> = moved.iter().map(|one| wait(one.first(strike))).collect();
         waits.sort_unstable();
+        let accepted_most = moved.iter().map(|one| wait(one.accepted(strike))).max();
         let known = |wait: Option<&Duration>| wait.copied().filter(|&wait| wait < Duration::MAX);
         Self {
             moved: moved.len(),
             present: moved.iter().filter(is_present).count(),
+            accepted_most: known(accepted_most.as_ref()),
             first_median: known(waits.get(waits.len() / 2)),
             first_most: known(waits.last()),
             gap: moved.iter().filter_map(|one| one.gap(strike)).max(),
@@ -148,13 +156,14 @@ mod tests {
         moved.came(at(start, 11), 0);
         moved.ended(at(start, 13));
         assert!(!moved.is_back(strike));
-        moved.connected(true);
+        moved.connected(at(start, 110), true);
         moved.came(at(start, 210), 1);
         assert!(moved.is_back(strike));
         let summary = Summary::of(&[moved, stayed], &acknowledged(start, 2), strike);
         let expected = Summary {
             moved: 1,
             present: 1,
+            accepted_most: Some(Duration::from_millis(100)),
             first_median: Some(Duration::from_millis(200)),
             first_most: Some(Duration::from_millis(200)),
             gap: Some(Duration::from_millis(199)),
@@ -172,10 +181,10 @@ mod tests {
             one.came(at(start, 1), sequence);
         }
         one.ended(at(start, 2));
-        one.connected(false);
+        one.connected(at(start, 3), false);
         let summary = Summary::of(&[one], &acknowledged(start, 5), strike);
-        let Summary { lost, again, reordered, present, first_most, .. } = summary;
+        let Summary { lost, again, reordered, present, accepted_most, first_most, .. } = summary;
         assert_eq!((lost, again, reordered), (2, 1, 1));
-        assert_eq!((present, first_most), (0, None));
+        assert_eq!((present, accepted_most, first_most), (0, Some(Duration::from_millis(3)), None));
     }
 }

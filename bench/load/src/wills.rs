@@ -1,0 +1,144 @@
+//! How the wills of the clients of a broker that dies reach somebody elsewhere.
+
+use std::io;
+use std::time::{Duration, Instant};
+
+use bytes::BytesMut;
+use tokio::io::AsyncWriteExt;
+use tokio::time;
+
+use crate::client::{self, Connected, Packet, STAMP_BYTES, Session, Stamp, Will};
+use crate::steady::{Strike, prepare, strike};
+
+const TOPIC: &str = "bench/wills";
+
+/// How long after the strike the last one may come.
+const WAIT_MAX: Duration = Duration::from_secs(60);
+
+/// What comes again comes soon.
+const SILENCE: Duration = Duration::from_secs(2);
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct Args {
+    /// Where the clients are.
+    #[arg(long, value_name = "HOST:PORT")]
+    clients_at: String,
+    /// A broker that lives: who gets the wills is there.
+    #[arg(long, value_name = "HOST:PORT")]
+    subscribe: String,
+    /// What is done, for the shell.
+    #[arg(long, value_name = "COMMAND")]
+    strike: String,
+    /// What is done when all are connected and one second before the strike, for the shell.
+    #[arg(long, value_name = "COMMAND")]
+    prepare: Option<String>,
+    /// Clients, each with a will of QoS 1.
+    #[arg(long, default_value_t = 10_000, value_parser = clap::value_parser!(u16).range(1..))]
+    clients: u16,
+}
+
+/// When each will came for the first time, and how often one came again.
+#[derive(Debug)]
+struct Came {
+    first: Vec<Option<Instant>>,
+    count: usize,
+    again: u64,
+}
+
+/// Prints how many wills came and when.
+pub(crate) async fn run(args: Args) -> io::Result<()> {
+    let watcher = format!("bench-wills-{}", std::process::id());
+    let mut open = client::connect(&args.subscribe, &watcher, Session::Clean).await?;
+    open.subscribe(TOPIC, 1).await?;
+    let mut alive = Vec::new();
+    for number in 0..args.clients {
+        alive.push(with_will(&args.clients_at, &watcher, number).await?);
+    }
+    prepare(args.prepare).await?;
+    let strike = strike(args.strike).await?;
+    let mut came = Came::new(args.clients);
+    let end = Instant::now() + WAIT_MAX;
+    while came.take(&mut open, end).await? {}
+    // They must not look as if they had ended by themselves.
+    drop(alive);
+    came.print(strike);
+    Ok(())
+}
+
+/// Its will says which one it is.
+async fn with_will(address: &str, watcher: &str, number: u16) -> io::Result<Connected> {
+    let stamp = Stamp { publisher: 0, sequence: u64::from(number), meant_at_us: 0 };
+    let mut payload = BytesMut::with_capacity(STAMP_BYTES);
+    client::put_stamp(&mut payload, stamp);
+    let will = Will { topic: TOPIC, payload: &payload };
+    client::connect_with_will(address, &format!("{watcher}-{number}"), will).await
+}
+
+impl Came {
+    fn new(clients: u16) -> Self {
+        Self { first: vec![None; usize::from(clients)], count: 0, again: 0 }
+    }
+
+    fn is_complete(&self) -> bool {
+        self.count == self.first.len()
+    }
+
+    /// Takes what comes. False: all have come and then nothing more, or time is up.
+    async fn take(&mut self, open: &mut Connected, end: Instant) -> io::Result<bool> {
+        let limit = if self.is_complete() { SILENCE } else { end - Instant::now() };
+        let read = time::timeout(limit, client::read(&mut open.socket, &mut open.buffer));
+        let Ok(read) = read.await else { return Ok(false) };
+        if read? == 0 {
+            return Err(io::ErrorKind::UnexpectedEof.into());
+        }
+        let (now, mut answers) = (Instant::now(), BytesMut::new());
+        while let Some(packet) = client::next(&mut open.buffer) {
+            if let Packet::Publish { stamp, .. } = packet {
+                self.note(stamp.sequence, now);
+            }
+            client::put_answer(&mut answers, packet);
+        }
+        open.socket.write_all_buf(&mut answers).await?;
+        Ok(true)
+    }
+
+    fn note(&mut self, number: u64, now: Instant) {
+        let place = usize::try_from(number).ok().and_then(|number| self.first.get_mut(number));
+        match place {
+            Some(first @ None) => {
+                *first = Some(now);
+                self.count += 1;
+            }
+            _ => self.again += 1,
+        }
+    }
+
+    fn print(&self, strike: Strike) {
+        let since = |at: Option<&Instant>| match at {
+            Some(at) => format!("{:>12.1} ms", (*at - strike.began).as_secs_f64() * 1_000.0),
+            None => format!("{:>12} ms", "never"),
+        };
+        println!("came        {:>12}", self.count);
+        println!("missing     {:>12}", self.first.len() - self.count);
+        println!("again       {:>12}", self.again);
+        println!("first       {}", since(self.first.iter().flatten().min()));
+        println!("last        {}", since(self.first.iter().flatten().max()));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn wills_are_counted_once_and_what_comes_again_or_is_nobody_s_is_said() {
+        let (mut came, now) = (Came::new(2), Instant::now());
+        for number in [1, 1, 2] {
+            came.note(number, now);
+        }
+        assert!(!came.is_complete());
+        came.note(0, now);
+        assert!(came.is_complete());
+        assert_eq!((came.count, came.again), (2, 2));
+    }
+}
