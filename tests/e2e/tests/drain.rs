@@ -7,7 +7,10 @@ use std::{
     io::{Read, Write},
     net::TcpStream,
     process::{Command, Output},
-    sync::atomic::{AtomicBool, AtomicUsize, Ordering},
+    sync::{
+        LazyLock,
+        atomic::{AtomicBool, AtomicUsize, Ordering},
+    },
     thread,
     time::Duration,
 };
@@ -20,8 +23,10 @@ use e2e::{
 
 const USE_ANOTHER_SERVER: u8 = 0x9C;
 
-/// Subscribers on the broker that is drained; each has its topic.
-const SUBSCRIBERS: usize = 300;
+/// Subscribers on the broker that is drained, each with its topic, and how many of them a second are sent
+/// away. `DRAIN_CLIENTS=5000 DRAIN_RATE=500 cargo test -p e2e --test drain drained_broker` has more.
+static SUBSCRIBERS: LazyLock<usize> = LazyLock::new(|| number("DRAIN_CLIENTS", 300));
+static RATE: LazyLock<usize> = LazyLock::new(|| number("DRAIN_RATE", 300));
 
 /// Threads that serve them, so that each acknowledges at once; and publishers on each broker.
 const THREADS: usize = 150;
@@ -29,6 +34,11 @@ const PUBLISHERS: usize = 3;
 
 /// Messages that were acknowledged.
 static SENT: AtomicUsize = AtomicUsize::new(0);
+
+/// From the environment.
+fn number(name: &str, otherwise: usize) -> usize {
+    std::env::var(name).map_or(otherwise, |text| text.parse().expect("a number"))
+}
 
 fn topic(number: usize) -> String {
     format!("device/{number}")
@@ -75,7 +85,7 @@ fn publish(id: &str, (port, other): (u16, u16), stop: &AtomicBool) -> BTreeMap<u
     let mut acknowledged: BTreeMap<usize, Vec<String>> = BTreeMap::new();
     let mut count = 0_usize;
     while !stop.load(Ordering::Acquire) {
-        let device = (count * 7) % SUBSCRIBERS;
+        let device = (count * 7) % *SUBSCRIBERS;
         let payload = format!("{id}/{count}");
         match client.publish_outcome(&topic(device), payload.as_bytes(), 1) {
             Outcome::Answered(0 | 0x10) => {
@@ -100,11 +110,11 @@ fn drained_broker_loses_and_repeats_nothing_and_clients_see_only_the_announced_e
     let mut cluster = Cluster::start(0);
     for _ in 0..2 {
         let broker = cluster.prepare();
-        broker.set("CONFIG.DRAIN_RATE", "300");
+        broker.set("CONFIG.DRAIN_RATE", &RATE.to_string());
         broker.start_ready();
     }
     let (drained, other) = (cluster.port(0), cluster.port(1));
-    let devices = (0..SUBSCRIBERS).map(|number| (number, Device::connect(drained, number)));
+    let devices = (0..*SUBSCRIBERS).map(|number| (number, Device::connect(drained, number)));
     let mut groups: Vec<Vec<_>> = (0..THREADS).map(|_| Vec::new()).collect();
     devices.for_each(|(number, device)| groups[number % THREADS].push((number, device)));
     let (stop, all_sent) = (AtomicBool::new(false), AtomicBool::new(false));
@@ -135,11 +145,11 @@ fn drained_broker_loses_and_repeats_nothing_and_clients_see_only_the_announced_e
                 (SENT.load(Ordering::Acquire) >= enough).then_some(())
             });
         };
-        wait_sent(SUBSCRIBERS);
+        wait_sent(*SUBSCRIBERS);
         cluster.brokers[0].signal("TERM");
         let ended = cluster.brokers[0].process().wait();
         assert_eq!(ended.code(), Some(0), "{ended}");
-        wait_sent(SUBSCRIBERS);
+        wait_sent(*SUBSCRIBERS);
         stop.store(true, Ordering::Release);
         let sent: Vec<_> = publishers.into_iter().map(|one| one.join().unwrap()).collect();
         all_sent.store(true, Ordering::Release);
@@ -165,8 +175,8 @@ fn drained_broker_loses_and_repeats_nothing_and_clients_see_only_the_announced_e
         got.sort();
         assert_eq!(got.iter().collect::<Vec<_>>(), expected, "device {number}");
     }
-    println!("{count} messages to {SUBSCRIBERS} devices");
-    assert!(count > SUBSCRIBERS, "only {count} messages");
+    println!("{count} messages to {} devices", *SUBSCRIBERS);
+    assert!(count > *SUBSCRIBERS, "only {count} messages");
 }
 
 /// What the agent-check is told.

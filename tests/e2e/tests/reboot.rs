@@ -80,7 +80,7 @@ struct Device {
 
 impl Device {
     fn connect(front: u16, number: usize) -> Self {
-        let version = if number % 2 == 0 { Version::V5 } else { Version::V311 };
+        let version = if number.is_multiple_of(2) { Version::V5 } else { Version::V311 };
         let mut client = Client::connect(front, version, &format!("device-{number}"));
         client.subscribe("load/+", 1);
         Self { client, got: Default::default() }
