@@ -23,15 +23,18 @@ fan-in 1 fan-in --clients 100
 fan-out 0 fan-out --clients 100
 fan-out 1 fan-out --clients 100
 paced 1 pairs --clients 4 --rate 2000'
+if [ -n "${BESIDE_LOADS:-}" ]; then
+    loads=$(printf '%s\n' "$loads" | grep -E "^($BESIDE_LOADS) ")
+fi
 
 usage() {
     cat <<END
 usage: sh bench/beside.sh [ROUNDS [SECONDS]]
 
 Loads ha-broker (alone), rumqttd's own server and mosquitto with ha-bench in turn, each freshly
-started, in 3 ROUNDS of 5 SECONDS for each load; prints the medians as a table in Markdown. Builds
-what is not there; mosquitto comes from its Debian package. Takes about 21 x ROUNDS x (SECONDS + 2)
-seconds.
+started, in 3 ROUNDS of 5 SECONDS for each load, after a second of it that does not count; prints the
+medians as a table in Markdown. Builds what is not there; mosquitto comes from its Debian package. Takes
+about 21 x ROUNDS x (SECONDS + 3) seconds.
 
 All run on this machine over loopback. The load generator takes its share of the processors, so
 figures compare within a run only, and nothing else should be running.
@@ -51,6 +54,7 @@ p99: from when a message was due to its delivery. lost, twice: in all rounds tog
 
 The environment may choose:
   BESIDE_BROKERS='rumqttd mosquitto'  some of the three, in another order
+  BESIDE_LOADS='pairs|paced'          some of the loads
   BESIDE_PORT=21883                   port under test; ha-broker's HTTP port is the next one
   BESIDE_RAW=FILE                     keep each measurement: load, QoS, broker, msg/s, CPU, p99,
                                       lost, twice
@@ -150,8 +154,10 @@ measure() {
     qos=$2
     launch "$3" "$1"
     shift 3
-    if "$bin/ha-bench" "$@" --qos "$qos" --size 256 --seconds "$seconds" --pid "$pid" \
-        --publish "127.0.0.1:$port" --subscribe "127.0.0.1:$port" >"$folder/report" </dev/null; then
+    set -- "$@" --qos "$qos" --size 256 --publish "127.0.0.1:$port" --subscribe "127.0.0.1:$port"
+    # What a program does once after its start is not what is measured.
+    "$bin/ha-bench" "$@" --seconds 1 >"$folder/report" </dev/null || :
+    if "$bin/ha-bench" "$@" --seconds "$seconds" --pid "$pid" >"$folder/report" </dev/null; then
         awk -v name="$name" '
             $1 == "cpu" { value["cpu"] = $3; next }
             { value[$1] = $2 }

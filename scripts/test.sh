@@ -30,6 +30,7 @@ missing_packages() {
     has_stream_module || echo libnginx-mod-stream
     command -v cc >/dev/null || printf '%s\n' gcc libc6-dev
     command -v make >/dev/null || echo make
+    command -v valgrind >/dev/null || echo valgrind
     python3 -c 'import venv, ensurepip' 2>/dev/null || printf '%s\n' python3 python3-venv
 }
 
@@ -91,6 +92,8 @@ step cargo test --locked --workspace
 # scripts/simulate.sh.
 step env SIM_SEEDS=280 cargo test --locked -p sim --test mqtt -- \
     --exact with_faults_every_promise_is_kept
+# Instructions, not time: a busy machine counts the same.
+step sh bench/guard.sh
 # Module texts link to private items: their readers are developers, in the source.
 step env RUSTDOCFLAGS='-D warnings -A rustdoc::private_intra_doc_links' \
     cargo doc --locked --workspace --no-deps

@@ -4,22 +4,15 @@
 
 use std::hint::black_box;
 
-use bench_core::topic;
-use broker_core::codec::{
-    AliasUse, EncodedPublish, Envelope, Flow, FromClient, FromServer, PacketId, Publish, Recipient,
-    Topic, Version, frame,
-};
-use bytes::{Bytes, BytesMut};
+use bench_core::codec::{PACKETS, envelope, message, publish, read};
+use broker_core::codec::{EncodedPublish, FromClient, FromServer, Recipient, Version, frame};
+use bytes::BytesMut;
 use criterion::{BatchSize, Criterion, Throughput};
-use ha_types::{Message, Publisher};
 
-/// Packets that one read from a socket gives.
-const PACKETS: u64 = 64;
-
-const TOPIC: &str = "plant/7/line/3/speed";
+mod common;
 
 fn main() {
-    let mut criterion = bench_core::criterion();
+    let mut criterion = common::criterion();
     for (name, version) in [("3.1.1", Version::V311), ("5.0", Version::V5)] {
         for payload_len in [16, 1_024] {
             measure(&mut criterion, name, version, payload_len);
@@ -32,9 +25,7 @@ fn measure(criterion: &mut Criterion, name: &str, version: Version, payload_len:
     let mut group = criterion.benchmark_group(format!("codec/{name}, {payload_len} B"));
     let publish = publish(payload_len);
     let recipient = Recipient::any(version);
-    let mut packet = BytesMut::new();
-    FromClient::Publish(publish.clone()).encode(&recipient, &mut packet).unwrap();
-    let read = packet.repeat(usize::try_from(PACKETS).unwrap());
+    let read = read(version, &publish);
     group.throughput(Throughput::Elements(PACKETS));
     group.bench_function("decode 64", |bencher| {
         let decode = |mut read: BytesMut| {
@@ -63,39 +54,4 @@ fn measure(criterion: &mut Criterion, name: &str, version: Version, payload_len:
         });
     });
     group.finish();
-}
-
-fn publish(payload_len: usize) -> Publish {
-    Publish {
-        flow: Flow::AtLeastOnce(PacketId::new(7).unwrap()),
-        dup: false,
-        retain: false,
-        topic: Topic::Name(topic(TOPIC)),
-        expires_in_s: None,
-        subscription_ids: Vec::new(),
-        properties: Bytes::new(),
-        payload: Bytes::from(vec![7; payload_len]),
-    }
-}
-
-fn message(publish: &Publish) -> Message {
-    Message {
-        topic: topic(TOPIC),
-        payload: publish.payload.clone(),
-        properties: Bytes::new(),
-        qos: publish.flow.qos(),
-        retain: false,
-        expires_at: None,
-        publisher: Publisher::default(),
-    }
-}
-
-fn envelope(publish: &Publish) -> Envelope<'static> {
-    Envelope {
-        flow: publish.flow,
-        dup: false,
-        retain: false,
-        subscription_ids: &[],
-        alias: AliasUse::None,
-    }
 }

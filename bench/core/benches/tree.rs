@@ -7,8 +7,10 @@ use std::hint::black_box;
 use bench_core::{WORKLOADS, Workload};
 use criterion::Criterion;
 
+mod common;
+
 fn main() {
-    let mut criterion = bench_core::criterion();
+    let mut criterion = common::criterion();
     for workload in &WORKLOADS {
         measure(&mut criterion, workload);
     }

@@ -1,25 +1,19 @@
-//! What the benchmarks share: workloads and how long each is measured.
+//! What is measured of the broker's core, by `benches/` in time and by `bench/guard` in instructions.
 //!
 //! Run with `cargo bench -p bench-core`, which takes less than three minutes. What the numbers were
 //! when the design was chosen is in `docs/adr/0010-subscription-tree.md`.
 
 #![expect(clippy::unwrap_used, reason = "a measuring program")]
 
-use std::time::Duration;
+pub mod codec;
+pub mod routes;
+pub mod session;
 
 use bytes::Bytes;
-use criterion::Criterion;
 use ha_types::{FilterTree, TopicFilter, TopicName};
 
-/// Short rounds: the whole suite is for every change, not for the last percent.
-#[must_use]
-pub fn criterion() -> Criterion {
-    Criterion::default()
-        .sample_size(20)
-        .warm_up_time(Duration::from_millis(300))
-        .measurement_time(Duration::from_millis(1_500))
-        .configure_from_args()
-}
+/// Of messages that are measured.
+pub const TOPIC: &str = "plant/7/line/3/speed";
 
 /// A topic filter.
 #[must_use]

@@ -4,6 +4,7 @@
 
 use std::time::Duration;
 
+use bench_wire::frame;
 use bytes::{Buf, Bytes, BytesMut};
 use ha_proto::frames::{Reader, Up};
 use ha_proto::v1::distributor_server::{Distributor, DistributorServer};
@@ -16,7 +17,7 @@ use tokio_stream::wrappers::ReceiverStream;
 use tonic::transport::server::{Server, TcpIncoming};
 use tonic::{Request, Response, Status, Streaming};
 
-use crate::{MESSAGES, frame};
+use crate::MESSAGES;
 
 /// Processor time per message through gRPC.
 pub(crate) fn grpc(batch: usize) -> f64 {

@@ -139,7 +139,8 @@ impl Alone {
             node: NODE,
             members: vec![member],
             directory: config.data_dir.join(format!("group-{GROUP}")),
-            failover: Failover::Normal,
+            // Nobody hears its heartbeats: the fewer the better.
+            failover: Failover::Wan,
             durability: config.durability,
             limits: Limits {
                 command_bytes_max: COMMAND_BYTES_MAX,
