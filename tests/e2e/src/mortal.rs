@@ -8,7 +8,7 @@ use std::{
 use crate::{
     Version,
     packet::{Packet, put, variable},
-    wait::{self, LONG},
+    wait::LONG,
 };
 
 const DISCONNECT: u8 = 0xE0;
@@ -63,12 +63,7 @@ impl Mortal {
         self.open(port, 0, &[])
     }
 
-    /// Tries again while the broker says that it cannot serve it now.
     fn open(&self, port: u16, flags: u8, will: &[u8]) -> Life {
-        wait::until(&format!("{} is served", self.id), LONG, || self.attempt(port, flags, will))
-    }
-
-    fn attempt(&self, port: u16, flags: u8, will: &[u8]) -> Option<Life> {
         let address = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
         let mut stream = TcpStream::connect_timeout(&address, LONG).unwrap();
         stream.set_read_timeout(Some(LONG)).unwrap();
@@ -88,9 +83,8 @@ impl Mortal {
         stream.read_exact(&mut connack).unwrap();
         let (length, _) = variable(&connack[1..]).expect("a short CONNACK");
         stream.read_exact(&mut vec![0; length - 2]).unwrap();
-        let unavailable = if self.version == Version::V5 { 0x88 } else { 3 };
-        assert!(connack[0] == 0x20 && [0, unavailable].contains(&connack[3]), "{connack:?}");
-        (connack[3] == 0).then_some(Life { stream, version: self.version })
+        assert_eq!((connack[0], connack[3]), (0x20, 0), "{}", self.id);
+        Life { stream, version: self.version }
     }
 }
 
