@@ -4,8 +4,8 @@
 
 use std::hint::black_box;
 
-use bench_core::codec::{PACKETS, envelope, message, publish, read};
-use broker_core::codec::{EncodedPublish, FromClient, FromServer, Recipient, Version, frame};
+use bench_core::codec::{PACKETS, decode_read, publish, read, write_encoded};
+use broker_core::codec::{FromServer, Recipient, Version};
 use bytes::BytesMut;
 use criterion::{BatchSize, Criterion, Throughput};
 
@@ -28,18 +28,11 @@ fn measure(criterion: &mut Criterion, name: &str, version: Version, payload_len:
     let read = read(version, &publish);
     group.throughput(Throughput::Elements(PACKETS));
     group.bench_function("decode 64", |bencher| {
-        let decode = |mut read: BytesMut| {
-            while let Some(frame) = frame::split(&mut read, 1 << 20).unwrap() {
-                black_box(FromClient::decode(version, frame).unwrap());
-            }
-            read
-        };
+        let decode = |read| decode_read(version, read);
         bencher.iter_batched(|| BytesMut::from(&read[..]), decode, BatchSize::SmallInput);
     });
     group.throughput(Throughput::Elements(1));
     let mut out = BytesMut::with_capacity(1 << 16);
-    let envelope = envelope(&publish);
-    let shared = EncodedPublish::new(version, publish.flow.qos(), &message(&publish), None);
     let packet = FromServer::Publish(publish);
     group.bench_function("encode", |bencher| {
         bencher.iter(|| {
@@ -48,10 +41,7 @@ fn measure(criterion: &mut Criterion, name: &str, version: Version, payload_len:
         });
     });
     group.bench_function("write encoded", |bencher| {
-        bencher.iter(|| {
-            out.clear();
-            shared.write_to(&mut out, &recipient, black_box(&envelope)).unwrap();
-        });
+        bencher.iter(write_encoded(version, payload_len));
     });
     group.finish();
 }

@@ -1,6 +1,6 @@
 //! What a message costs until each recipient is known, and what a connection costs that goes.
 
-use bench_core::routes::{FILTERS, connect, count, fan_out, message, routes};
+use bench_core::routes::{FILTERS, connect, count, fan_out, published, routes};
 use broker_core::engine::Scratch;
 use criterion::{Criterion, Throughput};
 use ha_types::session::ConnectionId;
@@ -34,7 +34,7 @@ fn measure_fan_out(criterion: &mut Criterion, recipients: u64, filters: usize) {
 fn with_observer(criterion: &mut Criterion, recipients: u64) {
     let mut routes = routes(recipients, &FILTERS[..1]);
     connect(&mut routes, recipients / 2, &["#"]);
-    let (message, mut scratch) = (message(), Scratch::default());
+    let (message, mut scratch) = (published(), Scratch::default());
     let mut group = criterion.benchmark_group("routes");
     group.throughput(Throughput::Elements(recipients));
     group.bench_function(format!("{recipients} recipients and an observer"), |bencher| {

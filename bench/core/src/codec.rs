@@ -7,9 +7,8 @@ use broker_core::codec::{
     Version, frame,
 };
 use bytes::{Bytes, BytesMut};
-use ha_types::{Message, Publisher};
 
-use crate::{TOPIC, topic};
+use crate::{TOPIC, message, topic};
 
 /// Packets that one read from a socket gives.
 pub const PACKETS: u64 = 64;
@@ -27,18 +26,25 @@ pub fn read(version: Version, publish: &Publish) -> Vec<u8> {
 pub fn decode(version: Version, payload_len: usize) -> impl FnMut() {
     let read = read(version, &publish(payload_len));
     move || {
-        let mut read = BytesMut::from(&read[..]);
-        while let Some(frame) = frame::split(&mut read, 1 << 20).unwrap() {
-            black_box(FromClient::decode(version, frame).unwrap());
-        }
+        black_box(decode_read(version, BytesMut::from(&read[..])));
     }
+}
+
+/// All of its packets; what is left is nothing.
+#[must_use]
+pub fn decode_read(version: Version, mut read: BytesMut) -> BytesMut {
+    while let Some(frame) = frame::split(&mut read, 1 << 20).unwrap() {
+        black_box(FromClient::decode(version, frame).unwrap());
+    }
+    read
 }
 
 /// A round writes one packet that is encoded once for all its recipients.
 pub fn write_encoded(version: Version, payload_len: usize) -> impl FnMut() {
     let publish = publish(payload_len);
     let (recipient, envelope) = (Recipient::any(version), envelope(&publish));
-    let shared = EncodedPublish::new(version, publish.flow.qos(), &message(&publish), None);
+    let message = message(publish.flow.qos(), publish.payload.clone());
+    let shared = EncodedPublish::new(version, publish.flow.qos(), &message, None);
     let mut out = BytesMut::with_capacity(1 << 16);
     move || {
         out.clear();
@@ -61,23 +67,8 @@ pub fn publish(payload_len: usize) -> Publish {
     }
 }
 
-/// What a subscriber gets of it.
-#[must_use]
-pub fn message(publish: &Publish) -> Message {
-    Message {
-        topic: topic(TOPIC),
-        payload: publish.payload.clone(),
-        properties: Bytes::new(),
-        qos: publish.flow.qos(),
-        retain: false,
-        expires_at: None,
-        publisher: Publisher::default(),
-    }
-}
-
-/// How it gets it.
-#[must_use]
-pub fn envelope(publish: &Publish) -> Envelope<'static> {
+/// How a subscriber gets it.
+fn envelope(publish: &Publish) -> Envelope<'static> {
     Envelope {
         flow: publish.flow,
         dup: false,

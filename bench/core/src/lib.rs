@@ -10,7 +10,7 @@ pub mod routes;
 pub mod session;
 
 use bytes::Bytes;
-use ha_types::{FilterTree, TopicFilter, TopicName};
+use ha_types::{FilterTree, Message, Publisher, Qos, TopicFilter, TopicName};
 
 /// Of messages that are measured.
 pub const TOPIC: &str = "plant/7/line/3/speed";
@@ -25,6 +25,20 @@ pub fn filter(text: &str) -> TopicFilter {
 #[must_use]
 pub fn topic(text: &str) -> TopicName {
     TopicName::parse(Bytes::copy_from_slice(text.as_bytes())).unwrap()
+}
+
+/// A message to [`TOPIC`].
+#[must_use]
+pub fn message(qos: Qos, payload: Bytes) -> Message {
+    Message {
+        topic: topic(TOPIC),
+        payload,
+        properties: Bytes::new(),
+        qos,
+        retain: false,
+        expires_at: None,
+        publisher: Publisher::default(),
+    }
 }
 
 /// A set of topic filters, and a topic that is published.

@@ -8,9 +8,9 @@ use std::sync::Arc;
 use broker_core::engine::{Route, Routes, Scratch, Wants};
 use bytes::Bytes;
 use ha_types::session::ConnectionId;
-use ha_types::{Message, Publisher, Qos, SessionId};
+use ha_types::{Message, Qos, SessionId};
 
-use crate::{TOPIC, filter, topic};
+use crate::{TOPIC, filter, message};
 
 /// Filters that match [`TOPIC`], the most usual first.
 pub const FILTERS: [&str; 3] = [TOPIC, "plant/+/line/+/speed", "plant/#"];
@@ -19,7 +19,7 @@ pub const FILTERS: [&str; 3] = [TOPIC, "plant/+/line/+/speed", "plant/#"];
 pub fn fan_out(recipients: u64, filters: usize) -> impl FnMut() {
     let mut routes = routes(10_000, &["other/topic"]);
     (0..recipients).for_each(|n| connect(&mut routes, n, &FILTERS[..filters]));
-    let (message, mut scratch) = (message(), Scratch::default());
+    let (message, mut scratch) = (published(), Scratch::default());
     move || {
         black_box(count(&routes, &message, &mut scratch));
     }
@@ -59,16 +59,8 @@ pub fn connect(routes: &mut Routes<Arc<u64>>, connection: u64, filters: &[&str])
     }
 }
 
-/// To [`TOPIC`].
+/// What they get.
 #[must_use]
-pub fn message() -> Message {
-    Message {
-        topic: topic(TOPIC),
-        payload: Bytes::from_static(&[7; 256]),
-        properties: Bytes::new(),
-        qos: Qos::AtLeastOnce,
-        retain: false,
-        expires_at: None,
-        publisher: Publisher::default(),
-    }
+pub fn published() -> Message {
+    message(Qos::AtLeastOnce, Bytes::from_static(&[7; 256]))
 }

@@ -17,9 +17,9 @@ use broker_core::holder::{self, Holder, HolderConfig};
 use broker_core::host::HostEvent;
 use bytes::{Buf, BufMut, Bytes, BytesMut};
 use ha_types::session::{Ask, ConnectionId, PacketId, SessionKey, Tell};
-use ha_types::{ClusterMillis, Message, Millis, Publisher, Qos};
+use ha_types::{ClusterMillis, Message, Millis, Qos};
 
-use crate::{TOPIC, topic};
+use crate::{TOPIC, message};
 
 /// Messages of one round.
 pub const MESSAGES: u16 = 64;
@@ -54,7 +54,7 @@ pub fn publish(qos: Qos) -> impl FnMut() {
 pub fn deliver(qos: Qos) -> impl FnMut() {
     let mut client = Client::connected(&mut Holder::new(HolderConfig::default()), CLEAN_SESSION);
     let delivery = Delivery {
-        message: message(qos),
+        message: shared(qos),
         encodings: None,
         qos,
         retain: false,
@@ -84,7 +84,7 @@ pub fn deliver_durable(qos: Qos) -> impl FnMut() {
     client.read(&subscribe_packet(qos));
     client.ask(&mut holder);
     client.out.bytes.clear();
-    let (message, mut outputs) = (message(qos), Vec::new());
+    let (message, mut outputs) = (shared(qos), Vec::new());
     move || {
         for packet_id in (1..=MESSAGES).filter_map(PacketId::new) {
             let message = Arc::clone(&message);
@@ -284,14 +284,6 @@ fn ack(first: u8, id: u16) -> [u8; 4] {
     [first, 2, high, low]
 }
 
-fn message(qos: Qos) -> Arc<Message> {
-    Arc::new(Message {
-        topic: topic(TOPIC),
-        payload: Bytes::from_static(&PAYLOAD),
-        properties: Bytes::new(),
-        qos,
-        retain: false,
-        expires_at: None,
-        publisher: Publisher::default(),
-    })
+fn shared(qos: Qos) -> Arc<Message> {
+    Arc::new(message(qos, Bytes::from_static(&PAYLOAD)))
 }

@@ -25,6 +25,9 @@ struct Path {
 /// Messages in a frame.
 const FRAME: usize = 64;
 
+/// Messages of a round of [`session`].
+const SESSION: u64 = session::MESSAGES as u64;
+
 const PATHS: [Path; 19] = [
     path("decode-v311", codec::PACKETS, || Box::new(codec::decode(Version::V311, 256))),
     path("decode-v5", codec::PACKETS, || Box::new(codec::decode(Version::V5, 256))),
@@ -32,17 +35,17 @@ const PATHS: [Path; 19] = [
     path("match-10k", 1, match_among_siblings),
     path("route-1", 1, || Box::new(routes::fan_out(1, 1))),
     path("route-100", 100, || Box::new(routes::fan_out(100, 1))),
-    path("publish-qos0", 64, || Box::new(session::publish(Qos::AtMostOnce))),
-    path("publish-qos1", 64, || Box::new(session::publish(Qos::AtLeastOnce))),
-    path("publish-qos2", 64, || Box::new(session::publish(Qos::ExactlyOnce))),
-    path("deliver-qos0", 64, || Box::new(session::deliver(Qos::AtMostOnce))),
-    path("deliver-qos1", 64, || Box::new(session::deliver(Qos::AtLeastOnce))),
-    path("deliver-durable", 64, || Box::new(session::deliver_durable(Qos::AtLeastOnce))),
-    path("frame-encode-up", 64, || Box::new(encode::<Up>(publishes(FRAME)))),
-    path("frame-decode-up", 64, || Box::new(decode::<Up>(publishes(FRAME)))),
-    path("frame-encode-down", 64, || Box::new(encode::<Down>(deliveries(FRAME)))),
-    path("frame-decode-down", 64, || Box::new(decode::<Down>(deliveries(FRAME)))),
-    path("leader-decide", 64, || Box::new(decide(FRAME))),
+    path("publish-qos0", SESSION, || Box::new(session::publish(Qos::AtMostOnce))),
+    path("publish-qos1", SESSION, || Box::new(session::publish(Qos::AtLeastOnce))),
+    path("publish-qos2", SESSION, || Box::new(session::publish(Qos::ExactlyOnce))),
+    path("deliver-qos0", SESSION, || Box::new(session::deliver(Qos::AtMostOnce))),
+    path("deliver-qos1", SESSION, || Box::new(session::deliver(Qos::AtLeastOnce))),
+    path("deliver-durable", SESSION, || Box::new(session::deliver_durable(Qos::AtLeastOnce))),
+    path("frame-encode-up", FRAME as u64, || Box::new(encode::<Up>(publishes(FRAME)))),
+    path("frame-decode-up", FRAME as u64, || Box::new(decode::<Up>(publishes(FRAME)))),
+    path("frame-encode-down", FRAME as u64, || Box::new(encode::<Down>(deliveries(FRAME)))),
+    path("frame-decode-down", FRAME as u64, || Box::new(decode::<Down>(deliveries(FRAME)))),
+    path("leader-decide", FRAME as u64, || Box::new(decide(FRAME))),
     path("state-apply", state::MESSAGES, || Box::new(state::apply(1))),
     path("state-apply-100", state::MESSAGES, || Box::new(state::apply(100))),
 ];

@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use crate::{Program, TemporaryFolder, binary, run, wait, without_our_environment};
+use crate::{Program, TemporaryFolder, wait};
 
 /// Processes end before their folder goes: fields are dropped in this order.
 #[derive(Debug)]
@@ -72,23 +72,15 @@ impl Cluster {
 
     /// What `ha-server status --output json` prints, asked of the first ha-server.
     pub fn status(&self) -> Value {
-        self.ask(&self.servers[0], &["status"]).expect("ha-server answers")
-    }
-
-    /// What a command of ha-server prints as JSON; `None` when it fails.
-    fn ask(&self, server: &Program, command: &[&str]) -> Option<Value> {
-        let mut ha_server =
-            without_our_environment(std::process::Command::new(binary("ha-server")));
-        ha_server.args(command).args(["--output", "json", "--server", &server.address()]);
-        let output = run(&mut ha_server);
-        output.status.success().then(|| serde_json::from_slice(&output.stdout).unwrap())
+        self.servers[0].ask(&["status"])
     }
 
     /// The place of the ha-server that leads.
     pub fn leader(&self) -> usize {
         wait::until("a leader", wait::LONG, || {
-            let said = self.servers.iter().find_map(|of| self.ask(of, &["leader", "show"]))?;
-            usize::try_from(said["id"].as_u64()?).ok()?.checked_sub(1)
+            let said = self.servers[0].tell(&["leader", "show", "--output", "json"]);
+            let leader: Value = serde_json::from_slice(&said.stdout).ok()?;
+            usize::try_from(leader["id"].as_u64()?).ok()?.checked_sub(1)
         })
     }
 

@@ -36,7 +36,7 @@ pub use certificates::certificates;
 pub use client::{Client, Message, Outcome, Version};
 pub use cluster::Cluster;
 pub use http::get;
-pub use load_balancer::{haproxy, nginx, with_ports};
+pub use load_balancer::{LoadBalancer, with_ports};
 pub use mortal::{Life, Mortal};
 pub use ports::Port;
 pub use process::{Process, run, run_within};

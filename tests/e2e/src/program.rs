@@ -2,13 +2,13 @@
 
 use std::{
     path::{Path, PathBuf},
-    process::{Command, ExitStatus},
+    process::{Command, ExitStatus, Output},
     time::Duration,
 };
 
 use serde_json::Value;
 
-use crate::{Port, Process, binary, get, wait, without_our_environment};
+use crate::{Port, Process, binary, get, run, wait, without_our_environment};
 
 /// A program and what it needs to run, whether it runs or not.
 #[derive(Debug)]
@@ -61,6 +61,19 @@ impl Program {
     /// Where it listens.
     pub fn address(&self) -> String {
         format!("127.0.0.1:{}", self.port)
+    }
+
+    /// What a command of ha-server says that is given this one as its server.
+    pub fn tell(&self, command: &[&str]) -> Output {
+        let mut ha_server = without_our_environment(Command::new(binary("ha-server")));
+        run(ha_server.args(command).args(["--server", &self.address()]))
+    }
+
+    /// What it prints as JSON. Panics when it fails.
+    pub fn ask(&self, command: &[&str]) -> Value {
+        let output = self.tell(&[command, &["--output", "json"]].concat());
+        assert!(output.status.success(), "{output:?}");
+        serde_json::from_slice(&output.stdout).unwrap()
     }
 
     /// A broker that works alone and is not started.

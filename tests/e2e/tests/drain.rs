@@ -6,7 +6,6 @@ use std::{
     collections::BTreeMap,
     io::{Read, Write},
     net::TcpStream,
-    process::{Command, Output},
     sync::{
         LazyLock,
         atomic::{AtomicBool, AtomicUsize, Ordering},
@@ -16,9 +15,8 @@ use std::{
 };
 
 use e2e::{
-    Client, Cluster, Outcome, Port, Program, TemporaryFolder, Version, binary, run,
+    Client, Cluster, Outcome, Port, Program, TemporaryFolder, Version,
     wait::{self, LONG},
-    without_our_environment,
 };
 
 const USE_ANOTHER_SERVER: u8 = 0x9C;
@@ -194,12 +192,6 @@ fn wait_agent(port: &Port, line: &str) {
     wait::until(&format!("the agent says {line:?}"), LONG, || (agent(port) == line).then_some(()));
 }
 
-fn ask(server: &Program, command: &[&str]) -> Output {
-    let address = format!("127.0.0.1:{}", server.port);
-    let mut ha_server = without_our_environment(Command::new(binary("ha-server")));
-    run(ha_server.args(command).args(["--server", &address]))
-}
-
 #[test]
 fn broker_drains_and_takes_clients_again_by_command() {
     let mut cluster = Cluster::start(0);
@@ -209,7 +201,7 @@ fn broker_drains_and_takes_clients_again_by_command() {
     wait_agent(&cluster.brokers[0].agent, "up 100% ready\n");
     let mut device = Client::resume(cluster.port(0), "device").unwrap();
     wait::until("the leader knows that it can drain", LONG, || {
-        let told = ask(&cluster.servers[0], &["drain", "broker-1", "--rate", "10"]);
+        let told = cluster.servers[0].tell(&["drain", "broker-1", "--rate", "10"]);
         told.status.success().then_some(())
     });
     assert_eq!(device.farewell(), Some(USE_ANOTHER_SERVER));
@@ -220,11 +212,11 @@ fn broker_drains_and_takes_clients_again_by_command() {
     let refused = Client::resume(cluster.port(0), "device").unwrap_err().to_string();
     assert!(refused.contains("0x9c"), "{refused}");
     assert!(Client::try_connect(cluster.port(0), Version::V311, "old").is_err());
-    assert!(ask(&cluster.servers[0], &["undrain", "broker-1"]).status.success());
+    assert!(cluster.servers[0].tell(&["undrain", "broker-1"]).status.success());
     wait_agent(&cluster.brokers[0].agent, "up 100% ready\n");
     cluster.wait_state("broker-1", "attached");
     Client::resume(cluster.port(0), "device").unwrap();
-    let unknown = ask(&cluster.servers[0], &["drain", "nobody"]);
+    let unknown = cluster.servers[0].tell(&["drain", "nobody"]);
     assert_eq!(unknown.status.code(), Some(1), "{unknown:?}");
     assert!(String::from_utf8_lossy(&unknown.stderr).contains("is not known"), "{unknown:?}");
 }
@@ -303,12 +295,12 @@ fn rumqttd_host_drains_too_and_says_that_it_shuts_down() {
     let mut cluster = Cluster::of_host("rumqttd", 1);
     let mut device = Client::connect(cluster.port(0), Version::V5, "device");
     wait::until("the leader knows that it can drain", LONG, || {
-        ask(&cluster.servers[0], &["drain", "broker-1"]).status.success().then_some(())
+        cluster.servers[0].tell(&["drain", "broker-1"]).status.success().then_some(())
     });
     assert_eq!(device.farewell(), Some(0x8B));
     cluster.wait_state("broker-1", "draining");
     assert!(Client::try_connect(cluster.port(0), Version::V5, "new").is_err());
-    assert!(ask(&cluster.servers[0], &["undrain", "broker-1"]).status.success());
+    assert!(cluster.servers[0].tell(&["undrain", "broker-1"]).status.success());
     cluster.brokers[0].wait_ready();
     Client::connect(cluster.port(0), Version::V5, "device").ping().unwrap();
 }

@@ -8,25 +8,13 @@ use std::{
 };
 
 use e2e::{
-    Client, Cluster, Port, Process, TemporaryFolder, Version, haproxy,
+    Client, Cluster, LoadBalancer, TemporaryFolder, Version,
     mosquitto::{self, Subscriber},
-    nginx, repository, run,
+    repository, run,
     wait::{self, LONG},
 };
 
 const DEVICES: usize = 8;
-
-/// The samples name these ports, in this order: balancer, MQTT, HTTP.
-fn haproxy_ports(front: &Port, cluster: &Cluster) -> Vec<(u16, u16)> {
-    let [first, second] = &cluster.brokers[..] else { panic!("two brokers") };
-    let http = [(8080, first.http.number()), (8081, second.http.number())];
-    let agents = [(8090, first.agent.number()), (8091, second.agent.number())];
-    [&nginx_ports(front, cluster)[..], &http, &agents].concat()
-}
-
-fn nginx_ports(front: &Port, cluster: &Cluster) -> Vec<(u16, u16)> {
-    vec![(1885, front.number()), (1883, cluster.port(0)), (1884, cluster.port(1))]
-}
 
 /// Devices that are connected through a load balancer, each with a topic of its own.
 struct Fleet {
@@ -114,44 +102,27 @@ fn lose_a_broker_and_get_it_back(cluster: &mut Cluster, front: u16) -> Duration 
     away
 }
 
-/// The process and the folder of its files, which goes after it.
-fn start(
-    balancer: impl FnOnce(&TemporaryFolder) -> Process,
-    front: &Port,
-) -> (Process, TemporaryFolder) {
-    let folder = TemporaryFolder::new();
-    let mut process = balancer(&folder);
-    wait::until("the load balancer listens", LONG, || {
-        assert_eq!(process.ended(), None, "{}", process.log());
-        std::net::TcpStream::connect(("127.0.0.1", front.number())).ok()
-    });
-    (process, folder)
-}
-
 #[test]
 fn behind_haproxy_clients_survive_the_death_of_a_broker() {
-    let (mut cluster, front) = (Cluster::start(2), Port::free());
-    let ports = haproxy_ports(&front, &cluster);
-    let _haproxy = start(|folder| haproxy(folder, &ports), &front);
-    let away = lose_a_broker_and_get_it_back(&mut cluster, front.number());
+    let mut cluster = Cluster::start(2);
+    let front = LoadBalancer::haproxy(&cluster);
+    let away = lose_a_broker_and_get_it_back(&mut cluster, front.port());
     println!("behind HAProxy messages flowed again {away:?} after the kill");
 }
 
 #[test]
 fn behind_nginx_clients_survive_the_death_of_a_broker() {
-    let (mut cluster, front) = (Cluster::start(2), Port::free());
-    let ports = nginx_ports(&front, &cluster);
-    let _nginx = start(|folder| nginx(folder, &ports), &front);
-    let away = lose_a_broker_and_get_it_back(&mut cluster, front.number());
+    let mut cluster = Cluster::start(2);
+    let front = LoadBalancer::nginx(&cluster);
+    let away = lose_a_broker_and_get_it_back(&mut cluster, front.port());
     println!("behind nginx messages flowed again {away:?} after the kill");
 }
 
 #[test]
 fn haproxy_disconnects_the_clients_of_a_broker_that_hangs_within_two_seconds() {
-    let (mut cluster, front) = (Cluster::start(2), Port::free());
-    let ports = haproxy_ports(&front, &cluster);
-    let _haproxy = start(|folder| haproxy(folder, &ports), &front);
-    let mut fleet = Fleet::connect(front.number());
+    let mut cluster = Cluster::start(2);
+    let front = LoadBalancer::haproxy(&cluster);
+    let mut fleet = Fleet::connect(front.port());
     assert_eq!(brokers_with_devices(&cluster).len(), 2, "clients are spread over both brokers");
     cluster.brokers[0].signal("STOP");
     let stopped = Instant::now();
@@ -168,19 +139,18 @@ fn haproxy_disconnects_the_clients_of_a_broker_that_hangs_within_two_seconds() {
 
 #[test]
 fn behind_haproxy_a_drained_broker_says_goodbye_itself_and_gets_no_new_clients() {
-    let (mut cluster, front) = (Cluster::start(0), Port::free());
+    let mut cluster = Cluster::start(0);
     for _ in 0..2 {
         let broker = cluster.prepare();
         broker.set("CONFIG.DRAIN_GRACE", "1s");
         broker.start_ready();
     }
-    let ports = haproxy_ports(&front, &cluster);
-    let _haproxy = start(|folder| haproxy(folder, &ports), &front);
+    let front = LoadBalancer::haproxy(&cluster);
     let connect = |number: usize| -> Client {
         let id = format!("device-{number}");
         let attempt = || {
             let refused = |error: &std::io::Error| error.to_string().contains("refused");
-            let client = Client::resume(front.number(), &id);
+            let client = Client::resume(front.port(), &id);
             assert!(!client.as_ref().is_err_and(refused), "{id}: {client:?}");
             client.ok()
         };
@@ -206,51 +176,48 @@ fn behind_haproxy_a_drained_broker_says_goodbye_itself_and_gets_no_new_clients()
 
 #[test]
 fn behind_haproxy_a_client_comes_back_to_the_broker_it_had() {
-    let (cluster, front) = (Cluster::start(2), Port::free());
-    let ports = haproxy_ports(&front, &cluster);
-    let _haproxy = start(|folder| haproxy(folder, &ports), &front);
-    let first = device(front.number(), 0);
+    let cluster = Cluster::start(2);
+    let front = LoadBalancer::haproxy(&cluster);
+    let first = device(front.port(), 0);
     let home = brokers_with_devices(&cluster);
     assert_eq!(home.len(), 1);
     // The other broker has fewer clients now, so that without its id the client would go there.
-    let _second = device(front.number(), 1);
+    let _second = device(front.port(), 1);
     assert_eq!(brokers_with_devices(&cluster).len(), 2);
     drop(first);
     wait::until("the first broker has no device", LONG, || {
         brokers_with_devices(&cluster).is_disjoint(&home).then_some(())
     });
     for _ in 0..3 {
-        let _again = device(front.number(), 0);
+        let _again = device(front.port(), 0);
         assert!(brokers_with_devices(&cluster).is_superset(&home));
     }
 }
 
 #[test]
 fn behind_haproxy_a_connect_of_more_than_a_buffer_is_served() {
-    let (cluster, front) = (Cluster::start(2), Port::free());
-    let ports = haproxy_ports(&front, &cluster);
-    let _haproxy = start(|folder| haproxy(folder, &ports), &front);
+    let cluster = Cluster::start(2);
+    let front = LoadBalancer::haproxy(&cluster);
     let subscriber = Subscriber::start(cluster.port(0), &["-t", "after/#"]);
     let will = "w".repeat(60_000);
     let password = "p".repeat(60_000);
     let user = "u".repeat(60_000);
     let big = ["--will-topic", "w", "--will-payload", &will, "-u", &user, "-P", &password];
-    mosquitto::publish(front.number(), &[&big[..], &["-t", "after/big", "-m", "1"]].concat());
+    mosquitto::publish(front.port(), &[&big[..], &["-t", "after/big", "-m", "1"]].concat());
     assert_eq!(subscriber.next(), "after/big 1 qos=0 retain=0");
 }
 
 #[test]
 fn behind_haproxy_mosquitto_clients_reconnect_by_themselves() {
-    let (mut cluster, front) = (Cluster::start(2), Port::free());
-    let ports = haproxy_ports(&front, &cluster);
-    let _haproxy = start(|folder| haproxy(folder, &ports), &front);
+    let mut cluster = Cluster::start(2);
+    let front = LoadBalancer::haproxy(&cluster);
     let subscribers = ["one", "two"]
-        .map(|id| Subscriber::start(front.number(), &["-i", id, "-q", "1", "-t", "news"]));
+        .map(|id| Subscriber::start(front.port(), &["-i", id, "-q", "1", "-t", "news"]));
     cluster.brokers[1].kill();
     // One of them was there, and its subscription is made again when it has reconnected.
     for (number, subscriber) in subscribers.iter().enumerate() {
         wait::until("mosquitto_sub gets messages again", LONG, || {
-            mosquitto::publish(front.number(), &["-q", "1", "-t", "news", "-m", "x"]);
+            mosquitto::publish(front.port(), &["-q", "1", "-t", "news", "-m", "x"]);
             subscriber.next_within(Duration::from_millis(500))
         });
         println!("subscriber {number} gets messages");

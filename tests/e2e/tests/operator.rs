@@ -2,29 +2,17 @@
 
 #![expect(clippy::unwrap_used, reason = "a panic is how a test fails")]
 
-use std::process::{Command, Output};
-
-use e2e::{
-    Client, Cluster, Outcome, Program, Raw, TemporaryFolder, Version, binary, run, wait,
-    without_our_environment,
-};
+use e2e::{Client, Cluster, Outcome, Program, Raw, TemporaryFolder, Version, wait};
 use serde_json::Value;
 
-fn ask(cluster: &Cluster, arguments: &[&str]) -> Output {
-    let address = cluster.servers[0].address();
-    let mut command = without_our_environment(Command::new(binary("ha-server")));
-    run(command.args(arguments).args(["--server", &address]))
-}
-
 fn told(cluster: &Cluster, arguments: &[&str]) -> String {
-    let output = ask(cluster, arguments);
+    let output = cluster.servers[0].tell(arguments);
     assert!(output.status.success(), "{output:?}");
     String::from_utf8(output.stdout).unwrap()
 }
 
 fn listed(cluster: &Cluster, arguments: &[&str]) -> Value {
-    let text = told(cluster, &[arguments, &["--output", "json"]].concat());
-    serde_json::from_str(&text).unwrap()
+    cluster.servers[0].ask(arguments)
 }
 
 #[test]
@@ -55,7 +43,7 @@ fn clients_of_all_brokers_are_listed_and_ended_from_the_server() {
     });
     told(&cluster, &["client", "kick", "three", "--forget"]);
     assert!(!Raw::connect(cluster.port(0), "three").session_present);
-    let nobody = ask(&cluster, &["client", "kick", "nobody"]);
+    let nobody = cluster.servers[0].tell(&["client", "kick", "nobody"]);
     assert_eq!(nobody.status.code(), Some(1), "{nobody:?}");
     assert!(String::from_utf8_lossy(&nobody.stderr).contains("there is no session"));
 }

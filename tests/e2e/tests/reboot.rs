@@ -10,7 +10,7 @@ use std::{
 };
 
 use e2e::{
-    Client, Cluster, Port, Process, Program, TemporaryFolder, Version, haproxy,
+    Client, Cluster, LoadBalancer, Program, Version,
     wait::{self, LONG},
 };
 
@@ -26,31 +26,13 @@ fn outage() -> Duration {
     Duration::from_secs(seconds.unwrap_or(6))
 }
 
-struct Behind {
-    _haproxy: Process,
-    _folder: TemporaryFolder,
-    front: u16,
-}
-
-/// HAProxy with the sample configuration.
-fn balanced(cluster: &Cluster) -> Behind {
-    let (folder, front) = (TemporaryFolder::new(), Port::free());
-    let [first, second] = &cluster.brokers[..] else { panic!("two brokers") };
-    let ports = [
-        (1885, front.number()),
-        (1883, first.port.number()),
-        (1884, second.port.number()),
-        (8080, first.http.number()),
-        (8081, second.http.number()),
-        (8090, first.agent.number()),
-        (8091, second.agent.number()),
-    ];
-    let mut process = haproxy(&folder, &ports);
-    wait::until("HAProxy listens and has a broker", LONG, || {
-        assert_eq!(process.ended(), None, "{}", process.log());
-        Client::try_connect(front.number(), Version::V5, "first").ok()
+/// HAProxy with the sample configuration, which has found a broker.
+fn balanced(cluster: &Cluster) -> LoadBalancer {
+    let haproxy = LoadBalancer::haproxy(cluster);
+    wait::until("HAProxy has a broker", LONG, || {
+        Client::try_connect(haproxy.port(), Version::V5, "first").ok()
     });
-    Behind { front: front.number(), _haproxy: process, _folder: folder }
+    haproxy
 }
 
 fn topic(publisher: usize) -> String {
@@ -108,8 +90,8 @@ fn all(servers: &mut [Program], what: fn(&mut Program)) {
 #[test]
 fn while_all_ha_servers_reboot_no_ephemeral_client_is_disconnected_and_nothing_is_lost() {
     let mut cluster = Cluster::of_servers(3, 2);
-    let behind = balanced(&cluster);
-    let front = behind.front;
+    let haproxy = balanced(&cluster);
+    let front = haproxy.port();
     Client::resume(front, KEEPER).unwrap().subscribe("load/+", 1);
     let mut devices: Vec<_> = (0..DEVICES).map(|number| Device::connect(front, number)).collect();
     let stop = AtomicBool::new(false);

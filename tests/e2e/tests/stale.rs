@@ -1,23 +1,13 @@
 //! A broker that stood still while its clients went elsewhere, and what it then reads from them.
 
-#![expect(clippy::unwrap_used, reason = "a panic is how a test fails")]
-
-use std::process::Command;
-
-use e2e::{Client, Cluster, Raw, Version, binary, run, without_our_environment};
+use e2e::{Client, Cluster, Raw, Version};
 use serde_json::Value;
 
 const CLIENTS: usize = 100;
 const PUBACK: u8 = 0x40;
 
 fn listed(cluster: &Cluster, what: &str, find: &str) -> Value {
-    let address = cluster.servers[0].address();
-    let mut command = without_our_environment(Command::new(binary("ha-server")));
-    command.args([what, "--find", find, "--output", "json", "--server", &address]);
-    let output = run(&mut command);
-    assert!(output.status.success(), "{output:?}");
-    let listed: Value = serde_json::from_slice(&output.stdout).unwrap();
-    listed[what].clone()
+    cluster.servers[0].ask(&[what, "--find", find])[what].clone()
 }
 
 fn topic(number: usize) -> String {
