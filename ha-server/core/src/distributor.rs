@@ -20,6 +20,7 @@ use crate::losses::Losses;
 use crate::proposals::Proposed;
 use crate::results::Proofs;
 use crate::sessions::{Effect, Sessions};
+use crate::wills::Wills;
 
 /// Brokers, interest, what is not answered. See the module.
 #[derive(Debug)]
@@ -53,6 +54,7 @@ pub struct Distributor {
     pub(crate) proposed: VecDeque<Proposed>,
     pub(crate) proofs: Proofs,
     pub(crate) losses: Losses,
+    pub(crate) wills: Wills,
     pub(crate) is_expiring: bool,
     pub(crate) is_sweeping: bool,
     pub(crate) sweep_at: Millis,
@@ -99,6 +101,7 @@ impl Distributor {
             proposed: VecDeque::new(),
             proofs: Proofs::default(),
             losses: Losses::default(),
+            wills: Wills::default(),
             is_expiring: false,
             is_sweeping: false,
             sweep_at: Millis(0),
@@ -114,6 +117,7 @@ impl Distributor {
             distributor.living.insert(slot);
             distributor.unknown.insert(slot);
         }
+        distributor.give_owed(state);
         distributor
     }
 
@@ -192,6 +196,7 @@ impl Distributor {
         self.losses.count(state);
         self.serve_sessions(state, out);
         self.keep_up(state, out);
+        self.tell_received_wills(out);
         self.tell_asked(out);
         self.ask_for_proof(out);
     }

@@ -27,7 +27,7 @@ pub(crate) struct Interested {
 }
 
 impl Distributor {
-    /// Gives a message of QoS 1 or 2 to all that need it. Returns those: each has it when it says so.
+    /// Gives a message of QoS 1 or 2, or a will, to all that need it. Returns those: each has it when it says so.
     pub(crate) fn fan_out_numbered(
         &mut self,
         source: Source,
@@ -99,8 +99,8 @@ impl Distributor {
         targets
     }
 
-    /// Gives a will to all that need it: of QoS 1 and 2 also to those that are not there, when they
-    /// are back. Returns those that are.
+    /// Gives a will that the state does not owe to all that need it: of QoS 1 and 2 also to those that are
+    /// not there, when they are back. Returns those that are.
     pub(crate) fn fan_out_will(
         &mut self,
         message: &Arc<Message>,

@@ -40,6 +40,7 @@ mod retained;
 mod sessions;
 mod upkeep;
 mod view;
+mod wills;
 
 pub use broker::StreamId;
 pub use clock::ClusterClock;

@@ -26,6 +26,7 @@ pub(crate) enum Proposed {
     Leave(BrokerEpoch),
     Expire,
     Sweep,
+    WillsReceived,
     /// Of an operator, who looks at the state.
     Forget,
 }
@@ -88,6 +89,7 @@ impl Distributor {
             Proposed::Leave(epoch) => self.gone(epoch, out),
             Proposed::Expire => self.is_expiring = false,
             Proposed::Sweep => self.is_sweeping = false,
+            Proposed::WillsReceived => self.wills.told(),
             Proposed::Forget => (),
         }
     }

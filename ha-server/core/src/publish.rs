@@ -259,10 +259,18 @@ impl Distributor {
 
     /// A will was published.
     pub(crate) fn fired(&mut self, state: &ClusterState, fired: Fired, out: &mut Vec<Output>) {
-        let Fired { message, stored } = fired;
+        let Fired { message, stored, number } = fired;
         let stored = stored.unwrap_or_default();
         let version = stored.retained.unwrap_or_default();
-        let told = self.fan_out_will(&message, version, out);
+        let told = match number {
+            Some(number) => {
+                let source = Source::of_will(number);
+                let waits_for = self.fan_out_numbered(source, &message, version, out);
+                self.wills.given(number, waits_for);
+                waits_for.and(self.resumed)
+            }
+            None => self.fan_out_will(&message, version, out),
+        };
         self.tell_retained(self.attached.minus(told), &message, version, out);
         self.share_at_most_once(state, &message, out);
         self.stored(state, &message, stored.number, out);

@@ -3,7 +3,7 @@
 //! While its stream is open, that is what was sent on it, in order. While it has none, or has not said
 //! yet what it needs, messages are kept here for it. Each belongs to a publish that is not answered, so
 //! there are at most as many as the publish windows of all brokers together; when one of these is lost
-//! and comes back, its new life has a window of its own.
+//! and comes back, its new life has a window of its own. Or it is a will that the state owes.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -17,13 +17,13 @@ use crate::distributor::Distributor;
 use crate::interface::Output;
 use crate::publish::Source;
 
-/// Wills that are kept for a broker without a stream, beside what is numbered: more are dropped.
+/// Wills without a number that are kept for a broker without a stream: more are dropped.
 const UNRECEIVED_WILLS_MAX: usize = 65_536;
 
 /// A message for a broker.
 #[derive(Clone, Debug)]
 pub(crate) struct Unreceived {
-    /// `None`: a will. It is kept until it is sent, and comes once.
+    /// `None`: a will that the state does not owe. It is kept until it is sent, and comes once.
     pub(crate) source: Option<Source>,
     /// See [`Downstream::Deliver`].
     pub(crate) known_as: Vec<Origin>,
@@ -47,19 +47,19 @@ impl Distributor {
         let is_back = self.resumed.contains(slot);
         let broker = self.brokers.get_mut(&slot).expect("targets are known");
         let receipts = &mut broker.receipts;
-        let is_will = item.source.is_none();
-        if !is_back && is_will && receipts.unreceived.len() >= UNRECEIVED_WILLS_MAX {
+        let is_once = item.source.is_none();
+        if !is_back && is_once && receipts.unreceived.len() >= UNRECEIVED_WILLS_MAX {
             broker.counters.dropped += 1;
             return;
         }
         if is_back {
             broker.counters.delivered += 1;
-            receipts.sent += u64::from(!is_will);
+            receipts.sent += u64::from(!is_once);
             let origin = item.source.map(|source| source.origin);
             let (known_as, retained) = (item.known_as.clone(), item.retained);
             let message = Arc::clone(&item.message);
             let deliver = Downstream::Deliver { origin, known_as, message, retained };
-            if !is_will {
+            if !is_once {
                 receipts.unreceived.push_back(item);
             }
             self.send(slot, deliver, out);
@@ -109,6 +109,10 @@ impl Distributor {
     fn received_by(&mut self, slot: Slot, sources: Vec<Source>, out: &mut Vec<Output>) {
         let mut publishers = BrokerSet::default();
         for Source { broker, origin } in sources {
+            if origin.broker == Origin::WILLS {
+                self.wills.received_by(slot, origin.number);
+                continue;
+            }
             let Some(&from) = self.by_epoch.get(&broker) else { continue };
             let publisher = self.brokers.get_mut(&from).expect("epochs of known brokers");
             if let Some(held) = publisher.publishes.find(origin.number) {

@@ -58,6 +58,7 @@ impl Distributor {
         for broker in self.brokers.values_mut() {
             broker.publishes.held.iter_mut().for_each(|held| held.waits_for.remove(lost));
         }
+        self.wills.stop_waiting_for(lost);
         self.attached.iter().for_each(|slot| self.release(slot, out));
     }
 

@@ -161,6 +161,14 @@ impl Asks {
         *self = Self { urgent: opens.cloned().map(Ask::Open).collect(), ..Self::default() };
     }
 
+    /// The CONNECTs with a will that ha-server may have done.
+    pub(super) fn sent_with_will(&self) -> impl Iterator<Item = ConnectionId> {
+        self.sent.iter().filter_map(|sent| match &sent.ask {
+            Ask::Open(open) => open.will.as_ref().map(|_| open.connection),
+            _ => None,
+        })
+    }
+
     pub(super) fn check_invariants(&self) {
         assert!(self.on_stream <= self.sent.len());
         assert!(self.sent.iter().is_sorted_by_key(|sent| sent.number));

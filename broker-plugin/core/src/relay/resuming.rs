@@ -27,12 +27,18 @@ impl Plugin {
     }
 
     /// The epoch has ended, and with it every session that this broker had: they are others' by now.
-    /// CONNECTs that wait are asked again, by their order of arrival.
+    /// CONNECTs that wait are asked again, by their order of arrival; but for those whose will may have been
+    /// published with that end, and would be once more.
     pub(crate) fn lose_sessions(&mut self, out: &mut Vec<Output>) {
         let sessions: Vec<_> = self.relay.sessions.keys().copied().collect();
         sessions.into_iter().for_each(|session| self.fenced(session, out));
         let Relay { asks, opening, unwanted, .. } = &mut self.relay;
         unwanted.clear();
+        let ended: Vec<_> = asks
+            .sent_with_will()
+            .filter(|connection| opening.remove(connection).is_some())
+            .collect();
+        out.extend(ended.into_iter().map(refusal));
         asks.begin_anew(opening.values());
     }
 
@@ -40,9 +46,7 @@ impl Plugin {
     pub(crate) fn refuse_overdue(&mut self, out: &mut Vec<Output>) {
         let hold_ms = self.config.connect_hold_ms;
         while let Some(connection) = self.relay.overdue(self.now, hold_ms) {
-            let reason = RefuseReason::Unavailable;
-            let tell = Tell::OpenRefused { connection, reason };
-            out.push(host(HostCommand::Tell(connection, tell)));
+            out.push(refusal(connection));
         }
     }
 }
@@ -136,6 +140,11 @@ impl Relay {
             given_upto: seat.given.upto(),
         })
     }
+}
+
+fn refusal(connection: ConnectionId) -> Output {
+    let tell = Tell::OpenRefused { connection, reason: RefuseReason::Unavailable };
+    host(HostCommand::Tell(connection, tell))
 }
 
 fn announce(stream: StreamId, changes: Vec<Change>, out: &mut Vec<Output>) {

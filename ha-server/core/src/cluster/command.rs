@@ -147,6 +147,11 @@ pub enum Command {
         /// How many.
         at_most: u32,
     },
+    /// Every broker that needs them has received the wills up to here: they are not owed any more.
+    WillsReceived {
+        /// The last.
+        upto: PublishNumber,
+    },
     /// Other limits, from now on.
     Configure(StateLimits),
     /// Other strategies of share groups, from now on.

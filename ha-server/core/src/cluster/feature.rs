@@ -17,8 +17,11 @@ impl FeatureLevel {
     /// Ending a session whose client is away: [`Command::Forget`](super::Command::Forget).
     pub const FORGET: Self = Self(2);
 
+    /// Wills are owed until brokers have them: [`Command::WillsReceived`](super::Command::WillsReceived).
+    pub const OWED_WILLS: Self = Self(3);
+
     /// All that this program understands.
-    pub const NEWEST: Self = Self::FORGET;
+    pub const NEWEST: Self = Self::OWED_WILLS;
 }
 
 impl std::fmt::Display for FeatureLevel {

@@ -22,6 +22,7 @@ impl ClusterState {
         self.check_exchanges();
         self.check_timers();
         self.check_groups();
+        self.check_owed_wills();
     }
 
     /// One session for each client identifier, one owner for each session.

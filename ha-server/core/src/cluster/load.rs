@@ -14,6 +14,7 @@ use super::rare::Rare;
 use super::record::{BrokerRecord, GroupRecord, Key, Meta, SessionRecord, SubscribedRecord};
 use super::session::{Acked, Durability, Place, Session, Subscribed};
 use super::share::Shared;
+use super::wills::OwedWills;
 
 /// A part that cannot be read, or that nothing belongs to.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -134,6 +135,10 @@ impl ClusterState {
             Key::Lost(epoch) => {
                 self.lost.insert(epoch, decode(value)?);
             }
+            Key::OwedWill(number) if OwedWills::is_possible(number, self.applied) => {
+                self.owed_wills.insert(number, decode(value)?);
+            }
+            Key::OwedWill(_) => return Err(Malformed),
         }
         Ok(())
     }

@@ -44,6 +44,7 @@ mod strategy;
 mod subscribe;
 mod timers;
 mod views;
+mod wills;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -67,6 +68,7 @@ pub use self::views::{
     Listed, PageLimits, RetainedFind, RetainedView, SessionFind, SessionView, SubscriptionFind,
     SubscriptionPlace, SubscriptionView, Which,
 };
+pub use self::wills::OwedWill;
 
 use self::broker::{Asking, Broker};
 use self::groups::Groups;
@@ -78,6 +80,7 @@ pub(crate) use self::session::given_max;
 
 use self::session::Session;
 use self::timers::Timers;
+use self::wills::OwedWills;
 
 /// See the module.
 #[derive(Debug)]
@@ -103,6 +106,7 @@ pub struct ClusterState {
     /// Runs that may come back, by their last lives.
     lost: BTreeMap<BrokerEpoch, Lost>,
     timers: Timers,
+    owed_wills: OwedWills,
     next_session: u64,
     next_epoch: u64,
     /// The last session that the sweep has looked at.
@@ -171,6 +175,7 @@ impl ClusterState {
             brokers: BTreeMap::new(),
             lost: BTreeMap::new(),
             timers: Timers::default(),
+            owed_wills: OwedWills::default(),
             next_session: 1,
             next_epoch: 1,
             swept: SessionId(0),
@@ -230,6 +235,7 @@ impl ClusterState {
             Command::Begin { session, offsets } => self.begin(session, &offsets),
             Command::Expire { at_most } => self.expire(at_most),
             Command::Sweep { at_most } => self.sweep(at_most),
+            Command::WillsReceived { upto } => self.wills_received(upto),
             Command::Configure(limits) => self.configure(limits),
             Command::Share(strategies) => self.set_strategies(strategies),
             Command::Forget { session } => self.forget(session),

@@ -7,7 +7,7 @@ use ha_types::session::{
     ConnectionId, Granted, PacketId, PageEnd, Queued, Record, RefuseReason, SessionKey,
     SubscribeOptions,
 };
-use ha_types::{BrokerEpoch, Message, RetainedVersion, SessionId};
+use ha_types::{BrokerEpoch, Message, PublishNumber, RetainedVersion, SessionId};
 
 /// What came of a batch.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -140,4 +140,6 @@ pub struct Fired {
     pub message: Arc<Message>,
     /// Where it is; the leader tells live subscribers also when it could not be stored.
     pub stored: Result<Stored, Refused>,
+    /// What brokers know it by; `None`: nobody remembers it, and it comes to them once at most.
+    pub number: Option<PublishNumber>,
 }

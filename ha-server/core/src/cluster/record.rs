@@ -6,8 +6,8 @@ use bytes::{Bytes, BytesMut};
 use ha_types::link::Origin;
 use ha_types::session::{Offset, PacketId, SessionEpoch, SubscribeOptions};
 use ha_types::{
-    AskNumber, BrokerEpoch, BrokerName, ClusterMillis, Incarnation, SessionId, Subscription,
-    TopicName,
+    AskNumber, BrokerEpoch, BrokerName, ClusterMillis, Incarnation, PublishNumber, SessionId,
+    Subscription, TopicName,
 };
 
 use super::ClusterState;
@@ -21,6 +21,7 @@ use super::outcome::Owner;
 use super::session::{Durability, Exchange, Kept, Session};
 use super::share::Shared;
 use super::strategy::Strategies;
+use super::wills::OwedWill;
 
 /// What a part is known by. The order is that of loading: messages come after the subscriptions that
 /// need them.
@@ -39,6 +40,7 @@ pub(super) enum Key {
     Shared(SessionId, u64),
     Waiting(GroupId, u64),
     Strategies,
+    OwedWill(PublishNumber),
 }
 
 /// What belongs to nobody in particular.
@@ -138,6 +140,7 @@ fields!(SubscribedRecord { options, began, at_2_from });
 fields!(Kept { message, qos, retain, subscription_ids });
 fields!(GroupRecord { of, last, next });
 fields!(Shared { group, place, kept });
+fields!(OwedWill { message, retained });
 
 impl Wire for GroupId {
     fn write(&self, out: &mut BytesMut) {
@@ -198,6 +201,7 @@ impl Key {
             Self::Shared(id, number) => with(10, &[id.0, *number]),
             Self::Waiting(id, place) => with(11, &[id.0, *place]),
             Self::Strategies => vec![12],
+            Self::OwedWill(number) => with(13, &[number.0]),
         }
     }
 
@@ -228,6 +232,7 @@ impl Key {
             (10, &[id, number]) => Some(Self::Shared(SessionId(id), number)),
             (11, &[id, place]) => Some(Self::Waiting(GroupId(id), place)),
             (12, []) => Some(Self::Strategies),
+            (13, &[number]) => Some(Self::OwedWill(PublishNumber(number))),
             _ => None,
         }
     }
@@ -300,7 +305,8 @@ impl ClusterState {
             .chain(self.groups.iter().flat_map(|(id, group)| {
                 group.waiting().keys().map(move |&place| Key::Waiting(id, place))
             }))
-            .chain(std::iter::once(Key::Strategies));
+            .chain(std::iter::once(Key::Strategies))
+            .chain(self.owed_wills().map(|(number, _)| Key::OwedWill(number)));
         keys.filter_map(|key| Some((key.bytes(), self.part(&key)?)))
     }
 
@@ -346,6 +352,7 @@ impl ClusterState {
                 let is_set = self.strategies != Strategies::default();
                 is_set.then(|| encode(&self.strategies))
             }
+            Key::OwedWill(number) => self.owed_wills.get(*number).map(encode),
         }
     }
 

@@ -134,6 +134,8 @@ impl ClusterState {
         let expires_at = will.expires_in_s.map(after);
         let message = Arc::new(Message { expires_at, publisher, ..Message::clone(&will.message) });
         let stored = self.store(&message);
-        self.fired.push(Fired { message, stored });
+        let version = stored.as_ref().ok().and_then(|stored| stored.retained).unwrap_or_default();
+        let number = self.owe(&message, version);
+        self.fired.push(Fired { message, stored, number });
     }
 }

@@ -50,6 +50,7 @@ fn of_brokers() -> Vec<(Command, &'static str)> {
         ),
         (Command::Expire { at_most: 100 }, "0b 64"),
         (Command::Sweep { at_most: 200 }, "0c c801"),
+        (Command::WillsReceived { upto: PublishNumber(300) }, "18 ac02"),
         (
             Command::Configure(StateLimits {
                 sessions_max: 1,
@@ -183,6 +184,26 @@ fn brokers_have_their_golden_bytes() {
     ];
     let golden = golden.map(|(key, value)| (key.to_owned(), value.replace(' ', "")));
     assert_eq!(parts, golden);
+}
+
+/// A will that was published, and is retained.
+#[test]
+fn owed_will_has_its_golden_bytes() {
+    let asked = Asked { broker: BrokerEpoch(1), number: AskNumber(1) };
+    let name = BrokerName::parse("b").unwrap();
+    let join = Command::Join { name, incarnation: Incarnation(9) };
+    let mut open = Open { will: will("w", 0), lifetime: Lifetime::Connection, ..durable("c") };
+    open.will.as_mut().map(|will| Arc::make_mut(&mut will.message).retain = true).unwrap();
+    let open = Command::Open { asked, open };
+    let leave = Command::Leave { broker: BrokerEpoch(1) };
+    let raise = Command::Raise(FeatureLevel::NEWEST);
+    let commands = vec![raise, join, open, leave, Command::Expire { at_most: 1 }];
+    let mut state = ClusterState::new();
+    state.apply(3, &Batch { time: ClusterMillis(300), commands }.encode());
+    let parts = state.parts().filter(|(key, _)| key[0] == 13);
+    let parts: Vec<_> = parts.map(|(key, value)| (hex(&key), hex(&value))).collect();
+    let golden = "02 0477696c6c 0177 00 01 01 00 01 00 01".replace(' ', "");
+    assert_eq!(parts, [("0d0000000000030000".to_owned(), golden)]);
 }
 
 /// A session between PUBLISH and PUBREL.

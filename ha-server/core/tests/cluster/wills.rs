@@ -1,6 +1,7 @@
 //! Wills: once, when they are due.
 
-use ha_core::cluster::{Command, Fired};
+use ha_core::cluster::{Command, Fired, StateLimits};
+use ha_types::PublishNumber;
 use ha_types::Qos::AtLeastOnce;
 use ha_types::session::{CloseCause, Lifetime, Open, Start};
 
@@ -103,4 +104,57 @@ fn will_expires_after_it_was_published() {
     assert_eq!(bench.queued(watcher), ["gone"]);
     bench.pass(1);
     assert!(bench.queued(watcher).is_empty());
+}
+
+fn owed(bench: &Bench) -> Vec<u64> {
+    bench.state.owed_wills().map(|(number, _)| number.0).collect()
+}
+
+/// A client that has this will, and dies.
+fn die(bench: &mut Bench, payload: &str) -> Fired {
+    let session = bench.open(Open { will: will(payload, 0), ..ephemeral("a") }).session;
+    bench.close(session, CloseCause::Failure).remove(0)
+}
+
+#[test]
+fn will_is_owed_until_brokers_have_it_also_after_a_restart() {
+    let mut bench = Bench::new();
+    let fired = ["1", "2", "3"].map(|payload| die(&mut bench, payload));
+    let numbers = fired.map(|fired| fired.number.unwrap());
+    assert!(numbers.is_sorted_by(|a, b| a < b));
+    bench.restart();
+    assert_eq!(owed(&bench), numbers.map(|number| number.0));
+    bench.one(Command::WillsReceived { upto: numbers[1] });
+    bench.restart();
+    assert_eq!(owed(&bench), [numbers[2].0]);
+    bench.one(Command::WillsReceived { upto: numbers[2] });
+    bench.restart();
+    assert!(die(&mut bench, "4").number > Some(numbers[2]), "numbers do not come again");
+}
+
+#[test]
+fn wills_of_one_batch_have_numbers_of_their_own() {
+    let mut bench = Bench::new();
+    let lost = bench.join("b", 1);
+    for n in 0..3 {
+        let client = n.to_string();
+        bench.open_at(lost, Open { will: will(&client, 0), ..ephemeral(&client) });
+    }
+    bench.one(Command::Leave { broker: lost });
+    let fired = bench.batch(vec![Command::Expire { at_most: 100 }]).fired;
+    let numbers: Vec<_> = fired.iter().map(|fired| fired.number.unwrap().0).collect();
+    assert_eq!(owed(&bench), numbers);
+    assert_eq!(numbers, [0, 1, 2].map(|n| numbers[0] + n));
+}
+
+#[test]
+fn will_that_has_no_room_is_published_and_not_owed() {
+    let mut bench = Bench::new();
+    let size = die(&mut bench, "gone").message.size();
+    let limits = StateLimits { store_bytes_max: size + 1, ..StateLimits::default() };
+    bench.one(Command::Configure(limits));
+    let fired = die(&mut bench, "gone");
+    assert_eq!((fired.number, owed(&bench).len()), (None, 1));
+    bench.one(Command::WillsReceived { upto: PublishNumber(u64::MAX) });
+    assert!(die(&mut bench, "gone").number.is_some());
 }

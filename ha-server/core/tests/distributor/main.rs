@@ -25,3 +25,4 @@ mod sessions;
 mod shares;
 mod transfer;
 mod unsubscribing;
+mod wills;

@@ -1,15 +1,15 @@
 //! What engines ask and are told, through streams that break and leaders that change.
 
 use ha_core::{Input, StreamId};
+use ha_types::Qos;
 use ha_types::link::{Downstream, GoodbyeReason, Upstream};
 use ha_types::session::{
-    Ask, CloseCause, Eviction, Offset, Open, Progress, RefuseReason, SessionKey, Tell,
+    Ask, CloseCause, Eviction, Offset, Progress, RefuseReason, SessionKey, Tell,
 };
-use ha_types::{Message, Qos};
 
 use crate::common::{
-    Cluster, LEASE_MS, Log, announce, announce_qos_0, ask, asked, config, durable, given, hello,
-    message, numbered, opened, resume, retained, subscribe, with_qos,
+    Cluster, Log, announce_qos_0, ask, asked, config, durable, given, hello, message, numbered,
+    opened, resume, retained, subscribe, with_qos,
 };
 
 /// A broker with one durable session on `t`, at QoS 2, and a publisher on another.
@@ -270,41 +270,6 @@ fn connection_between_two_is_refused_and_its_ask_is_done() {
     };
     let Downstream::Tell { tell, .. } = first else { panic!("{first:?}") };
     assert_eq!((tell, done), (&refused, &asked(1)));
-}
-
-#[test]
-fn sessions_of_a_lost_broker_are_free_and_their_wills_reach_live_subscribers_once() {
-    let mut cluster = Cluster::new(config());
-    let (broker, live) = (cluster.attach("b"), cluster.subscriber("l", &["will"]));
-    let message: Message = message("will", "gone");
-    let will =
-        ha_types::session::NewWill { message: message.into(), expires_in_s: None, delay_s: 0 };
-    cluster.say(broker, [ask(1, Ask::Open(Open { will: Some(will), ..durable("c", 1) }))]);
-    cluster.step(Input::Broken(broker));
-    cluster.wait(LEASE_MS, &[live]);
-    let read = cluster.read(live);
-    assert!(matches!(read[..], [Downstream::Deliver { origin: None, .. }]), "{read:?}");
-    let other = cluster.attach("o");
-    cluster.say(other, [ask(1, Ask::Open(durable("c", 1)))]);
-    assert!(opened(&cluster.tells(other)).is_present, "without delay");
-}
-
-#[test]
-fn will_is_kept_for_a_broker_that_has_no_stream_and_given_once() {
-    let mut cluster = Cluster::new(config());
-    let (broker, live) = (cluster.attach("b"), cluster.subscriber("l", &["will"]));
-    let message: Message = message("will", "gone");
-    let will =
-        ha_types::session::NewWill { message: message.into(), expires_in_s: None, delay_s: 0 };
-    cluster.say(broker, [ask(1, Ask::Open(Open { will: Some(will), ..durable("c", 1) }))]);
-    cluster.step(Input::Broken(live));
-    cluster.say(broker, [Upstream::Leave]);
-    for expected in [vec!["gone".to_owned()], vec![]] {
-        let live = cluster.hello(hello("l", 1));
-        cluster.say(live, [announce(1, &["will"]), Upstream::Resumed]);
-        assert_eq!(cluster.payloads(live), expected);
-        cluster.step(Input::Broken(live));
-    }
 }
 
 #[test]

@@ -41,7 +41,7 @@ pub enum Downstream {
     },
     /// A message for this broker's live subscribers.
     Deliver {
-        /// What a repeat is known by, of QoS 1 and 2 from a broker; `None`: it comes at most once.
+        /// What a repeat is known by, of QoS 1 and 2 from a broker and of wills; `None`: it comes at most once.
         origin: Option<Origin>,
         /// Other origins of the same message, whose client has sent it again at QoS 2: who has had it
         /// as one of these has had it. At most [`KNOWN_AS_MAX`]; mostly none.
@@ -85,6 +85,17 @@ pub struct Origin {
     pub broker: BrokerEpoch,
     /// Under which number it was published.
     pub number: PublishNumber,
+}
+
+impl Origin {
+    /// In the place of a broker: a will, which ha-server publishes itself.
+    pub const WILLS: BrokerEpoch = BrokerEpoch(u64::MAX);
+
+    /// Of the will with this number.
+    #[must_use]
+    pub fn of_will(number: PublishNumber) -> Self {
+        Self { broker: Self::WILLS, number }
+    }
 }
 
 /// How a numbered publish ended.

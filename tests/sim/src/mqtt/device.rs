@@ -57,6 +57,8 @@ pub struct Device {
     /// Which MQTT it speaks.
     pub version: Version,
     kind: Kind,
+    /// The next one comes with each CONNECT; after the last the first.
+    wills: Vec<Post>,
     recorder: Recorder,
     record: Client,
     connection: u32,
@@ -80,6 +82,7 @@ impl Device {
             name,
             version,
             kind,
+            wills: Vec::new(),
             recorder: recorder.clone(),
             record,
             connection: 0,
@@ -93,6 +96,12 @@ impl Device {
             next_number: 0,
             last_id: 0,
         }
+    }
+
+    /// The same with a will on each of its connections, one of these after the other.
+    #[must_use]
+    pub fn with_wills(self, wills: Vec<Post>) -> Self {
+        Self { wills, ..self }
     }
 
     /// Whether CONNACK came, and the connection goes on.

@@ -5,6 +5,8 @@
 use std::collections::{BTreeSet, VecDeque};
 
 use bytes::Bytes;
+use ha_core::cluster::{Batch, Command, FeatureLevel};
+use ha_types::ClusterMillis;
 
 use crate::random::Random;
 
@@ -35,17 +37,23 @@ pub struct Raft {
     random: Random,
 }
 
+/// All nodes are of the same version.
+fn all_is_understood() -> Bytes {
+    let commands = vec![Command::Raise(FeatureLevel::NEWEST)];
+    Batch { time: ClusterMillis(0), commands }.encode()
+}
+
 impl Raft {
-    /// Node 0 leads.
+    /// Node 0 leads, and the log has that all features may be used.
     #[must_use]
     pub fn new(random: Random) -> Self {
         Self {
             term: 1,
             leader: 0,
-            committed: Vec::new(),
+            committed: vec![all_is_understood()],
             proposed: VecDeque::new(),
             elect_at: None,
-            foreign: BTreeSet::new(),
+            foreign: BTreeSet::from([0]),
             favourite: None,
             random,
         }

@@ -37,7 +37,11 @@ pub struct Summary {
 }
 
 const TOPICS: [&str; 4] = ["a", "a/b", "b", "b/c/d"];
-const FILTERS: [&str; 6] = ["a", "a/#", "+/b", "b/#", "#", "b/+/d"];
+const FILTERS: [&str; 7] = ["a", "a/#", "+/b", "b/#", "#", "b/+/d", "wills/#"];
+/// Where wills are published. Each is sent with its CONNECT, and comes after what is sent later; those of a client have
+/// no order either: a CONNECT that was held up may take the session from a later one.
+const WILLS: [&str; 8] =
+    ["wills/0", "wills/1", "wills/2", "wills/3", "wills/4", "wills/5", "wills/6", "wills/7"];
 const NODES: usize = 3;
 const BROKERS: usize = 3;
 const EVENTS_MAX: u32 = 1 << 20;
@@ -115,11 +119,15 @@ pub fn run(seed: u64, faults: Faults, work_ms: u64) -> Summary {
     Summary { verdict, history, faults: run.faults, terms: run.world.raft.term }
 }
 
-/// Durable and ephemeral ones of both families.
+/// Durable and ephemeral ones of both families, every other one with a will.
 fn client(number: usize, recorder: &Recorder) -> Client {
     let kind = if number % 4 == 3 { Kind::Ephemeral } else { Kind::Durable };
     let version = if number % 3 == 2 { Version::V311 } else { Version::V5 };
-    Client { device: Device::new(format!("client-{number}"), version, kind, recorder), link: None }
+    let device = Device::new(format!("client-{number}"), version, kind, recorder);
+    let qos = if number % 4 == 1 { Qos::ExactlyOnce } else { Qos::AtLeastOnce };
+    let wills = WILLS.map(|topic| Post { topic, qos, retain: false, expires_in_s: None });
+    let device = if number % 2 == 1 { device.with_wills(wills.into()) } else { device };
+    Client { device, link: None }
 }
 
 impl Run {

@@ -24,22 +24,35 @@ const FOREVER_MS: u64 = 1 << 30;
 impl Script {
     /// A client whose session never expires, connected.
     pub fn durable(&mut self, name: &str, broker: BrokerId) -> Who {
-        self.client(name, Kind::Durable, broker)
+        self.client(name, Kind::Durable, broker, None).0
     }
 
     /// A client whose session ends with its connection, connected.
     pub fn ephemeral(&mut self, name: &str, broker: BrokerId) -> Who {
-        self.client(name, Kind::Ephemeral, broker)
+        self.client(name, Kind::Ephemeral, broker, None).0
     }
 
-    fn client(&mut self, name: &str, kind: Kind, broker: BrokerId) -> Who {
+    /// The same with a will.
+    pub fn mortal(&mut self, name: &str, broker: BrokerId, will: Post) -> (Who, Sent) {
+        self.client(name, Kind::Ephemeral, broker, Some(will))
+    }
+
+    fn client(
+        &mut self,
+        name: &str,
+        kind: Kind,
+        broker: BrokerId,
+        will: Option<Post>,
+    ) -> (Who, Sent) {
         let device = Device::new(name.into(), Version::V5, kind, &self.recorder);
+        let device = device.with_wills(will.into_iter().collect());
+        let number = device.next_number();
         self.world.clients.push(Client { device, link: None });
         self.attention.push(Attention::Attends);
         let who = Who(self.attention.len() - 1);
         self.say(&format!("{who:?} is {name}"));
         self.connect(who, broker);
-        who
+        (who, Sent { who, number })
     }
 
     /// It connects, and is accepted; then nothing is under way.

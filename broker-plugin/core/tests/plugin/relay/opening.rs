@@ -2,7 +2,7 @@
 
 use broker_core::LinkState;
 use ha_types::link::Welcome;
-use ha_types::session::{ConnectionId, Lifetime, RefuseReason, Tell};
+use ha_types::session::{Ask, ConnectionId, Lifetime, NewWill, Open, RefuseReason, Tell};
 use ha_types::{AskNumber, BrokerEpoch};
 
 use super::common::{attached, close, clustered, open, opened};
@@ -130,6 +130,28 @@ fn connects_that_wait_are_asked_again_under_another_epoch_from_1() {
     bench.break_stream();
     let lost = Welcome { epoch: BrokerEpoch(6), ..welcome() };
     assert_eq!(bench.attach_again(lost).up(), ["resumed", "ask 1 open 2"]);
+}
+
+/// What ended with the epoch may have been a session that has its will; nobody says.
+#[test]
+fn connect_with_a_will_that_was_asked_is_refused_when_the_epoch_ends_and_one_that_was_not_goes_on()
+{
+    let mut bench = attached();
+    let with_will = |n| match open(n, DURABLE) {
+        Ask::Open(open) => {
+            let message = crate::common::message("will", "gone");
+            let will = Some(NewWill { message, expires_in_s: None, delay_s: 0 });
+            Ask::Open(Open { will, ..open })
+        }
+        other => other,
+    };
+    bench.ask(with_will(1));
+    bench.break_stream();
+    bench.ask(with_will(2));
+    let lost = Welcome { epoch: BrokerEpoch(6), ..welcome() };
+    let outputs = bench.attach_again(lost);
+    assert_eq!(refused(&outputs), [1]);
+    assert_eq!(outputs.up(), ["resumed", "ask 1 open 2"]);
 }
 
 #[test]

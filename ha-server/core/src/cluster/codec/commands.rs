@@ -94,4 +94,5 @@ commands!(
     13 => Pass { asked },
     // 20 to 22 are above.
     23 => Forget { session },
+    24 => WillsReceived { upto },
 );

@@ -1,8 +1,8 @@
 //! What a client sends.
 
 use broker_core::codec::{
-    Connect, FilterRequest, Flow, FromClient, NEVER_EXPIRES, PacketId, Publish, Subscribe,
-    SubscriptionOptions, Text, Topic, Unsubscribe, UserProperties,
+    Binary, Connect, FilterRequest, Flow, FromClient, NEVER_EXPIRES, PacketId, Publish, Subscribe,
+    SubscriptionOptions, Text, Topic, Unsubscribe, UserProperties, Will,
 };
 use bytes::Bytes;
 use ha_types::{Qos, Subscription, TopicName};
@@ -27,8 +27,30 @@ impl Device {
             clean_start: !is_durable,
             session_expiry_s: expires_s,
             receive_maximum,
+            will: self.will(),
             ..Connect::new(self.version, id)
         }
+    }
+
+    fn will(&mut self) -> Option<Will> {
+        let nth = usize::try_from(self.connection).expect("fits");
+        let post = *self.wills.get(nth.checked_rem(self.wills.len())?)?;
+        let number = self.next_number;
+        self.next_number += 1;
+        self.see_publishing(number, post, false);
+        Some(Will {
+            topic: topic(post),
+            payload: Binary::parse(self.payload(number)).expect("is short"),
+            qos: post.qos,
+            retain: post.retain,
+            properties: Bytes::new(),
+            expires_in_s: post.expires_in_s,
+            delay_s: 0,
+        })
+    }
+
+    fn payload(&self, number: u32) -> Bytes {
+        Bytes::from(format!("{}|{number}", self.name))
     }
 
     /// The next packet that it owes.
@@ -76,7 +98,6 @@ impl Device {
     }
 
     pub(super) fn packet(&self, of: Outgoing, dup: bool) -> FromClient {
-        let topic = TopicName::parse(Bytes::from_static(of.post.topic.as_bytes()));
         FromClient::Publish(Publish {
             flow: match of.post.qos {
                 Qos::AtMostOnce => Flow::AtMostOnce,
@@ -85,11 +106,11 @@ impl Device {
             },
             dup,
             retain: of.post.retain,
-            topic: Topic::Name(topic.expect("ours are names")),
+            topic: Topic::Name(topic(of.post)),
             expires_in_s: of.post.expires_in_s,
             subscription_ids: Vec::new(),
             properties: Bytes::new(),
-            payload: Bytes::from(format!("{}|{}", self.name, of.number)),
+            payload: self.payload(of.number),
         })
     }
 
@@ -138,6 +159,10 @@ impl Device {
         let user_properties = UserProperties::default();
         Some(FromClient::Unsubscribe(Unsubscribe { packet_id, user_properties, filters }))
     }
+}
+
+fn topic(post: Post) -> TopicName {
+    TopicName::parse(Bytes::from_static(post.topic.as_bytes())).expect("ours are names")
 }
 
 fn subscription(filter: &str) -> Subscription {
