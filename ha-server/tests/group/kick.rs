@@ -1,5 +1,6 @@
 //! An operator ends the connection of a client, and its session.
 
+use ha_member::FeatureLevel;
 use ha_types::session::{Ask, CloseCause, Eviction, Lifetime, Progress, Tell};
 use tokio::task::spawn_blocking;
 
@@ -44,7 +45,10 @@ async fn session_of_a_client_that_is_away_can_only_be_forgotten() {
     asking.close(session).await;
     let follower = group.follower();
     let server = group.server(follower);
-    until("all members understand it", || (server.group()?["feature_level"] == 2).then_some(()));
+    let level = FeatureLevel::FORGET.0;
+    until("all members understand it", || {
+        (server.group()?["feature_level"].as_u64()? >= u64::from(level)).then_some(())
+    });
     server.refuses(&["client", "kick", "pump"], "client \"pump\" is not connected");
     let told = server.told(&["client", "kick", "pump", "--forget"]);
     assert_eq!(told, "ended the session of client pump, which was away\n");
