@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use broker_auth::{AuthError, Gate};
-use broker_core::standing::{self, Agent};
+use broker_core::standing::{self, Agent, WhenIsolated};
 use broker_core::{Config, HeldBy, Mode, Plugin};
 use broker_listen::Tls;
 use ha_member::StoreError;
@@ -351,6 +351,7 @@ fn core_config(config: &BrokerConfig, state: Option<&Alone>) -> Config {
         seed: incarnation,
         backoff_ms: BACKOFF_MS,
         connect_hold_ms: config.leaving.standing.hold_ms,
+        serves_isolated: config.leaving.standing.isolated == WhenIsolated::Serve,
         outbox_max: config.outbox_max,
         outbox_bytes_max: config.outbox_bytes_max,
         filters_max: config.filters_max,

@@ -201,7 +201,8 @@ impl Plugin {
     fn begin_epoch(&mut self, out: &mut Vec<Output>) {
         if self.config.sessions == HeldBy::Cluster {
             self.lose_sessions(out);
-            self.outbox.clear();
+            let Self { outbox, relay, .. } = self;
+            outbox.clear(|session| relay.is_guest(session));
         }
     }
 

@@ -5,7 +5,8 @@ use std::sync::Arc;
 use ha_types::link::{Downstream, Origin, PublishOutcome};
 use ha_types::session::{PacketId, RefuseReason, SessionKey};
 use ha_types::{
-    BrokerEpoch, ClusterMillis, Message, PublishNumber, Publisher, Qos, RetainedVersion, TopicName,
+    BrokerEpoch, ClusterMillis, Message, PublishNumber, Publisher, Qos, RetainedVersion, SessionId,
+    TopicName,
 };
 
 use crate::host::{Delivery, HostCommand};
@@ -90,7 +91,8 @@ impl Plugin {
         let answer = match outcome {
             PublishOutcome::Accepted | PublishOutcome::RetainedFull => {
                 if message.qos == Qos::ExactlyOnce && !entry.is_given {
-                    self.give_host(&own(message), out);
+                    let session = self.relay.known_as(exchange.0).id;
+                    self.give_host(&own(session, message), out);
                 }
                 Ok(())
             }
@@ -140,7 +142,7 @@ impl Plugin {
             return;
         }
         if self.is_own(origin) {
-            return self.give_host(&own(&message), out);
+            return self.give_host(&own(message.publisher.session, &message), out);
         }
         self.give_host(&message, out);
     }
@@ -173,9 +175,10 @@ impl Plugin {
     }
 }
 
-/// As a client of this broker published it: here such a message has no epoch.
-fn own(message: &Message) -> Arc<Message> {
-    let publisher = Publisher { epoch: BrokerEpoch(0), ..message.publisher };
+/// As a client of this broker published it, whose engine knows its session by this id: here such a message has no
+/// epoch.
+fn own(session: SessionId, message: &Message) -> Arc<Message> {
+    let publisher = Publisher { session, epoch: BrokerEpoch(0) };
     Arc::new(Message { publisher, ..message.clone() })
 }
 

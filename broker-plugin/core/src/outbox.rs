@@ -116,6 +116,24 @@ impl Outbox {
         self.entries.get(self.sent).map(|entry| entry.turn)
     }
 
+    /// Whose the next entry to send is, if somebody waits for its answer.
+    pub(crate) fn next_session(&self) -> Option<SessionKey> {
+        self.entries.get(self.sent)?.exchange.map(|(session, _)| session)
+    }
+
+    /// What was published under one key is published under another. None of it was sent.
+    pub(crate) fn adopt(&mut self, from: SessionKey, to: SessionKey) {
+        for entry in &mut self.entries {
+            if entry.message.publisher.session != from.id {
+                continue;
+            }
+            Arc::make_mut(&mut entry.message).publisher.session = to.id;
+            if let Some((session, _)) = &mut entry.exchange {
+                *session = to;
+            }
+        }
+    }
+
     /// The next entry to send, while fewer than `window` are unanswered.
     pub(crate) fn next_to_send(&mut self, window: usize, turns: &mut Turns) -> Option<Entry> {
         if self.sent >= window {
@@ -163,15 +181,24 @@ impl Outbox {
         self.sent = 0;
         let is_taken = |entry: &Entry| entry.number.is_some_and(|number| number <= taken_upto);
         self.entries.retain(|entry| !is_taken(entry) || entry.exchange.is_some());
-        self.bytes = self.entries.iter().map(|entry| entry.message.size()).sum();
-        self.weight = self.entries.iter().map(|entry| weight(entry.message.size())).sum();
+        self.count();
     }
 
-    /// A new epoch: the sessions of these publishes are lost, and so are they. Their numbers do not come
-    /// again: receivers know messages by them.
-    pub(crate) fn clear(&mut self) {
-        let last_number = self.last_number;
-        *self = Self { last_number, ..Self::new(self.messages_max, self.bytes_max) };
+    /// A new epoch: the sessions of these publishes are lost, and so are they, but for those of which `is_kept`
+    /// says so: none of these was sent. Numbers that were given do not come again: receivers know messages by them.
+    pub(crate) fn clear(&mut self, is_kept: impl Fn(SessionKey) -> bool) {
+        self.sent = 0;
+        self.entries.retain(|entry| entry.exchange.is_some_and(|(session, _)| is_kept(session)));
+        self.count();
+        for entry in &mut self.entries {
+            self.last_number.0 += 1;
+            entry.number = Some(self.last_number);
+        }
+    }
+
+    fn count(&mut self) {
+        self.bytes = self.entries.iter().map(|entry| entry.message.size()).sum();
+        self.weight = self.entries.iter().map(|entry| weight(entry.message.size())).sum();
     }
 }
 
@@ -258,7 +285,7 @@ mod tests {
     fn numbers_go_on_when_all_was_lost() {
         let mut outbox = Outbox::new(10, 1_000);
         (0..2).for_each(|_| push(&mut outbox, Qos::AtLeastOnce));
-        outbox.clear();
+        outbox.clear(|_| false);
         assert_eq!((outbox.len(), outbox.bytes(), outbox.weight()), (0, 0, 0));
         push(&mut outbox, Qos::AtLeastOnce);
         assert_eq!(numbers(&mut outbox, 10), [Some(3)]);

@@ -62,8 +62,10 @@ pub struct Config {
     pub seed: u64,
     /// Shortest and longest delay between attempts.
     pub backoff_ms: (u64, u64),
-    /// How long a CONNECT waits for a leader, milliseconds; then it is refused.
+    /// How long a CONNECT waits for a leader, milliseconds; then it is refused, or served provisionally.
     pub connect_hold_ms: u64,
+    /// Whether clients whose sessions end with their connections are served then.
+    pub serves_isolated: bool,
     /// Publishes that wait for ha-server.
     pub outbox_max: usize,
     /// Bytes of publishes that wait for ha-server.
@@ -333,7 +335,7 @@ impl Plugin {
             self.copy.store.remove_expired(self.cluster_time());
         }
         if self.link.attached().is_none() {
-            self.refuse_overdue(out);
+            self.end_holds(out);
         }
         match &mut self.link {
             Link::Detached(at) | Link::Fenced(at) if *at <= self.now => self.dial(out),

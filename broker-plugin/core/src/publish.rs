@@ -24,8 +24,10 @@ impl Plugin {
     fn next_to_send(&mut self, window: usize) -> Option<Upstream> {
         match (self.outbox.turn(), self.relay.turn()) {
             (publish, Some(ask)) if publish.is_none_or(|publish| ask < publish) => {
-                self.relay.asks.next_to_send(&mut self.turns)
+                self.relay.next_to_send(&mut self.turns)
             }
+            // Of somebody who has no session yet: the claim of it went before.
+            _ if self.outbox.next_session().is_some_and(|of| self.relay.is_guest(of)) => None,
             _ => self.outbox.next_to_send(window, &mut self.turns).map(Entry::into_item),
         }
     }
@@ -39,7 +41,11 @@ impl Plugin {
 
     /// Kept until it is sent and, at QoS 1 and 2, answered. Of a session that this broker does not have
     /// any more, nothing that would be answered is taken.
-    fn publish_of_session(&mut self, publish: HostPublish, out: &mut Vec<Output>) {
+    fn publish_of_session(&mut self, mut publish: HostPublish, out: &mut Vec<Output>) {
+        publish.session = self.relay.adopted_id(publish.session);
+        if let Some((session, _)) = &mut publish.exchange {
+            *session = self.relay.adopted(*session);
+        }
         let exchange = publish.exchange;
         let has_session = |(session, _)| self.relay.connection(session).is_some();
         if matches!(self.link, Link::Alone) || !exchange.is_none_or(has_session) {

@@ -190,7 +190,8 @@ const DISTRIBUTOR_KEYS: &[Key] = &[
     Key::new(
         "CONNECT_HOLD",
         Kind::Millis { min: 0, max: 60_000 },
-        "how long a CONNECT waits while no ha-server leads; then the broker is isolated",
+        "how long a CONNECT waits while no ha-server leads; then the broker is isolated, \
+         and serves those that need no leader",
     )
     .default("2s"),
     Key::new(

@@ -211,6 +211,7 @@ fn config() -> Config {
         seed: 1,
         backoff_ms: (1, 2),
         connect_hold_ms: 2_000,
+        serves_isolated: true,
         outbox_max: 64,
         outbox_bytes_max: 64 << 20,
         filters_max: 64,

@@ -26,6 +26,9 @@ pub(super) fn ask_into(number: AskNumber, ask: &Ask) -> Item {
     let number = number.0;
     match ask {
         Ask::Open(open) => Item::Open(Box::new(open_into(number, open))),
+        Ask::Claim(open) => {
+            Item::Open(Box::new(v1::Open { claim: true, ..open_into(number, open) }))
+        }
         Ask::Subscribe { session, ticket, subscriptions } => Item::Subscribe(v1::Subscribe {
             number,
             session: session.id.0,
@@ -65,7 +68,8 @@ pub(super) fn ask_into(number: AskNumber, ask: &Ask) -> Item {
 }
 
 pub(super) fn open_from(wire: v1::Open) -> Result<Ask, ProtocolError> {
-    Ok(Ask::Open(Open {
+    let ask = if wire.claim { Ask::Claim } else { Ask::Open };
+    Ok(ask(Open {
         connection: ConnectionId(wire.connection),
         client_id: client_id_from(&wire.client_id)?,
         start: match wire.clean_start {
@@ -91,6 +95,7 @@ fn open_into(number: u64, open: &Open) -> v1::Open {
             delay_s: will.delay_s,
         }),
         receive_maximum: open.receive_maximum.into(),
+        claim: false,
     }
 }
 

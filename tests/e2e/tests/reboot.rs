@@ -77,10 +77,27 @@ impl Device {
     }
 }
 
-/// The load balancer has a broker for a newcomer, which says itself that it cannot serve it now.
-fn check_a_newcomer(front: u16) {
-    let refused = Client::try_connect(front, Version::V5, "newcomer").unwrap_err();
+/// The load balancer has a broker for a newcomer, which serves it if its session ends with its connection.
+fn newcomer(front: u16) -> Client {
+    let refused = Client::resume(front, "durable newcomer").unwrap_err();
     assert_eq!(refused.to_string(), "refused with 0x88");
+    let mut newcomer = Client::connect(front, Version::V5, "newcomer");
+    newcomer.subscribe("news", 1);
+    newcomer.stream("from the newcomer", b"1", 1, WINDOW);
+    newcomer
+}
+
+/// It was one of them all the time.
+fn check_newcomer(front: u16, mut newcomer: Client) {
+    newcomer.drain();
+    let mut publisher = Client::connect(front, Version::V5, "publisher of news");
+    wait::until("the newcomer has news", LONG, || {
+        publisher.publish("news", "n", 1);
+        newcomer.receive(Duration::from_millis(100))
+    });
+    let taken = Client::connect(front, Version::V311, "newcomer");
+    assert_eq!(newcomer.farewell(), Some(0x8E), "it has a session that another connection takes");
+    drop(taken);
 }
 
 fn all(servers: &mut [Program], what: fn(&mut Program)) {
@@ -110,12 +127,14 @@ fn while_all_ha_servers_reboot_no_ephemeral_client_is_disconnected_and_nothing_i
         });
         all(&mut cluster.servers, Program::kill);
         let killed = Instant::now();
+        let newcomer = newcomer(front);
         while killed.elapsed() < outage() {
             devices.iter_mut().for_each(Device::take);
-            check_a_newcomer(front);
+            thread::sleep(Duration::from_millis(100));
         }
         all(&mut cluster.servers, Program::start);
         all(&mut cluster.servers, Program::wait_ready);
+        check_newcomer(front, newcomer);
         stop.store(true, Ordering::Release);
         publishers.into_iter().map(|publisher| publisher.join().unwrap()).collect()
     });

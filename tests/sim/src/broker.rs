@@ -36,6 +36,7 @@ impl Broker {
             seed: now + u64::try_from(id).expect("fits"),
             backoff_ms: (50, 500),
             connect_hold_ms: 2_000,
+            serves_isolated: true,
             outbox_max: 12,
             outbox_bytes_max: 10_000,
             filters_max: 100,

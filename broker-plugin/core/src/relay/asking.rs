@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use ha_types::Ticket;
-use ha_types::session::{Ask, RefuseReason, SessionKey, SubscribeOptions, Tell};
+use ha_types::session::{Ask, ConnectionId, RefuseReason, SessionKey, SubscribeOptions, Tell};
 
 use super::{Change, Relay, host, plain};
 use crate::engine::Wants;
@@ -15,9 +15,15 @@ use crate::plugin::{Event, Output, Plugin};
 impl Plugin {
     /// An engine asks. What concerns a session that this broker does not have is dropped: its
     /// connection was told so, or closed it itself.
-    pub(crate) fn ask(&mut self, ask: Ask, out: &mut Vec<Output>) {
+    pub(crate) fn ask(&mut self, mut ask: Ask, out: &mut Vec<Output>) {
         if matches!(self.link, Link::Alone) {
             return;
+        }
+        if let Some(session) = ask.session_mut().filter(|session| session.is_provisional()) {
+            match self.relay.adopted.get(session) {
+                Some(adopted) => *session = *adopted,
+                None => return self.ask_of_guest(ask, out),
+            }
         }
         let is_known = match &ask {
             Ask::Open(open) => {
@@ -29,7 +35,8 @@ impl Plugin {
                 self.subscribing(*session, *ticket, subscriptions, out)
             }
             Ask::Close { session, .. } => self.leave_session(*session, out).is_some(),
-            Ask::Publish { .. } => false,
+            // Publishes come as such, and engines claim nothing.
+            Ask::Publish { .. } | Ask::Claim(_) => false,
             Ask::Unsubscribe { .. }
             | Ask::Release { .. }
             | Ask::Fetch { .. }
@@ -42,19 +49,20 @@ impl Plugin {
     }
 
     /// ha-server is told of the filters first: what is published after its answer must come.
-    fn subscribing(
+    pub(super) fn subscribing(
         &mut self,
         session: SessionKey,
         ticket: Ticket,
         subscriptions: &[SubscribeOptions],
         out: &mut Vec<Output>,
     ) -> bool {
-        let Some(connection) = self.relay.connection(session) else { return false };
+        if self.relay.connection(session).is_none() {
+            return false;
+        }
         if !self.relay.has_room_for(subscriptions, self.config.filters_max) {
             out.push(Output::Note(Event::FiltersFull));
             let granted = vec![Err(RefuseReason::QuotaExceeded); subscriptions.len()];
-            let tell = Tell::Subscribed { session, ticket, granted };
-            out.push(host(HostCommand::Tell(connection, tell)));
+            self.pass(session, Tell::Subscribed { session, ticket, granted }, out);
             return false;
         }
         let changes = self.relay.subscribing(session, ticket, subscriptions);
@@ -68,16 +76,17 @@ impl Plugin {
         self.relay.asks.merge(*session, ask)
     }
 
-    /// The session is not this broker's any more: nothing live comes for it, and nothing is needed.
+    /// The session is not this broker's any more: nothing live comes for it, and nothing is needed. Returns its
+    /// connection, and what its engine knows it by.
     pub(super) fn leave_session(
         &mut self,
         session: SessionKey,
         out: &mut Vec<Output>,
-    ) -> Option<ha_types::session::ConnectionId> {
-        let (connection, changes) = self.relay.leave(session)?;
+    ) -> Option<(ConnectionId, SessionKey)> {
+        let (connection, known_as, changes) = self.relay.leave(session)?;
         out.push(host(HostCommand::Route(RouteChange::RemoveAll { connection })));
         self.announce_changes(changes, out);
-        Some(connection)
+        Some((connection, known_as))
     }
 }
 
@@ -104,7 +113,7 @@ impl Relay {
     }
 
     /// False: the session is not this broker's.
-    fn note(&mut self, ask: &Ask) -> bool {
+    pub(super) fn note(&mut self, ask: &Ask) -> bool {
         let (Ask::Unsubscribe { session, .. }
         | Ask::Release { session, .. }
         | Ask::Progress { session, .. }

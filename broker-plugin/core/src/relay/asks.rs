@@ -57,6 +57,7 @@ impl Asks {
             Ask::Subscribe { .. }
             | Ask::Unsubscribe { .. }
             | Ask::Publish { .. }
+            | Ask::Claim(_)
             | Ask::Close { .. } => false,
         };
         self.closes_waiting += usize::from(matches!(ask, Ask::Close { .. }));

@@ -2,6 +2,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use ha_types::session::SessionKey;
+
 use super::{Relay, plain};
 
 impl Relay {
@@ -9,7 +11,8 @@ impl Relay {
     pub(crate) fn check_invariants(&self) {
         self.asks.check_invariants();
         let asked: BTreeSet<_> = self.asks.opens().collect();
-        let mut opening = self.opening.keys().chain(&self.unwanted);
+        let served = self.guests.keys().chain(self.unwanted.keys());
+        let mut opening = self.opening.keys().chain(served);
         assert!(opening.all(|connection| asked.contains(connection)), "who waits has asked");
         let mut expected = BTreeMap::new();
         for seat in self.sessions.values() {
@@ -24,5 +27,28 @@ impl Relay {
         let mut connections: Vec<_> = self.sessions.values().map(|seat| seat.connection).collect();
         connections.sort_unstable();
         assert!(connections.windows(2).all(|two| two[0] != two[1]), "one session each");
+        self.check_guests();
+    }
+
+    /// Who has a key of this broker's own is a guest, or was one.
+    fn check_guests(&self) {
+        for connection in self.guests.keys() {
+            let seat = self.sessions.get(&SessionKey::provisional(*connection));
+            assert!(seat.is_some_and(|seat| seat.connection == *connection), "guests are served");
+        }
+        for (session, seat) in &self.sessions {
+            let is_guest = self.guests.contains_key(&seat.connection);
+            assert_eq!(session.is_provisional(), is_guest, "others have sessions at ha-server");
+            let known = seat.known_as.map(|known_as| self.adopted.get(&known_as));
+            assert!(
+                known.is_none_or(|known| known == Some(session)),
+                "an engine's key leads to it"
+            );
+        }
+        let former = self.sessions.values().filter(|seat| seat.known_as.is_some());
+        assert_eq!(former.count(), self.adopted.len());
+        for (client_id, session) in &self.by_client {
+            assert_eq!(self.sessions[session].client_id, *client_id);
+        }
     }
 }

@@ -14,18 +14,21 @@ mod given;
 mod holding;
 mod invariants;
 mod needs;
+mod provisional;
 mod resuming;
 mod telling;
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
-use ha_types::session::{ConnectionId, Open, SessionKey, SubscribeOptions};
+use ha_types::session::{CloseCause, ConnectionId, Open, Opened, SessionKey, SubscribeOptions};
 use ha_types::{Subscription, Ticket, TopicFilter};
 
 use self::asks::Asks;
 use self::given::Given;
 use self::holding::Holds;
 use self::needs::FilterNeeds;
+use self::provisional::Guest;
 use crate::engine::Wants;
 use crate::host::HostCommand;
 use crate::plugin::Output;
@@ -39,16 +42,26 @@ pub(crate) struct Relay {
     pub(crate) needs: FilterNeeds,
     /// CONNECTs that wait for their session.
     opening: BTreeMap<ConnectionId, Open>,
-    /// Those that were refused because they waited too long, and may be opened all the same.
-    unwanted: BTreeSet<ConnectionId>,
+    /// Those whose connection is over, and may be opened all the same: they are closed then, because of this.
+    unwanted: BTreeMap<ConnectionId, CloseCause>,
     holds: Holds,
+    /// Those that are served without a leader, and have no session yet.
+    guests: BTreeMap<ConnectionId, Guest>,
+    /// What engines know sessions of former guests by, and ha-server.
+    adopted: BTreeMap<SessionKey, SessionKey>,
+    /// Guests are among them, each under its provisional key.
     sessions: BTreeMap<SessionKey, Seat>,
+    /// The newest session of each client here.
+    by_client: BTreeMap<Arc<str>, SessionKey>,
 }
 
 /// A session that a connection of this broker has.
 #[derive(Debug)]
 struct Seat {
     connection: ConnectionId,
+    client_id: Arc<str>,
+    /// Under which key its engine has it, if under another.
+    known_as: Option<SessionKey>,
     receive_maximum: u16,
     /// Which live messages it gets.
     wants: Wants,
@@ -66,14 +79,41 @@ impl Relay {
         self.sessions.get(&session).map(|seat| seat.connection)
     }
 
-    /// The session is not this broker's any more. Returns its connection and what its filters change.
-    fn leave(&mut self, session: SessionKey) -> Option<(ConnectionId, Vec<Change>)> {
+    /// The session is not this broker's any more. Returns its connection, what its engine knows it by, and what its
+    /// filters change.
+    fn leave(&mut self, session: SessionKey) -> Option<(ConnectionId, SessionKey, Vec<Change>)> {
         let seat = self.sessions.remove(&session)?;
+        let known_as = seat.known_as.unwrap_or(session);
+        self.adopted.remove(&known_as);
+        if self.by_client.get(&seat.client_id) == Some(&session) {
+            self.by_client.remove(&seat.client_id);
+        }
         let needs = seat.needs();
         let waiting = seat.subscribing.values().flatten().filter_map(plain);
         let filters = seat.filters.iter().chain(waiting);
         let changes = filters.filter_map(|filter| self.needs.release(filter, needs)).collect();
-        Some((seat.connection, changes))
+        Some((seat.connection, known_as, changes))
+    }
+
+    fn sit(&mut self, session: SessionKey, seat: Seat) {
+        self.by_client.insert(Arc::clone(&seat.client_id), session);
+        self.sessions.insert(session, seat);
+    }
+}
+
+impl Seat {
+    fn new(open: &Open, opened: &Opened) -> Self {
+        Self {
+            connection: open.connection,
+            client_id: Arc::clone(&open.client_id),
+            known_as: None,
+            receive_maximum: open.receive_maximum,
+            wants: Wants::of(open.lifetime, opened.is_present),
+            given: Given::new(opened),
+            filters: opened.subscriptions.iter().filter_map(plain).cloned().collect(),
+            subscribing: BTreeMap::new(),
+            unsubscribing: BTreeMap::new(),
+        }
     }
 }
 

@@ -1,7 +1,9 @@
 //! New streams and new epochs, and CONNECTs that wait for either.
 
 use ha_types::link::{Needs, Resume, Upstream};
-use ha_types::session::{Ask, ConnectionId, Open, Progress, RefuseReason, Tell};
+use ha_types::session::{
+    Ask, CloseCause, ConnectionId, Open, Progress, RefuseReason, SessionKey, Tell,
+};
 use ha_types::{AskNumber, Millis, Ticket, TopicFilter};
 
 use super::{Change, Relay, Seat, host};
@@ -9,6 +11,7 @@ use crate::host::HostCommand;
 use crate::interest::items;
 use crate::link::StreamId;
 use crate::plugin::{Output, Plugin};
+use crate::turn::Turns;
 
 impl Plugin {
     /// Tells ha-server what is needed in another way.
@@ -30,23 +33,34 @@ impl Plugin {
     /// CONNECTs that wait are asked again, by their order of arrival; but for those whose will may have been
     /// published with that end, and would be once more.
     pub(crate) fn lose_sessions(&mut self, out: &mut Vec<Output>) {
-        let sessions: Vec<_> = self.relay.sessions.keys().copied().collect();
+        let of_ha_server = |session: &&SessionKey| !session.is_provisional();
+        let sessions: Vec<_> = self.relay.sessions.keys().filter(of_ha_server).copied().collect();
         sessions.into_iter().for_each(|session| self.fenced(session, out));
-        let Relay { asks, opening, unwanted, .. } = &mut self.relay;
+        let ended: Vec<_> = self.relay.asks.sent_with_will().collect();
+        for connection in ended {
+            if self.relay.guests.remove(&connection).is_some() {
+                self.fenced(SessionKey::provisional(connection), out);
+            } else if self.relay.opening.remove(&connection).is_some() {
+                out.push(refusal(connection));
+            }
+        }
+        let Relay { asks, opening, unwanted, guests, .. } = &mut self.relay;
         unwanted.clear();
-        let ended: Vec<_> = asks
-            .sent_with_will()
-            .filter(|connection| opening.remove(connection).is_some())
-            .collect();
-        out.extend(ended.into_iter().map(refusal));
-        asks.begin_anew(opening.values());
+        asks.begin_anew(guests.values().map(|guest| &guest.open).chain(opening.values()));
     }
 
-    /// CONNECTs that have waited long enough for a leader are refused.
-    pub(crate) fn refuse_overdue(&mut self, out: &mut Vec<Output>) {
+    /// CONNECTs that have waited long enough for a leader are served without one, or refused.
+    pub(crate) fn end_holds(&mut self, out: &mut Vec<Output>) {
         let hold_ms = self.config.connect_hold_ms;
-        while let Some(connection) = self.relay.overdue(self.now, hold_ms) {
-            out.push(refusal(connection));
+        while let Some(open) = self.relay.overdue(self.now, hold_ms) {
+            if self.serves_provisionally(&open) {
+                self.serve(open, out);
+            } else {
+                let connection = open.connection;
+                // It was never told that it is connected: its will is not due.
+                self.relay.unwanted.insert(connection, CloseCause::Disconnect);
+                out.push(refusal(connection));
+            }
         }
     }
 }
@@ -66,12 +80,10 @@ impl Relay {
         self.holds.trim(|connection| self.opening.contains_key(&connection));
     }
 
-    fn overdue(&mut self, now: Millis, hold_ms: u64) -> Option<ConnectionId> {
+    fn overdue(&mut self, now: Millis, hold_ms: u64) -> Option<Open> {
         self.trim_holds();
         let connection = self.holds.overdue(now, hold_ms)?;
-        self.opening.remove(&connection);
-        self.unwanted.insert(connection);
-        Some(connection)
+        self.opening.remove(&connection)
     }
 
     /// A new stream of the same epoch.
@@ -95,7 +107,9 @@ impl Relay {
             |session, waits: &dyn Fn(&Seat) -> bool| self.sessions.get(session).is_some_and(waits);
         match ask {
             Ask::Open(Open { connection, .. }) => {
-                self.opening.contains_key(connection) || self.unwanted.contains(connection)
+                self.opening.contains_key(connection)
+                    || self.guests.contains_key(connection)
+                    || self.unwanted.contains_key(connection)
             }
             Ask::Subscribe { session, ticket, .. } => {
                 has(session, &|seat| seat.subscribing.contains_key(ticket))
@@ -107,6 +121,7 @@ impl Relay {
             Ask::Publish { .. }
             | Ask::Release { .. }
             | Ask::Progress { .. }
+            | Ask::Claim(_)
             | Ask::Close { .. } => false,
         }
     }
@@ -127,13 +142,30 @@ impl Relay {
     pub(crate) fn turn(&mut self) -> Option<crate::turn::Turn> {
         let Self { asks, unwanted, .. } = self;
         asks.turn(|ask| match ask {
-            Ask::Open(open) => unwanted.remove(&open.connection),
+            Ask::Open(open) => unwanted.remove(&open.connection).is_some(),
             _ => false,
         })
     }
 
+    /// The ask that is sent next. A CONNECT whose client was answered here is a claim.
+    pub(crate) fn next_to_send(&mut self, turns: &mut Turns) -> Option<Upstream> {
+        let mut item = self.asks.next_to_send(turns)?;
+        if let Upstream::Ask { ask, .. } = &mut item
+            && let Ask::Open(open) = ask
+            && self.was_answered_here(open.connection)
+        {
+            *ask = Ask::Claim(open.clone());
+        }
+        Some(item)
+    }
+
+    fn was_answered_here(&self, connection: ConnectionId) -> bool {
+        self.guests.contains_key(&connection) || self.unwanted.contains_key(&connection)
+    }
+
     fn resumes(&self) -> impl Iterator<Item = Resume> {
-        self.sessions.iter().map(|(session, seat)| Resume {
+        let of_ha_server = self.sessions.iter().filter(|(session, _)| !session.is_provisional());
+        of_ha_server.map(|(session, seat)| Resume {
             session: *session,
             connection: seat.connection,
             receive_maximum: seat.receive_maximum,

@@ -2,8 +2,6 @@
 //!
 //! An answer may come again, on a new stream; an engine hears it once.
 
-use std::collections::BTreeMap;
-
 use ha_types::session::{
     Ask, CloseCause, ConnectionId, Granted, Offset, Opened, PacketId, Page, Progress, RefuseReason,
     SessionKey, SubscribeOptions, Tell,
@@ -11,8 +9,9 @@ use ha_types::session::{
 use ha_types::{AskNumber, Subscription, Ticket};
 
 use super::given::Given;
+use super::provisional::ADOPTED;
 use super::{Change, Relay, Seat, host, plain};
-use crate::engine::{Route, Wants};
+use crate::engine::Route;
 use crate::holder::RouteChange;
 use crate::host::HostCommand;
 use crate::plugin::{Output, Plugin};
@@ -23,14 +22,22 @@ impl Plugin {
             Tell::Opened(opened) => self.opened(connection, opened, out),
             Tell::OpenRefused { .. } => {
                 self.relay.unwanted.remove(&connection);
+                if self.relay.guests.remove(&connection).is_some() {
+                    self.fenced(SessionKey::provisional(connection), out);
+                    self.pump(out);
+                }
                 if self.relay.opening.remove(&connection).is_some() {
                     out.push(host(HostCommand::Tell(connection, tell)));
                 }
             }
             Tell::Subscribed { session, ticket, ref granted } => {
                 if let Some(changes) = self.relay.subscribed(session, ticket, granted, out) {
+                    let is_refused = ticket == ADOPTED && granted.iter().any(Result::is_err);
                     self.pass(session, tell, out);
                     self.announce_changes(changes, out);
+                    if is_refused {
+                        self.let_go(session, out);
+                    }
                 }
             }
             Tell::Unsubscribed { session, ticket, .. } => {
@@ -60,58 +67,56 @@ impl Plugin {
         }
     }
 
-    fn pass(&mut self, session: SessionKey, tell: Tell, out: &mut Vec<Output>) {
-        if let Some(connection) = self.relay.connection(session) {
-            out.push(host(HostCommand::Tell(connection, tell)));
+    /// To the engine, which may know the session by another key.
+    pub(super) fn pass(&mut self, session: SessionKey, mut tell: Tell, out: &mut Vec<Output>) {
+        let Some(seat) = self.relay.sessions.get(&session) else { return };
+        if let (Some(known_as), Some(key)) = (seat.known_as, tell.session_mut()) {
+            *key = known_as;
         }
+        out.push(host(HostCommand::Tell(seat.connection, tell)));
     }
 
     fn opened(&mut self, connection: ConnectionId, opened: Opened, out: &mut Vec<Output>) {
+        if let Some(guest) = self.relay.guests.remove(&connection) {
+            return self.adopt(guest, &opened, out);
+        }
         let session = opened.session;
         let Some(open) = self.relay.opening.remove(&connection) else {
-            self.relay.unwanted.remove(&connection);
-            // The answer came before, or too late: the client was refused, and is told nothing more.
+            let cause = self.relay.unwanted.remove(&connection);
+            // The answer came before, or too late: the client was refused or is gone, and is told nothing more.
             if self.relay.connection(session) != Some(connection) {
-                self.close_unwanted(session, out);
+                self.close_unwanted(session, cause.unwrap_or(CloseCause::Disconnect), out);
             }
             return;
         };
         // Nobody else has it.
         self.leave_session(session, out);
-        let seat = Seat {
-            connection,
-            receive_maximum: open.receive_maximum,
-            wants: Wants::of(open.lifetime, opened.is_present),
-            given: Given::new(&opened),
-            filters: opened.subscriptions.iter().filter_map(plain).cloned().collect(),
-            subscribing: BTreeMap::new(),
-            unsubscribing: BTreeMap::new(),
-        };
+        let seat = Seat::new(&open, &opened);
         let needs = seat.needs();
         let added = seat.filters.iter().filter_map(|filter| self.relay.needs.add(filter, needs));
         let changes = added.collect();
         self.announce_changes(changes, out);
         let routes = opened.subscriptions.iter();
         out.extend(routes.filter_map(|options| seat.route(session, options)));
-        self.relay.sessions.insert(session, seat);
+        self.relay.sit(session, seat);
         self.pass(session, Tell::Opened(opened), out);
     }
 
-    fn close_unwanted(&mut self, session: SessionKey, out: &mut Vec<Output>) {
-        let close = Ask::Close {
-            session,
-            // It was never told that it is connected: its will is not due.
-            cause: CloseCause::Disconnect,
-            progress: Progress::default(),
-            lifetime: None,
-        };
+    pub(super) fn close_unwanted(
+        &mut self,
+        session: SessionKey,
+        cause: CloseCause,
+        out: &mut Vec<Output>,
+    ) {
+        let progress = Progress::default();
+        let close = Ask::Close { session, cause, progress, lifetime: None };
         self.relay.asks.push(close, &mut self.turns);
         self.pump(out);
     }
 
     /// The session has another owner.
     pub(crate) fn fenced(&mut self, session: SessionKey, out: &mut Vec<Output>) {
-        if let Some(connection) = self.leave_session(session, out) {
+        if let Some((connection, session)) = self.leave_session(session, out) {
             out.push(host(HostCommand::Tell(connection, Tell::Fenced { session })));
         }
     }
@@ -191,7 +196,8 @@ impl Relay {
 impl Seat {
     fn route(&self, session: SessionKey, options: &SubscribeOptions) -> Option<Output> {
         let (connection, filter) = (self.connection, plain(options)?.clone());
-        let route = Route::new(session.id, options, options.qos, self.wants);
+        let known_as = self.known_as.unwrap_or(session);
+        let route = Route::new(known_as.id, options, options.qos, self.wants);
         Some(host(HostCommand::Route(RouteChange::Add { connection, filter, route })))
     }
 }

@@ -29,6 +29,7 @@ impl Alone {
             seed: 7,
             backoff_ms: (100, 800),
             connect_hold_ms: 2_000,
+            serves_isolated: true,
             outbox_max: 8,
             outbox_bytes_max: 10_000,
             filters_max,

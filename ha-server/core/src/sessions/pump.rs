@@ -13,7 +13,7 @@ const BYTES_AT_ONCE: usize = 1 << 20;
 impl Sessions {
     /// What follows from a whole step.
     pub(crate) fn finish(&mut self, now: Millis, state: &ClusterState, out: &mut Vec<Effect>) {
-        self.open_overdue(now, out);
+        self.open_overdue(now, state, out);
         self.returning.retain(|_, until| *until > now);
         for id in std::mem::take(&mut self.due) {
             self.pump(id, state, out);

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use ha_types::session::{Eviction, Open, RefuseReason, SessionKey, Tell};
+use ha_types::session::{Eviction, Open, RefuseReason, SessionKey, Start, Tell};
 use ha_types::{BrokerEpoch, Millis};
 
 use super::{Effect, Proposed, Sessions};
@@ -24,6 +24,16 @@ pub(super) struct Waiting {
     /// Where the older connection is.
     older: BrokerEpoch,
     pub(super) until: Millis,
+    /// Its client is served already, and loses.
+    is_claim: bool,
+}
+
+/// What becomes of a claim.
+enum Claim {
+    Granted,
+    Refused,
+    /// For what this broker has to say, and until when.
+    Waits(BrokerEpoch, Millis),
 }
 
 impl Sessions {
@@ -44,19 +54,61 @@ impl Sessions {
     ) {
         let client = Arc::clone(&open.client_id);
         let owner = Owner { broker: asked.broker, connection: open.connection };
+        if self.waiting.get(&client).is_some_and(|waiting| waiting.is_claim)
+            && let Some(claim) = self.waiting.remove(&client)
+        {
+            refuse(claim.asked, claim.owner, out);
+        }
         if let Some(between) = self.waiting.get_mut(&client) {
-            let connection = between.owner.connection;
-            let reason = RefuseReason::Unavailable;
-            out.push(Effect::Tell(between.owner, Tell::OpenRefused { connection, reason }));
             let asked = std::mem::replace(&mut between.asked, asked);
-            out.push(Effect::Propose(Proposed::Pass(asked), Command::Pass { asked }));
+            refuse(asked, between.owner, out);
             (between.open, between.owner) = (open, owner);
             return;
         }
         let Some((older, until)) = self.older(now, state, &client, owner, out) else {
             return propose_open(asked, open, out);
         };
-        self.waiting.insert(client, Waiting { asked, open, owner, older, until });
+        let waiting = Waiting { asked, open, owner, older, until, is_claim: false };
+        self.waiting.insert(client, waiting);
+    }
+
+    /// A connection that its broker has served while nobody led.
+    pub(super) fn claim(
+        &mut self,
+        now: Millis,
+        state: &ClusterState,
+        asked: Asked,
+        open: Open,
+        out: &mut Vec<Effect>,
+    ) {
+        let owner = Owner { broker: asked.broker, connection: open.connection };
+        if self.waiting.contains_key(&open.client_id) {
+            return refuse(asked, owner, out);
+        }
+        match self.judge(now, state, &open, owner) {
+            Claim::Granted => propose_open(asked, open, out),
+            Claim::Refused => refuse(asked, owner, out),
+            Claim::Waits(older, until) => {
+                let client = Arc::clone(&open.client_id);
+                let waiting = Waiting { asked, open, owner, older, until, is_claim: true };
+                self.waiting.insert(client, waiting);
+            }
+        }
+    }
+
+    /// An older connection of its own broker has closed on the same stream. What another broker has not said yet,
+    /// which an earlier leader had, may be the end of its one.
+    fn judge(&self, now: Millis, state: &ClusterState, open: &Open, owner: Owner) -> Claim {
+        match state.session_of(&open.client_id) {
+            None => Claim::Granted,
+            Some((_, Some(known))) if known.broker == owner.broker => Claim::Granted,
+            Some((_, Some(known))) => match self.returning.get(&known.broker) {
+                Some(&until) if until > now => Claim::Waits(known.broker, until),
+                _ => Claim::Refused,
+            },
+            Some((_, None)) if open.start == Start::Clean => Claim::Granted,
+            Some((_, None)) => Claim::Refused,
+        }
     }
 
     /// Where another connection is that may say its last word, and until when.
@@ -106,7 +158,7 @@ impl Sessions {
     ) {
         let client = state.client_of(session.id);
         let waiting = client.and_then(|client| self.waiting.get(client));
-        if waiting.is_some_and(|waiting| waiting.owner != owner) {
+        if waiting.is_some_and(|waiting| waiting.owner != owner && !waiting.is_claim) {
             out.push(evict(owner, session));
         }
     }
@@ -124,12 +176,33 @@ impl Sessions {
         }
     }
 
-    /// The older connection has not closed in time: its epoch ends all the same.
-    pub(super) fn open_overdue(&mut self, now: Millis, out: &mut Vec<Effect>) {
-        for (_, waiting) in self.waiting.extract_if(.., |_, waiting| waiting.until <= now) {
-            propose_open(waiting.asked, waiting.open, out);
+    /// The older connection has not closed in time: its epoch ends all the same, but not for a claim, unless its
+    /// broker is lost.
+    pub(super) fn open_overdue(
+        &mut self,
+        now: Millis,
+        state: &ClusterState,
+        out: &mut Vec<Effect>,
+    ) {
+        let overdue = self.waiting.extract_if(.., |_, waiting| waiting.until <= now);
+        for (_, waiting) in overdue.collect::<Vec<_>>() {
+            let Waiting { asked, open, owner, until, .. } = waiting;
+            let loses = waiting.is_claim
+                && until > Millis(0)
+                && !matches!(self.judge(now, state, &open, owner), Claim::Granted);
+            match loses {
+                true => refuse(asked, owner, out),
+                false => propose_open(asked, open, out),
+            }
         }
     }
+}
+
+/// The client has another connection.
+fn refuse(asked: Asked, owner: Owner, out: &mut Vec<Effect>) {
+    let (connection, reason) = (owner.connection, RefuseReason::Unavailable);
+    out.push(Effect::Tell(owner, Tell::OpenRefused { connection, reason }));
+    out.push(Effect::Propose(Proposed::Pass(asked), Command::Pass { asked }));
 }
 
 fn evict(older: Owner, session: SessionKey) -> Effect {

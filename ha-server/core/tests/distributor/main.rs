@@ -7,6 +7,7 @@
 mod common;
 
 mod attach;
+mod claims;
 mod duty;
 mod fan_out;
 

@@ -13,6 +13,10 @@ use crate::topic::Subscription;
 pub enum Ask {
     /// A CONNECT. Answered by `Opened` or `OpenRefused`.
     Open(Open),
+    /// The same, of a client that its broker has served provisionally while nobody led. Answered likewise, but refused
+    /// when the session has an owner on another broker, and when there is one of which the client was told that there is
+    /// none.
+    Claim(Open),
     /// A SUBSCRIBE, also one for known filters. Answered by `Subscribed`.
     Subscribe {
         /// Whose.
@@ -80,6 +84,22 @@ pub enum Ask {
         /// Session Expiry Interval of DISCONNECT, if it has one.
         lifetime: Option<Lifetime>,
     },
+}
+
+impl Ask {
+    /// Whose; `None`: of a connection without a session.
+    pub fn session_mut(&mut self) -> Option<&mut SessionKey> {
+        match self {
+            Self::Open(_) | Self::Claim(_) => None,
+            Self::Subscribe { session, .. }
+            | Self::Unsubscribe { session, .. }
+            | Self::Publish { session, .. }
+            | Self::Release { session, .. }
+            | Self::Fetch { session, .. }
+            | Self::Progress { session, .. }
+            | Self::Close { session, .. } => Some(session),
+        }
+    }
 }
 
 /// A CONNECT that may be served, after authentication.

@@ -25,6 +25,25 @@ pub struct SessionKey {
     pub epoch: SessionEpoch,
 }
 
+/// Session ids from here on are a broker's own, for clients that it serves while nobody leads. Nobody else
+/// hears of them.
+const PROVISIONAL_FROM: u64 = 1 << 63;
+
+impl SessionKey {
+    /// What a broker knows the session of this connection by until a leader has given it another.
+    #[must_use]
+    pub fn provisional(connection: ConnectionId) -> Self {
+        let id = SessionId(PROVISIONAL_FROM | connection.0);
+        Self { id, epoch: SessionEpoch::default() }
+    }
+
+    /// Whether no leader has given it.
+    #[must_use]
+    pub fn is_provisional(self) -> bool {
+        self.id.0 >= PROVISIONAL_FROM
+    }
+}
+
 /// Place of a message among those that a session may get. Offsets of one session only grow, and
 /// every message of it has its own; messages stored once for many sessions have the same in each.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]

@@ -95,6 +95,25 @@ pub enum Tell {
     },
 }
 
+impl Tell {
+    /// Whose; `None`: nobody has it.
+    pub fn session_mut(&mut self) -> Option<&mut SessionKey> {
+        match self {
+            Self::OpenRefused { .. } => None,
+            Self::Opened(opened) => Some(&mut opened.session),
+            Self::Subscribed { session, .. }
+            | Self::Unsubscribed { session, .. }
+            | Self::Published { session, .. }
+            | Self::Released { session, .. }
+            | Self::Deliver { session, .. }
+            | Self::Page { session, .. }
+            | Self::Recorded { session, .. }
+            | Self::Evict { session, .. }
+            | Self::Fenced { session } => Some(session),
+        }
+    }
+}
+
 /// Why the connection of a session must end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Eviction {

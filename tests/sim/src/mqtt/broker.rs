@@ -45,7 +45,9 @@ impl Broker {
             cluster_time_at_zero: CLUSTER_TIME,
             seed: now + u64::try_from(id).expect("fits"),
             backoff_ms: (20, 500),
-            connect_hold_ms: 2_000,
+            // One serves clients also while there is no leader for a short time.
+            connect_hold_ms: if id == 0 { 100 } else { 2_000 },
+            serves_isolated: true,
             outbox_max: 1_000,
             outbox_bytes_max: 1_000_000,
             filters_max: 1_000,

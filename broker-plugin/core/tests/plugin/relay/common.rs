@@ -178,7 +178,11 @@ fn shown(item: &Upstream) -> String {
 fn shown_ask(ask: &Ask) -> String {
     match ask {
         Ask::Open(open) => format!("open {}", open.connection.0),
-        Ask::Subscribe { session, .. } => format!("subscribe {}", session.id),
+        Ask::Claim(open) => format!("claim {}", open.connection.0),
+        Ask::Subscribe { session, subscriptions, .. } => {
+            let filters = subscriptions.iter().map(|of| format!(" {}", of.subscription.filter()));
+            format!("subscribe {}{}", session.id, filters.skip(1).collect::<String>())
+        }
         Ask::Unsubscribe { session, .. } => format!("unsubscribe {}", session.id),
         Ask::Publish { .. } => "publish".into(),
         Ask::Release { session, .. } => format!("release {}", session.id),

@@ -2,6 +2,7 @@
 
 mod common;
 
+mod guests;
 mod model;
 mod opening;
 mod publishing;

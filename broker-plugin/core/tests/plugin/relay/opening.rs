@@ -85,7 +85,7 @@ fn session_that_is_opened_for_a_client_that_was_refused_is_closed_without_its_wi
     bench.ask(open(1, DURABLE));
     fail_until(&mut bench, 2_000);
     let done = Welcome { asked_upto: AskNumber(1), ..welcome() };
-    assert_eq!(bench.attach_again(done).up(), ["resumed", "ask 1 open 1"], "to know which");
+    assert_eq!(bench.attach_again(done).up(), ["resumed", "ask 1 claim 1"], "to know which");
     let outputs = bench.tell(1, Tell::Opened(opened(1)));
     assert_eq!(outputs.up(), ["ask 2 close 1 Disconnect"]);
     assert_eq!(outputs.told(), []);
