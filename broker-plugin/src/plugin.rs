@@ -257,7 +257,9 @@ impl Task {
         let input = match event {
             FromStream::Received(stream, items) => Input::Received(stream, items),
             FromStream::Broken(stream, detail) => Input::Broken(stream, detail),
-            FromStream::HeartbeatKept(stream, sequence) => Input::HeartbeatKept(stream, sequence),
+            FromStream::HeartbeatKept(stream, sequence, applied) => {
+                Input::HeartbeatKept(stream, sequence, applied)
+            }
             FromStream::HeartbeatFenced(stream) => Input::HeartbeatFenced(stream),
             FromStream::Written(stream, bytes) => {
                 if let Some(current) = self.stream.as_mut().filter(|s| s.id == stream) {

@@ -45,7 +45,7 @@ pub(crate) enum FromStream {
     /// So many bytes of the queue were written.
     Written(StreamId, usize),
     Broken(StreamId, String),
-    HeartbeatKept(StreamId, u64),
+    HeartbeatKept(StreamId, u64, u64),
     HeartbeatFenced(StreamId),
 }
 
@@ -194,7 +194,9 @@ async fn beat_from(
             answer = answers.message() => {
                 let Some(answer) = answer? else { return Err("the heartbeat stream ended".into()) };
                 let event = match answer.state() {
-                    State::Kept => FromStream::HeartbeatKept(stream, answer.sequence),
+                    State::Kept => {
+                        FromStream::HeartbeatKept(stream, answer.sequence, answer.applied)
+                    }
                     State::Fenced => FromStream::HeartbeatFenced(stream),
                 };
                 if urgent.send(event).await.is_err() {

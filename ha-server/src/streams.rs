@@ -112,7 +112,7 @@ async fn answer_heartbeats(
 ) {
     while let Ok(Ok(Some(request))) = time::timeout(lease, incoming.message()).await {
         let duty = duty(request.duty());
-        let (answer, now) = match handle.heartbeat(BrokerEpoch(request.epoch), duty).await {
+        let beat = match handle.heartbeat(BrokerEpoch(request.epoch), duty).await {
             Ok(answered) => answered,
             // The broker looks for the leader. It is not fenced: only a leader knows that.
             Err(no_answer) => {
@@ -121,7 +121,7 @@ async fn answer_heartbeats(
                 return;
             }
         };
-        let state = match answer {
+        let state = match beat.answer {
             HeartbeatAnswer::Kept => v1::heartbeat_response::State::Kept,
             HeartbeatAnswer::Fenced => v1::heartbeat_response::State::Fenced,
         };
@@ -129,7 +129,8 @@ async fn answer_heartbeats(
             epoch: request.epoch,
             sequence: request.sequence,
             state: state.into(),
-            cluster_time_ms: now.0,
+            cluster_time_ms: beat.cluster_time.0,
+            applied: beat.applied,
         };
         if !matches!(time::timeout(lease, answers.send(Ok(response))).await, Ok(Ok(()))) {
             return;

@@ -98,10 +98,11 @@ impl Plugin {
         }
     }
 
-    pub(crate) fn heartbeat_kept(&mut self, stream: StreamId, sequence: u64) {
+    pub(crate) fn heartbeat_kept(&mut self, stream: StreamId, sequence: u64, applied: u64) {
         if let Link::Attached(attached) = &mut self.link
             && attached.stream == stream
         {
+            self.seen = self.seen.max(applied);
             attached.lease.answered(sequence);
             if attached.lease.has_lasted(self.now) {
                 // The address works: come back to it first. Welcome alone proves nothing: a broker

@@ -142,7 +142,10 @@ impl Plugin {
             return;
         }
         if self.is_own(origin) {
-            return self.give_host(&own(message.publisher.session, &message), out);
+            let exchange = self.outbox.exchange(origin.number);
+            let known_as = exchange.map(|(session, _)| self.relay.known_as(session).id);
+            let session = known_as.unwrap_or(message.publisher.session);
+            return self.give_host(&own(session, &message), out);
         }
         self.give_host(&message, out);
     }

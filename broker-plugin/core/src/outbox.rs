@@ -121,6 +121,11 @@ impl Outbox {
         self.entries.get(self.sent)?.exchange.map(|(session, _)| session)
     }
 
+    /// Whom the answer to this publish is for.
+    pub(crate) fn exchange(&self, number: PublishNumber) -> Option<(SessionKey, PacketId)> {
+        self.entries.iter().find(|entry| entry.number == Some(number))?.exchange
+    }
+
     /// What was published under one key is published under another. None of it was sent.
     pub(crate) fn adopt(&mut self, from: SessionKey, to: SessionKey) {
         for entry in &mut self.entries {

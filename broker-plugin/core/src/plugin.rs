@@ -89,8 +89,8 @@ pub enum Input {
     Received(StreamId, Vec<Downstream>),
     /// The stream could not be opened, broke, or brought something that is not the protocol.
     Broken(StreamId, String),
-    /// ha-server answered a heartbeat and keeps the lease.
-    HeartbeatKept(StreamId, u64),
+    /// ha-server answered the heartbeat with this sequence number and keeps the lease. So much of the log it had.
+    HeartbeatKept(StreamId, u64, u64),
     /// ha-server answered a heartbeat: the epoch is not attached.
     HeartbeatFenced(StreamId),
     /// The deadline has come.
@@ -169,6 +169,8 @@ pub struct Plugin {
     pub(crate) origins: Origins,
     /// The epoch that we have, or had last.
     pub(crate) epoch: Option<BrokerEpoch>,
+    /// How much of the log a leader had when it was heard last.
+    pub(crate) seen: u64,
     pub(crate) cluster_time_at_zero: ClusterMillis,
     pub(crate) now: Millis,
     pub(crate) dropped: u64,
@@ -204,6 +206,7 @@ impl Plugin {
             turns: Turns::default(),
             origins: Origins::default(),
             epoch: None,
+            seen: 0,
             cluster_time_at_zero: config.cluster_time_at_zero,
             now: Millis(0),
             dropped: 0,
@@ -225,7 +228,9 @@ impl Plugin {
             Input::Broken(stream, detail) if self.link.stream() == Some(stream) => {
                 self.detach(detail, out);
             }
-            Input::HeartbeatKept(stream, sequence) => self.heartbeat_kept(stream, sequence),
+            Input::HeartbeatKept(stream, sequence, applied) => {
+                self.heartbeat_kept(stream, sequence, applied);
+            }
             Input::HeartbeatFenced(stream) if self.link.stream() == Some(stream) => {
                 self.fence("ha-server does not know this epoch".into(), out);
             }

@@ -180,7 +180,7 @@ fn bypasses(request: &Request) -> bool {
         Request::Ask(Ask::Progress { .. } | Ask::Fetch { .. }) | Request::Authenticate(_) => true,
         Request::Ask(
             Ask::Open(_)
-            | Ask::Claim(_)
+            | Ask::Claim { .. }
             | Ask::Subscribe { .. }
             | Ask::Unsubscribe { .. }
             | Ask::Publish { .. }

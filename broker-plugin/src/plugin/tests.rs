@@ -97,7 +97,13 @@ impl Distributor for Fake {
                 incoming.message().await
             {
                 let state = State::Kept.into();
-                let response = v1::HeartbeatResponse { epoch, sequence, state, cluster_time_ms: 0 };
+                let response = v1::HeartbeatResponse {
+                    epoch,
+                    sequence,
+                    state,
+                    cluster_time_ms: 0,
+                    applied: 0,
+                };
                 if answers.send(Ok(response)).await.is_err() {
                     return;
                 }

@@ -27,8 +27,10 @@ async fn attach(stream: StreamId, alone: &Alone, ends: Ends) -> Result<(), Ended
     let beating = async {
         while let Some((epoch, sequence)) = heartbeats.recv().await {
             let event = match alone.heartbeat(epoch).await {
-                Ok(HeartbeatAnswer::Kept) => FromStream::HeartbeatKept(stream, sequence),
-                Ok(HeartbeatAnswer::Fenced) => FromStream::HeartbeatFenced(stream),
+                Ok((HeartbeatAnswer::Kept, applied)) => {
+                    FromStream::HeartbeatKept(stream, sequence, applied)
+                }
+                Ok((HeartbeatAnswer::Fenced, _)) => FromStream::HeartbeatFenced(stream),
                 // The lease decides.
                 Err(_) => continue,
             };

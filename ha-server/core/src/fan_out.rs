@@ -1,7 +1,7 @@
 //! Who gets a published message.
 //!
 //! Every broker with a matching filter gets it once; the broker that published it does not (it served
-//! its own subscribers), unless it was published more than once. Of QoS 1 and 2 only those that need all
+//! its own subscribers), unless it was published more than once, or waits at QoS 2 for others. Of QoS 1 and 2 only those that need all
 //! messages of the filter: the others have it in the queues of their sessions. A message that is not numbered is dropped, counted,
 //! for a broker that is behind; a numbered one is always queued, and is answered when all have it. So a
 //! slow broker slows down the publishers that send to it, and nobody else.
@@ -40,6 +40,22 @@ impl Distributor {
         let (source, message) = (Some(source), Arc::clone(message));
         let item = Unreceived { source, known_as: Vec::new(), message, retained };
         self.give_all(targets, &item, out)
+    }
+
+    /// Gives a message of QoS 2 to the broker that published it, which would give it to its own subscribers with the
+    /// answer. That waits for others, and the client may be on another broker and publish more meanwhile (P4).
+    pub(crate) fn fan_out_back(
+        &mut self,
+        source: Source,
+        message: &Arc<Message>,
+        out: &mut Vec<Output>,
+    ) -> BrokerSet {
+        let origin = self.by_epoch.get(&source.broker).copied().map(BrokerSet::only);
+        let origin = self.targets(message).and(origin.unwrap_or_default());
+        let (source, message) = (Some(source), Arc::clone(message));
+        let item =
+            Unreceived { source, known_as: Vec::new(), message, retained: RetainedVersion(0) };
+        self.give_all(origin, &item, out)
     }
 
     /// The same for a message of QoS 2 that its client has sent more than once: whoever was given it under

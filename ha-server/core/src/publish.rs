@@ -29,6 +29,9 @@ pub(crate) struct Published {
     pub(crate) origin: BrokerEpoch,
     /// `None`: nobody waits for an answer.
     pub(crate) number: Option<PublishNumber>,
+    /// Whether it is of a session that the state has. Its broker gives one of QoS 2 to its own subscribers with the
+    /// answer; others are given before.
+    pub(crate) is_of_session: bool,
 }
 
 /// A numbered publish: who waits for its answer, and what receivers know it by.
@@ -69,7 +72,7 @@ impl Distributor {
         }
         broker.publishes.unnumbered += 1;
         let (epoch, origin) = (broker.epoch, broker.origin);
-        let published = Published { broker: epoch, origin, number: None };
+        let published = Published { broker: epoch, origin, number: None, is_of_session: false };
         self.propose_publish(published, None, message, out);
     }
 
@@ -95,7 +98,8 @@ impl Distributor {
         let epoch = broker.epoch;
         // What a lost session had published and was not told of does not come in a later life.
         let origin = if exchange.is_some() { epoch } else { broker.origin };
-        let published = Published { broker: epoch, origin, number: Some(number) };
+        let (number_of, is_of_session) = (Some(number), exchange.is_some());
+        let published = Published { broker: epoch, origin, number: number_of, is_of_session };
         let is_kept = message.retain
             || message.qos == Qos::ExactlyOnce
             || (message.qos == Qos::AtLeastOnce && state.is_durable(&message.topic));
@@ -243,7 +247,12 @@ impl Distributor {
         let (mut told, mut waits_for) = (BrokerSet::default(), BrokerSet::default());
         match (published.number, slot) {
             (Some(number), _) if message.qos > Qos::AtMostOnce => {
-                waits_for = self.fan_out_numbered(published.source(number), message, version, out);
+                let source = published.source(number);
+                waits_for = self.fan_out_numbered(source, message, version, out);
+                let answer_gives = message.qos == Qos::ExactlyOnce && published.is_of_session;
+                if answer_gives && !waits_for.is_empty() {
+                    waits_for = waits_for.union(self.fan_out_back(source, message, out));
+                }
                 told = waits_for.and(self.resumed);
             }
             (Some(_), Some(slot)) if stored.repeat == Repeat::No => {

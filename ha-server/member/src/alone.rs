@@ -195,12 +195,13 @@ impl Alone {
         Ok(Pipe { up, down, open: StreamOpen(open) })
     }
 
-    /// Keeps a lease.
+    /// Keeps a lease. Also returns how much of its log it has.
     ///
     /// # Errors
     /// As [`Handle::heartbeat`].
-    pub async fn heartbeat(&self, epoch: BrokerEpoch) -> Result<HeartbeatAnswer, NoAnswer> {
-        self.handle.heartbeat(epoch, Duty::Serves).await.map(|(answer, _)| answer)
+    pub async fn heartbeat(&self, epoch: BrokerEpoch) -> Result<(HeartbeatAnswer, u64), NoAnswer> {
+        let beat = self.handle.heartbeat(epoch, Duty::Serves).await?;
+        Ok((beat.answer, beat.applied))
     }
 
     /// Whether a message that is not to be retained must come here: it is kept for a session, or a share

@@ -32,7 +32,7 @@ use crate::leader_changes::LeaderChanges;
 use crate::rates::Sampler;
 use crate::{Proposals, StateNode, plain};
 
-pub use handle::{FromStream, Handle, HeartbeatReply, NoAnswer, OrderReply, Snapshot};
+pub use handle::{Beat, FromStream, Handle, HeartbeatReply, NoAnswer, OrderReply, Snapshot};
 pub use queues::{Queue, QueueOut, Weighed, queue};
 
 use confirm::{Confirms, Need};

@@ -26,8 +26,8 @@ pub(super) fn ask_into(number: AskNumber, ask: &Ask) -> Item {
     let number = number.0;
     match ask {
         Ask::Open(open) => Item::Open(Box::new(open_into(number, open))),
-        Ask::Claim(open) => {
-            Item::Open(Box::new(v1::Open { claim: true, ..open_into(number, open) }))
+        Ask::Claim { open, seen } => {
+            Item::Open(Box::new(v1::Open { claim_seen: Some(*seen), ..open_into(number, open) }))
         }
         Ask::Subscribe { session, ticket, subscriptions } => Item::Subscribe(v1::Subscribe {
             number,
@@ -68,8 +68,7 @@ pub(super) fn ask_into(number: AskNumber, ask: &Ask) -> Item {
 }
 
 pub(super) fn open_from(wire: v1::Open) -> Result<Ask, ProtocolError> {
-    let ask = if wire.claim { Ask::Claim } else { Ask::Open };
-    Ok(ask(Open {
+    let open = Open {
         connection: ConnectionId(wire.connection),
         client_id: client_id_from(&wire.client_id)?,
         start: match wire.clean_start {
@@ -79,7 +78,11 @@ pub(super) fn open_from(wire: v1::Open) -> Result<Ask, ProtocolError> {
         lifetime: Lifetime::from_expiry_interval(wire.expiry_s),
         will: wire.will.map(will_from).transpose()?,
         receive_maximum: receive_maximum_from(wire.receive_maximum)?,
-    }))
+    };
+    Ok(match wire.claim_seen {
+        Some(seen) => Ask::Claim { open, seen },
+        None => Ask::Open(open),
+    })
 }
 
 fn open_into(number: u64, open: &Open) -> v1::Open {
@@ -95,7 +98,7 @@ fn open_into(number: u64, open: &Open) -> v1::Open {
             delay_s: will.delay_s,
         }),
         receive_maximum: open.receive_maximum.into(),
-        claim: false,
+        claim_seen: None,
     }
 }
 

@@ -149,7 +149,7 @@ fn ask() -> impl Strategy<Value = Ask> {
     let cause = || select(vec![CloseCause::Disconnect, CloseCause::Failure, CloseCause::Handover]);
     prop_oneof![
         open().prop_map(Ask::Open),
-        open().prop_map(Ask::Claim),
+        (open(), any::<u64>()).prop_map(|(open, seen)| Ask::Claim { open, seen }),
         (key(), ticket(), vec(options(), 0..6)).prop_map(|(session, ticket, subscriptions)| {
             Ask::Subscribe { session, ticket, subscriptions }
         }),

@@ -69,10 +69,10 @@ impl Broker {
         let input = match packet {
             Packet::Down(item, _) => Input::Received(stream, vec![item]),
             Packet::BrokenForBroker(why) => Input::Broken(stream, why.into()),
-            Packet::HeartbeatDown(sequence, HeartbeatAnswer::Kept) => {
-                Input::HeartbeatKept(stream, sequence)
+            Packet::HeartbeatDown(sequence, HeartbeatAnswer::Kept, applied) => {
+                Input::HeartbeatKept(stream, sequence, applied)
             }
-            Packet::HeartbeatDown(_, HeartbeatAnswer::Fenced) => Input::HeartbeatFenced(stream),
+            Packet::HeartbeatDown(_, HeartbeatAnswer::Fenced, _) => Input::HeartbeatFenced(stream),
             Packet::Opened
             | Packet::Up(_)
             | Packet::HalfClosed

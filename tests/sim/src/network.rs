@@ -34,8 +34,8 @@ pub enum Packet {
     Down(Downstream, usize),
     /// At the broker: the stream broke or was ended.
     BrokenForBroker(&'static str),
-    /// At the broker.
-    HeartbeatDown(u64, HeartbeatAnswer),
+    /// At the broker, with how much of the log the leader has.
+    HeartbeatDown(u64, HeartbeatAnswer, u64),
 }
 
 /// A place of its own in the order of arrival.
@@ -234,7 +234,7 @@ mod tests {
 
     fn arrived(network: &mut Network, now: u64) -> Vec<u64> {
         let sequence = |packet| match packet {
-            Packet::HeartbeatUp(_, sequence) | Packet::HeartbeatDown(sequence, _) => sequence,
+            Packet::HeartbeatUp(_, sequence) | Packet::HeartbeatDown(sequence, ..) => sequence,
             _ => 0,
         };
         let packets = std::iter::from_fn(|| network.receive(now));
@@ -252,7 +252,7 @@ mod tests {
         network.send(0, wire, up(1));
         network.hold(0, Way::Up, 100);
         network.send(1, wire, up(2));
-        network.send(1, wire, Packet::HeartbeatDown(7, HeartbeatAnswer::Kept));
+        network.send(1, wire, Packet::HeartbeatDown(7, HeartbeatAnswer::Kept, 0));
         assert_eq!(arrived(&mut network, 99), [7]);
         network.release(99, 0, Way::Up);
         network.send(99, wire, up(3));

@@ -72,7 +72,11 @@ impl Server {
                 let (mut out, at) = (Vec::new(), Millis(now - self.since));
                 let answer = self.core.heartbeat(at, &self.disk.state, epoch, &mut out);
                 self.act(now, out, network);
-                return network.send(now, wire, Packet::HeartbeatDown(sequence, answer));
+                return network.send(
+                    now,
+                    wire,
+                    Packet::HeartbeatDown(sequence, answer, self.disk.state.applied()),
+                );
             }
             Packet::Down(..) | Packet::BrokenForBroker(_) | Packet::HeartbeatDown(..) => {
                 unreachable!("for brokers")

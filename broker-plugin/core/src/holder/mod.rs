@@ -225,7 +225,7 @@ impl Holder {
 
     fn ask(&mut self, ask: Ask, out: &mut Vec<Output>) {
         match ask {
-            Ask::Open(open) | Ask::Claim(open) => self.open(open, out),
+            Ask::Open(open) | Ask::Claim { open, .. } => self.open(open, out),
             Ask::Subscribe { session, ticket, subscriptions } => {
                 self.subscribe(session, ticket, subscriptions, out);
             }

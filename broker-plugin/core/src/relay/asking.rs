@@ -36,7 +36,7 @@ impl Plugin {
             }
             Ask::Close { session, .. } => self.leave_session(*session, out).is_some(),
             // Publishes come as such, and engines claim nothing.
-            Ask::Publish { .. } | Ask::Claim(_) => false,
+            Ask::Publish { .. } | Ask::Claim { .. } => false,
             Ask::Unsubscribe { .. }
             | Ask::Release { .. }
             | Ask::Fetch { .. }

@@ -2,6 +2,9 @@
 //!
 //! Asks are numbered when they are first sent, from 1 and without gaps, and kept until ha-server has
 //! done them. They go up in the order of [`Turn`]s, together with publishes.
+//!
+//! CONNECTs pass what waits, and come in storms: when a broker has died, all its clients at once. So only so many
+//! of them are under way at a time, and what other clients do comes in between.
 
 use std::collections::VecDeque;
 
@@ -20,6 +23,8 @@ pub(crate) struct Asks {
     on_stream: usize,
     /// Not sent, and not behind messages.
     urgent: VecDeque<Ask>,
+    /// Nor are these, but so many CONNECTs wait for an answer at most.
+    opens: VecDeque<Ask>,
     /// Not sent.
     waiting: VecDeque<(Turn, Ask)>,
     /// CONNECTs must not pass these: the same client may have sent both.
@@ -42,7 +47,7 @@ impl Asks {
 
     /// Asks that are not done.
     pub(crate) fn len(&self) -> usize {
-        self.sent.len() + self.urgent.len() + self.waiting.len()
+        self.sent.len() + self.urgent.len() + self.opens.len() + self.waiting.len()
     }
 
     /// Whether asks wait behind messages.
@@ -51,19 +56,18 @@ impl Asks {
     }
 
     pub(super) fn push(&mut self, ask: Ask, turns: &mut Turns) {
-        let may_pass = match &ask {
-            Ask::Progress { .. } | Ask::Fetch { .. } | Ask::Release { .. } => true,
-            Ask::Open(_) => self.closes_waiting == 0,
-            Ask::Subscribe { .. }
+        self.closes_waiting += usize::from(matches!(ask, Ask::Close { .. }));
+        match &ask {
+            Ask::Progress { .. } | Ask::Fetch { .. } | Ask::Release { .. } => {
+                self.urgent.push_back(ask);
+            }
+            Ask::Open(_) if self.closes_waiting == 0 => self.opens.push_back(ask),
+            Ask::Open(_)
+            | Ask::Claim { .. }
+            | Ask::Subscribe { .. }
             | Ask::Unsubscribe { .. }
             | Ask::Publish { .. }
-            | Ask::Claim(_)
-            | Ask::Close { .. } => false,
-        };
-        self.closes_waiting += usize::from(matches!(ask, Ask::Close { .. }));
-        match may_pass {
-            true => self.urgent.push_back(ask),
-            false => self.waiting.push_back((turns.waits(), ask)),
+            | Ask::Close { .. } => self.waiting.push_back((turns.waits(), ask)),
         }
     }
 
@@ -84,31 +88,46 @@ impl Asks {
     }
 
     /// The turn of what is sent next. Forgets CONNECTs that nobody waits for: those of which
-    /// `is_void` says so.
-    pub(super) fn turn(&mut self, mut is_void: impl FnMut(&Ask) -> bool) -> Option<Turn> {
+    /// `is_void` says so. `unanswered`: how many there are, void ones among them.
+    pub(super) fn turn(
+        &mut self,
+        unanswered: usize,
+        mut is_void: impl FnMut(&Ask) -> bool,
+    ) -> Option<Turn> {
         if let Some(sent) = self.sent.get(self.on_stream) {
             return Some(sent.turn);
         }
-        while self.urgent.front().is_some_and(&mut is_void) {
-            self.urgent.pop_front();
+        while self.opens.front().is_some_and(&mut is_void) {
+            self.opens.pop_front();
         }
         while self.waiting.front().is_some_and(|(_, ask)| is_void(ask)) {
             self.waiting.pop_front();
         }
         let waiting = self.waiting.front().map(|(turn, _)| *turn);
-        if self.urgent.is_empty() { waiting } else { Some(Turn::Urgent) }
+        let is_urgent = !self.urgent.is_empty() || self.may_open(unanswered);
+        if is_urgent { Some(Turn::Urgent) } else { waiting }
     }
 
-    /// What is sent next.
-    pub(crate) fn next_to_send(&mut self, turns: &mut Turns) -> Option<Upstream> {
+    /// Of all CONNECTs without an answer these were not even asked.
+    fn may_open(&self, unanswered: usize) -> bool {
+        let asked = unanswered.saturating_sub(self.opens.len());
+        !self.opens.is_empty() && asked < OPENS_MAX
+    }
+
+    /// What is sent next, while so many CONNECTs have no answer.
+    pub(super) fn next_to_send(
+        &mut self,
+        unanswered: usize,
+        turns: &mut Turns,
+    ) -> Option<Upstream> {
         if self.on_stream == self.sent.len() {
+            let may_open = self.may_open(unanswered);
             let (turn, ask) = match self.urgent.pop_front() {
                 Some(ask) => (Turn::Urgent, ask),
+                None if may_open => (Turn::Urgent, self.opens.pop_front()?),
                 None => self.waiting.pop_front()?,
             };
-            if matches!(ask, Ask::Close { .. }) {
-                self.closes_waiting -= 1;
-            }
+            self.closes_waiting -= usize::from(matches!(ask, Ask::Close { .. }));
             self.give_back_room();
             self.last.0 += 1;
             self.sent.push_back(Sent { number: self.last, turn: turns.sends(turn), ask });
@@ -145,6 +164,9 @@ impl Asks {
         if self.urgent.is_empty() {
             self.urgent.shrink_to(ROOM_KEPT);
         }
+        if self.opens.is_empty() {
+            self.opens.shrink_to(ROOM_KEPT);
+        }
         if self.waiting.is_empty() {
             self.waiting.shrink_to(ROOM_KEPT);
         }
@@ -159,7 +181,7 @@ impl Asks {
 
     /// A new epoch: of what was asked only these CONNECTs are asked again, under new numbers.
     pub(super) fn begin_anew<'a>(&mut self, opens: impl Iterator<Item = &'a Open>) {
-        *self = Self { urgent: opens.cloned().map(Ask::Open).collect(), ..Self::default() };
+        *self = Self { opens: opens.cloned().map(Ask::Open).collect(), ..Self::default() };
     }
 
     /// The CONNECTs with a will that ha-server may have done.
@@ -178,12 +200,13 @@ impl Asks {
         let is_close = |ask: &Ask| matches!(ask, Ask::Close { .. });
         let closes = self.waiting.iter().filter(|(_, ask)| is_close(ask)).count();
         assert_eq!(self.closes_waiting, closes);
+        assert!(self.opens.iter().all(|ask| matches!(ask, Ask::Open(_))));
     }
 
     /// The CONNECTs that are asked or wait to be.
     pub(super) fn opens(&self) -> impl Iterator<Item = ConnectionId> {
         let waiting = self.waiting.iter().map(|(_, ask)| ask);
-        let all = self.sent.iter().map(|sent| &sent.ask).chain(&self.urgent).chain(waiting);
+        let all = self.sent.iter().map(|sent| &sent.ask).chain(&self.opens).chain(waiting);
         all.filter_map(connection)
     }
 }
@@ -194,6 +217,10 @@ fn connection(ask: &Ask) -> Option<ConnectionId> {
         _ => None,
     }
 }
+
+/// CONNECTs that are under way at a time. One keeps a leader busy for some 10 µs, and may wait there for a tenth of
+/// a second for an older connection.
+const OPENS_MAX: usize = 256;
 
 /// Asks for which there is always room.
 const ROOM_KEPT: usize = 256;

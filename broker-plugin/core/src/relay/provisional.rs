@@ -28,6 +28,8 @@ pub(super) const ADOPTED: Ticket = Ticket(u64::MAX);
 #[derive(Debug)]
 pub(super) struct Guest {
     pub(super) open: Open,
+    /// How much of the log the last leader had when it was heard last.
+    pub(super) seen: u64,
     subscriptions: BTreeMap<Subscription, SubscribeOptions>,
 }
 
@@ -53,8 +55,8 @@ impl Plugin {
             backlog: PageEnd::Live(Offset::NONE),
         };
         self.relay.sit(session, Seat::new(&open, &opened));
-        let subscriptions = BTreeMap::new();
-        self.relay.guests.insert(connection, Guest { open, subscriptions });
+        let (seen, subscriptions) = (self.seen, BTreeMap::new());
+        self.relay.guests.insert(connection, Guest { open, seen, subscriptions });
         self.pass(session, Tell::Opened(opened), out);
     }
 
@@ -99,7 +101,7 @@ impl Plugin {
             Ask::Close { cause, .. } => self.close_guest(session, cause, out),
             // There is no queue.
             Ask::Fetch { .. } | Ask::Progress { .. } => (),
-            Ask::Open(_) | Ask::Claim(_) | Ask::Publish { .. } => (),
+            Ask::Open(_) | Ask::Claim { .. } | Ask::Publish { .. } => (),
         }
     }
 

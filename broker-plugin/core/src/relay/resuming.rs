@@ -121,7 +121,7 @@ impl Relay {
             Ask::Publish { .. }
             | Ask::Release { .. }
             | Ask::Progress { .. }
-            | Ask::Claim(_)
+            | Ask::Claim { .. }
             | Ask::Close { .. } => false,
         }
     }
@@ -140,8 +140,9 @@ impl Relay {
 
     /// The turn of the ask that is sent next.
     pub(crate) fn turn(&mut self) -> Option<crate::turn::Turn> {
+        let unanswered = self.unanswered();
         let Self { asks, unwanted, .. } = self;
-        asks.turn(|ask| match ask {
+        asks.turn(unanswered, |ask| match ask {
             Ask::Open(open) => unwanted.remove(&open.connection).is_some(),
             _ => false,
         })
@@ -149,18 +150,25 @@ impl Relay {
 
     /// The ask that is sent next. A CONNECT whose client was answered here is a claim.
     pub(crate) fn next_to_send(&mut self, turns: &mut Turns) -> Option<Upstream> {
-        let mut item = self.asks.next_to_send(turns)?;
+        let mut item = self.asks.next_to_send(self.unanswered(), turns)?;
         if let Upstream::Ask { ask, .. } = &mut item
             && let Ask::Open(open) = ask
-            && self.was_answered_here(open.connection)
+            && let Some(seen) = self.answered_here(open.connection)
         {
-            *ask = Ask::Claim(open.clone());
+            *ask = Ask::Claim { open: open.clone(), seen };
         }
         Some(item)
     }
 
-    fn was_answered_here(&self, connection: ConnectionId) -> bool {
-        self.guests.contains_key(&connection) || self.unwanted.contains_key(&connection)
+    /// CONNECTs that ha-server has not answered.
+    fn unanswered(&self) -> usize {
+        self.opening.len() + self.guests.len() + self.unwanted.len()
+    }
+
+    /// What was seen of the log then. Of a client that is gone nothing is claimed but what it has.
+    fn answered_here(&self, connection: ConnectionId) -> Option<u64> {
+        let guest = self.guests.get(&connection).map(|guest| guest.seen);
+        guest.or_else(|| self.unwanted.contains_key(&connection).then_some(0))
     }
 
     fn resumes(&self) -> impl Iterator<Item = Resume> {

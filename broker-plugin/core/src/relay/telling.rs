@@ -24,11 +24,11 @@ impl Plugin {
                 self.relay.unwanted.remove(&connection);
                 if self.relay.guests.remove(&connection).is_some() {
                     self.fenced(SessionKey::provisional(connection), out);
-                    self.pump(out);
                 }
                 if self.relay.opening.remove(&connection).is_some() {
                     out.push(host(HostCommand::Tell(connection, tell)));
                 }
+                self.pump(out);
             }
             Tell::Subscribed { session, ticket, ref granted } => {
                 if let Some(changes) = self.relay.subscribed(session, ticket, granted, out) {
@@ -87,7 +87,7 @@ impl Plugin {
             if self.relay.connection(session) != Some(connection) {
                 self.close_unwanted(session, cause.unwrap_or(CloseCause::Disconnect), out);
             }
-            return;
+            return self.pump(out);
         };
         // Nobody else has it.
         self.leave_session(session, out);
@@ -100,6 +100,7 @@ impl Plugin {
         out.extend(routes.filter_map(|options| seat.route(session, options)));
         self.relay.sit(session, seat);
         self.pass(session, Tell::Opened(opened), out);
+        self.pump(out);
     }
 
     pub(super) fn close_unwanted(

@@ -14,7 +14,7 @@ use crate::common::{
 fn keep_until(bench: &mut Bench, end: u64) {
     while bench.plugin.deadline().unwrap().0 <= end {
         for sequence in bench.at_deadline().heartbeats() {
-            bench.step(Input::HeartbeatKept(bench.stream(), sequence));
+            bench.step(Input::HeartbeatKept(bench.stream(), sequence, 0));
         }
     }
     bench.at(end);
@@ -186,7 +186,7 @@ fn whatever_comes_from_an_old_stream_is_ignored() {
         Input::Received(old, items),
         Input::Broken(old, "late".into()),
         Input::HeartbeatFenced(old),
-        Input::HeartbeatKept(old, 1),
+        Input::HeartbeatKept(old, 1, 0),
     ];
     for input in inputs {
         assert_eq!(bench.step(input).0, []);

@@ -30,7 +30,7 @@ fn lease_counts_from_sending_the_heartbeat_that_was_answered() {
     let mut bench = Bench::attached();
     assert_eq!(bench.at(250).heartbeats(), [2]);
     bench.at(700);
-    bench.step(Input::HeartbeatKept(bench.stream(), 2));
+    bench.step(Input::HeartbeatKept(bench.stream(), 2, 0));
     assert_eq!(bench.at(1_249).left(), None);
     assert!(bench.at(1_250).left().is_some());
 }
@@ -40,7 +40,7 @@ fn answer_that_comes_exactly_at_the_deadline_is_too_late() {
     let mut bench = Bench::attached();
     bench.at(999);
     bench.at(1_000);
-    bench.step(Input::HeartbeatKept(StreamId(1), 4));
+    bench.step(Input::HeartbeatKept(StreamId(1), 4, 0));
     assert_eq!(bench.plugin.link_state(), LinkState::Attaching, "anew");
 }
 

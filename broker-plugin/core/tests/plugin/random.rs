@@ -154,7 +154,7 @@ impl Run {
                 _ => return,
             },
             Step::Broken => self.bench.break_stream(),
-            Step::Kept(sequence) => self.bench.step(Input::HeartbeatKept(stream, sequence)),
+            Step::Kept(sequence) => self.bench.step(Input::HeartbeatKept(stream, sequence, 0)),
             Step::Fenced => self.bench.step(Input::HeartbeatFenced(stream)),
             Step::Item(item) => {
                 let item = self.downstream(&item);

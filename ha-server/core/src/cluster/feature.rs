@@ -20,8 +20,11 @@ impl FeatureLevel {
     /// Wills are owed until brokers have them: [`Command::WillsReceived`](super::Command::WillsReceived).
     pub const OWED_WILLS: Self = Self(3);
 
+    /// When clients were connected last: [`opened_after`](super::ClusterState::opened_after).
+    pub const CLAIMS: Self = Self(4);
+
     /// All that this program understands.
-    pub const NEWEST: Self = Self::OWED_WILLS;
+    pub const NEWEST: Self = Self::CLAIMS;
 }
 
 impl std::fmt::Display for FeatureLevel {

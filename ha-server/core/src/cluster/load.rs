@@ -139,6 +139,7 @@ impl ClusterState {
                 self.owed_wills.insert(number, decode(value)?);
             }
             Key::OwedWill(_) => return Err(Malformed),
+            Key::LastOpen(place) => self.last_opens.insert(place, decode(value)?),
         }
         Ok(())
     }

@@ -24,6 +24,7 @@ mod group_invariants;
 mod groups;
 mod index;
 mod invariants;
+mod last_opens;
 mod limits;
 mod live;
 mod load;
@@ -73,6 +74,7 @@ pub use self::wills::OwedWill;
 use self::broker::{Asking, Broker};
 use self::groups::Groups;
 use self::index::Indexes;
+use self::last_opens::LastOpens;
 use self::lost::Lost;
 use self::messages::Messages;
 use self::record::Key;
@@ -107,6 +109,7 @@ pub struct ClusterState {
     lost: BTreeMap<BrokerEpoch, Lost>,
     timers: Timers,
     owed_wills: OwedWills,
+    last_opens: LastOpens,
     next_session: u64,
     next_epoch: u64,
     /// The last session that the sweep has looked at.
@@ -176,6 +179,7 @@ impl ClusterState {
             lost: BTreeMap::new(),
             timers: Timers::default(),
             owed_wills: OwedWills::default(),
+            last_opens: LastOpens::default(),
             next_session: 1,
             next_epoch: 1,
             swept: SessionId(0),

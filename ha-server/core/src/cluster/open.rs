@@ -40,6 +40,7 @@ impl ClusterState {
         if resumed.is_none() && self.sessions.len() >= self.limits.sessions_max {
             return Outcome::Refused(RefuseReason::QuotaExceeded);
         }
+        self.note_open(&open.client_id);
         let id = resumed.unwrap_or_else(|| self.found(&open, founder));
         self.advance(id);
         self.enforce_limits(id);

@@ -41,6 +41,7 @@ pub(super) enum Key {
     Waiting(GroupId, u64),
     Strategies,
     OwedWill(PublishNumber),
+    LastOpen(u16),
 }
 
 /// What belongs to nobody in particular.
@@ -202,6 +203,7 @@ impl Key {
             Self::Waiting(id, place) => with(11, &[id.0, *place]),
             Self::Strategies => vec![12],
             Self::OwedWill(number) => with(13, &[number.0]),
+            Self::LastOpen(place) => with(14, &[u64::from(*place)]),
         }
     }
 
@@ -233,6 +235,7 @@ impl Key {
             (11, &[id, place]) => Some(Self::Waiting(GroupId(id), place)),
             (12, []) => Some(Self::Strategies),
             (13, &[number]) => Some(Self::OwedWill(PublishNumber(number))),
+            (14, &[place]) => u16::try_from(place).ok().map(Self::LastOpen),
             _ => None,
         }
     }
@@ -306,7 +309,8 @@ impl ClusterState {
                 group.waiting().keys().map(move |&place| Key::Waiting(id, place))
             }))
             .chain(std::iter::once(Key::Strategies))
-            .chain(self.owed_wills().map(|(number, _)| Key::OwedWill(number)));
+            .chain(self.owed_wills().map(|(number, _)| Key::OwedWill(number)))
+            .chain(self.last_opens.places().map(Key::LastOpen));
         keys.filter_map(|key| Some((key.bytes(), self.part(&key)?)))
     }
 
@@ -353,6 +357,7 @@ impl ClusterState {
                 is_set.then(|| encode(&self.strategies))
             }
             Key::OwedWill(number) => self.owed_wills.get(*number).map(encode),
+            Key::LastOpen(place) => self.last_opens.get(*place).map(|index| encode(&index)),
         }
     }
 

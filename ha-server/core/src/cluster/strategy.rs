@@ -76,11 +76,13 @@ pub(super) fn choose(
     best.map(|of| of.id)
 }
 
-/// FNV-1a of the key and the member, stirred so that neighbours are far apart. The lowest of all members
-/// is chosen: when one comes or goes, only what is its own moves.
+/// The lowest of all members is chosen: when one comes or goes, only what is its own moves.
 fn hash(key: &[u8], member: SessionId) -> u64 {
-    let member = member.0.to_be_bytes();
-    let bytes = key.iter().chain(&member);
+    stable_hash(key.iter().chain(&member.0.to_be_bytes()))
+}
+
+/// FNV-1a, stirred so that neighbours are far apart. What it leads to is in logs and stores: the same for good.
+pub(super) fn stable_hash<'a>(bytes: impl Iterator<Item = &'a u8>) -> u64 {
     let mixed = bytes.fold(0xCBF2_9CE4_8422_2325, |hash: u64, byte| {
         (hash ^ u64::from(*byte)).wrapping_mul(0x0000_0100_0000_01B3)
     });

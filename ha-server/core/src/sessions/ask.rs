@@ -18,7 +18,7 @@ impl Sessions {
     ) {
         let (proposed, command) = match ask {
             Ask::Open(open) => return self.open(now, state, asked, open, out),
-            Ask::Claim(open) => return self.claim(now, state, asked, open, out),
+            Ask::Claim { open, seen } => return self.claim(now, state, asked, (open, seen), out),
             Ask::Subscribe { session, ticket, subscriptions } => {
                 let given_upto = self.hold(session);
                 (

@@ -72,17 +72,20 @@ impl Sessions {
         self.waiting.insert(client, waiting);
     }
 
-    /// A connection that its broker has served while nobody led.
+    /// A connection that its broker has served while it had no leader. When that began, the log was at `seen` at least.
     pub(super) fn claim(
         &mut self,
         now: Millis,
         state: &ClusterState,
         asked: Asked,
-        open: Open,
+        (open, seen): (Open, u64),
         out: &mut Vec<Effect>,
     ) {
         let owner = Owner { broker: asked.broker, connection: open.connection };
-        if self.waiting.contains_key(&open.client_id) {
+        let known = state.session_of(&open.client_id).and_then(|(_, owner)| owner);
+        let is_here = known.is_some_and(|known| known.broker == owner.broker);
+        let was_elsewhere = !is_here && state.opened_after(&open.client_id, seen);
+        if was_elsewhere || self.waiting.contains_key(&open.client_id) {
             return refuse(asked, owner, out);
         }
         match self.judge(now, state, &open, owner) {

@@ -206,6 +206,21 @@ fn owed_will_has_its_golden_bytes() {
     assert_eq!(parts, [("0d0000000000030000".to_owned(), golden)]);
 }
 
+/// By the first 16 bits of a hash, the place in the log.
+#[test]
+fn last_connect_has_its_golden_bytes() {
+    let asked = Asked { broker: BrokerEpoch(1), number: AskNumber(1) };
+    let name = BrokerName::parse("b").unwrap();
+    let join = Command::Join { name, incarnation: Incarnation(9) };
+    let raise = Command::Raise(FeatureLevel::NEWEST);
+    let commands = vec![raise, join, Command::Open { asked, open: durable("client-7") }];
+    let mut state = ClusterState::new();
+    state.apply(300, &Batch { time: ClusterMillis(300), commands }.encode());
+    let parts = state.parts().filter(|(key, _)| key[0] == 14);
+    let parts: Vec<_> = parts.map(|(key, value)| (hex(&key), hex(&value))).collect();
+    assert_eq!(parts, [("0e0000000000002c01".to_owned(), "02ac02".to_owned())]);
+}
+
 /// A session between PUBLISH and PUBREL.
 #[test]
 fn exchange_that_is_open_has_its_golden_bytes() {

@@ -111,7 +111,9 @@ fn full_filter_and_full_store_refuse_the_publish() {
 #[test]
 fn nothing_is_left_of_a_session_that_has_ended() {
     let mut bench = Bench::new();
-    let before = bench.state.parts().count();
+    // But for when its client was connected last.
+    let count = |bench: &Bench| bench.state.parts().filter(|(key, _)| key[0] != 14).count();
+    let before = count(&bench);
     let session = bench.open(durable("a")).session;
     bench.subscribe(session, at("t/#", AtLeastOnce));
     bench.subscribe(session, at("u", AtLeastOnce));
@@ -125,7 +127,7 @@ fn nothing_is_left_of_a_session_that_has_ended() {
     };
     let session = bench.open(open).session;
     bench.close(session, CloseCause::Failure);
-    assert_eq!(bench.state.parts().count(), before);
+    assert_eq!(count(&bench), before);
 }
 
 #[test]

@@ -142,3 +142,16 @@ fn last_progress_comes_with_the_close() {
     let opened = bench.open(durable("a"));
     assert_eq!(bench.queued(opened.session), ["2"]);
 }
+
+#[test]
+fn state_remembers_when_a_client_was_connected_last_also_when_its_session_is_gone() {
+    let mut bench = Bench::new();
+    let before = bench.state.applied();
+    let session = bench.open(ephemeral("a")).session;
+    bench.close(session, CloseCause::Failure);
+    bench.restart();
+    let after = bench.state.applied();
+    let opened_after = |client_id, index| bench.state.opened_after(client_id, index);
+    assert!(opened_after("a", before) && !opened_after("a", after));
+    assert!(!opened_after("b", before), "nor was another one");
+}

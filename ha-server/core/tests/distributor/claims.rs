@@ -1,5 +1,6 @@
 //! Connections that their brokers have served while nobody led.
 
+use ha_core::cluster::FeatureLevel;
 use ha_core::{Input, StreamId};
 use ha_types::link::Upstream;
 use ha_types::session::{
@@ -15,8 +16,15 @@ fn ephemeral(connection: u64) -> Open {
     Open { start: Start::Clean, lifetime: Lifetime::Connection, ..durable("c", connection) }
 }
 
+/// Of a client that was connected nowhere else since.
 fn claim(connection: u64) -> Ask {
-    Ask::Claim(ephemeral(connection))
+    Ask::Claim { open: ephemeral(connection), seen: u64::MAX }
+}
+
+fn cluster() -> Cluster {
+    let mut cluster = Cluster::new(config());
+    cluster.raise(FeatureLevel::NEWEST);
+    cluster
 }
 
 fn close(session: SessionKey) -> Ask {
@@ -37,7 +45,7 @@ struct Led {
 }
 
 fn led(open: Open) -> Led {
-    let mut cluster = Cluster::new(config());
+    let mut cluster = cluster();
     let broker = cluster.attach("b");
     cluster.say(broker, [ask(1, Ask::Open(open))]);
     let session = opened(&cluster.tells(broker)).session;
@@ -57,10 +65,13 @@ impl Led {
 
 #[test]
 fn claim_of_a_session_that_nobody_has_is_granted_with_its_will() {
-    let mut cluster = Cluster::new(config());
+    let mut cluster = cluster();
     let (broker, live) = (cluster.attach("b"), cluster.subscriber("l", &["will"]));
     let will = NewWill { message: message("will", "w").into(), expires_in_s: None, delay_s: 0 };
-    cluster.say(broker, [ask(1, Ask::Claim(Open { will: Some(will), ..ephemeral(1) }))]);
+    cluster.say(
+        broker,
+        [ask(1, Ask::Claim { open: Open { will: Some(will), ..ephemeral(1) }, seen: 0 })],
+    );
     let session = opened(&cluster.tells(broker)).session;
     cluster.say(broker, [ask(2, close(session))]);
     assert_eq!(cluster.payloads(live), ["w"]);
@@ -68,7 +79,7 @@ fn claim_of_a_session_that_nobody_has_is_granted_with_its_will() {
 
 #[test]
 fn claim_loses_to_a_connection_on_another_broker() {
-    let mut cluster = Cluster::new(config());
+    let mut cluster = cluster();
     let (broker, other) = (cluster.attach("b"), cluster.attach("o"));
     cluster.say(broker, [ask(1, Ask::Open(durable("c", 1)))]);
     let session = opened(&cluster.tells(broker)).session;
@@ -81,7 +92,7 @@ fn claim_loses_to_a_connection_on_another_broker() {
 
 #[test]
 fn claim_takes_the_session_of_an_older_connection_of_its_own_broker() {
-    let mut cluster = Cluster::new(config());
+    let mut cluster = cluster();
     let broker = cluster.attach("b");
     cluster.say(broker, [ask(1, Ask::Open(ephemeral(1)))]);
     let older = opened(&cluster.tells(broker)).session;
@@ -140,12 +151,15 @@ fn claim_loses_to_a_connect_that_waits() {
 #[test]
 fn claim_of_a_client_that_wanted_to_resume_loses_to_a_session_whose_client_is_away() {
     for (start, is_granted) in [(Start::Clean, true), (Start::Resume, false)] {
-        let mut cluster = Cluster::new(config());
+        let mut cluster = cluster();
         let broker = cluster.attach("b");
         cluster.say(broker, [ask(1, Ask::Open(durable("c", 1)))]);
         let session = opened(&cluster.tells(broker)).session;
         cluster.say(broker, [ask(2, close(session))]);
-        cluster.say(broker, [ask(3, Ask::Claim(Open { start, ..ephemeral(2) }))]);
+        cluster.say(
+            broker,
+            [ask(3, Ask::Claim { open: Open { start, ..ephemeral(2) }, seen: u64::MAX })],
+        );
         match is_granted {
             true => assert!(!opened(&cluster.tells(broker)).is_present),
             false => assert_eq!(cluster.tells(broker), refused(2)),
@@ -158,11 +172,39 @@ fn claim_of_a_client_that_wanted_to_resume_loses_to_a_session_whose_client_is_aw
 /// Its answer was lost with a stream.
 #[test]
 fn claim_that_is_asked_again_is_answered_again() {
-    let mut cluster = Cluster::new(config());
+    let mut cluster = cluster();
     let broker = cluster.attach("b");
     cluster.say(broker, [ask(1, claim(1))]);
     let session = opened(&cluster.tells(broker)).session;
     let broker = cluster.attach("b");
     cluster.say(broker, [ask(1, claim(1))]);
     assert_eq!(opened(&cluster.tells(broker)).session, session);
+}
+
+/// What waits at its broker must not come after what it published elsewhere.
+#[test]
+fn claim_of_a_client_that_was_elsewhere_since_is_refused() {
+    for (is_since, is_granted) in [(true, false), (false, true)] {
+        let mut cluster = cluster();
+        let (broker, other) = (cluster.attach("b"), cluster.attach("o"));
+        let before = cluster.state.applied();
+        cluster.say(other, [ask(1, Ask::Open(ephemeral(1)))]);
+        let session = opened(&cluster.tells(other)).session;
+        cluster.say(other, [ask(2, close(session))]);
+        let seen = if is_since { before } else { cluster.state.applied() };
+        cluster.say(broker, [ask(1, Ask::Claim { open: ephemeral(9), seen })]);
+        match is_granted {
+            true => assert!(!opened(&cluster.tells(broker)).is_present),
+            false => assert_eq!(cluster.tells(broker), refused(9)),
+        }
+    }
+}
+
+/// Nobody remembers when clients were connected.
+#[test]
+fn claims_are_refused_while_a_member_of_the_group_does_not_know_them() {
+    let mut cluster = Cluster::new(config());
+    let broker = cluster.attach("b");
+    cluster.say(broker, [ask(1, claim(1))]);
+    assert_eq!(cluster.tells(broker), refused(1));
 }

@@ -31,8 +31,19 @@ pub enum FromStream {
     Input(Input),
 }
 
-/// Whether the lease is kept, and the cluster time.
-pub type HeartbeatReply = Result<(HeartbeatAnswer, ClusterMillis), NoAnswer>;
+/// What a leader answers to a heartbeat.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Beat {
+    /// Whether the lease is kept.
+    pub answer: HeartbeatAnswer,
+    /// Cluster time now.
+    pub cluster_time: ClusterMillis,
+    /// How much of the log it has.
+    pub applied: u64,
+}
+
+/// A leader's answer, if there is one.
+pub type HeartbeatReply = Result<Beat, NoAnswer>;
 
 /// Whether a broker was told.
 pub type OrderReply = Result<Result<(), DrainRefusal>, NoAnswer>;
@@ -108,7 +119,7 @@ pub(super) fn channels() -> (Handle, Inputs) {
 }
 
 impl Handle {
-    /// Keeps the lease of a broker that does this with clients. Also returns the cluster time.
+    /// Keeps the lease of a broker that does this with clients.
     ///
     /// # Errors
     /// [`NoAnswer`]: the broker looks for the leader.

@@ -4,13 +4,14 @@ use std::collections::BTreeSet;
 
 use ha_core::cluster::ClusterState;
 use ha_core::{
-    BrokerLoss, BrokerView, Config, Distributor, DrainOrder, DrainRefusal, HeartbeatAnswer, Input,
-    Kick, Kicked, Output, StreamId,
+    BrokerLoss, BrokerView, Config, Distributor, DrainOrder, DrainRefusal, Input, Kick, Kicked,
+    Output, StreamId,
 };
 use ha_types::link::Duty;
 use ha_types::{BrokerEpoch, ClusterMillis, Millis};
 use tokio::time::{Duration, Instant};
 
+use super::handle::Beat;
 use crate::incarnation::unix_time_ms;
 
 /// Exists while this node leads in one term.
@@ -52,10 +53,10 @@ impl Lead {
         state: &ClusterState,
         (epoch, duty): (BrokerEpoch, Duty),
         out: &mut Vec<Output>,
-    ) -> (HeartbeatAnswer, ClusterMillis) {
+    ) -> Beat {
         self.distributor.note_duty(epoch, duty);
         let answer = self.distributor.heartbeat(self.now(), state, epoch, out);
-        (answer, self.distributor.cluster_time())
+        Beat { answer, cluster_time: self.distributor.cluster_time(), applied: state.applied() }
     }
 
     pub(super) fn kick(

@@ -13,10 +13,15 @@ use crate::topic::Subscription;
 pub enum Ask {
     /// A CONNECT. Answered by `Opened` or `OpenRefused`.
     Open(Open),
-    /// The same, of a client that its broker has served provisionally while nobody led. Answered likewise, but refused
-    /// when the session has an owner on another broker, and when there is one of which the client was told that there is
-    /// none.
-    Claim(Open),
+    /// The same, of a client that its broker has served provisionally while it had no leader. Answered likewise, but
+    /// refused when the session has an owner on another broker, when there is one of which the client was told that
+    /// there is none, and when the client may have been connected elsewhere since.
+    Claim {
+        /// Its CONNECT.
+        open: Open,
+        /// How much of the log the leader had when it was heard last, before the client was served.
+        seen: u64,
+    },
     /// A SUBSCRIBE, also one for known filters. Answered by `Subscribed`.
     Subscribe {
         /// Whose.
@@ -90,7 +95,7 @@ impl Ask {
     /// Whose; `None`: of a connection without a session.
     pub fn session_mut(&mut self) -> Option<&mut SessionKey> {
         match self {
-            Self::Open(_) | Self::Claim(_) => None,
+            Self::Open(_) | Self::Claim { .. } => None,
             Self::Subscribe { session, .. }
             | Self::Unsubscribe { session, .. }
             | Self::Publish { session, .. }

@@ -45,8 +45,8 @@ impl Broker {
             cluster_time_at_zero: CLUSTER_TIME,
             seed: now + u64::try_from(id).expect("fits"),
             backoff_ms: (20, 500),
-            // One serves clients also while there is no leader for a short time.
-            connect_hold_ms: if id == 0 { 100 } else { 2_000 },
+            // One serves clients without a leader at once.
+            connect_hold_ms: if id == 0 { 0 } else { 2_000 },
             serves_isolated: true,
             outbox_max: 1_000,
             outbox_bytes_max: 1_000_000,
@@ -89,10 +89,10 @@ impl Broker {
         let input = match packet {
             Packet::Down(item, _) => Input::Received(stream, vec![item]),
             Packet::BrokenForBroker(why) => Input::Broken(stream, why.into()),
-            Packet::HeartbeatDown(sequence, HeartbeatAnswer::Kept) => {
-                Input::HeartbeatKept(stream, sequence)
+            Packet::HeartbeatDown(sequence, HeartbeatAnswer::Kept, applied) => {
+                Input::HeartbeatKept(stream, sequence, applied)
             }
-            Packet::HeartbeatDown(_, HeartbeatAnswer::Fenced) => Input::HeartbeatFenced(stream),
+            Packet::HeartbeatDown(_, HeartbeatAnswer::Fenced, _) => Input::HeartbeatFenced(stream),
             Packet::Opened
             | Packet::Up(_)
             | Packet::HalfClosed

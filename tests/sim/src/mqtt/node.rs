@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, VecDeque};
 
 use ha_core::cluster::{Applied, Batch, ClusterState, Command};
-use ha_core::{Config, Distributor, FanOut, HeartbeatAnswer, Input, Output, StreamId};
+use ha_core::{Config, Distributor, FanOut, Input, Output, StreamId};
 use ha_types::link::{Downstream, Goodbye, GoodbyeReason};
 use ha_types::{ClusterMillis, Millis, ServerIncarnation};
 
@@ -204,7 +204,8 @@ impl Node {
                 let (mut out, at) = (Vec::new(), leading.time(now));
                 let answer = leading.core.heartbeat(at, &self.state, epoch, &mut out);
                 self.act(now, out, around);
-                return answer_heartbeat(now, wire, sequence, answer, around.network);
+                let packet = Packet::HeartbeatDown(sequence, answer, self.state.applied());
+                return around.network.send(now, wire, packet);
             }
             Packet::Down(..) | Packet::BrokenForBroker(_) | Packet::HeartbeatDown(..) => {
                 unreachable!("for brokers")
@@ -314,14 +315,4 @@ fn refuse(now: u64, wire: Wire, leader: Option<NodeId>, network: &mut Network) {
     };
     network.send(now, wire, Packet::Down(Downstream::Goodbye(goodbye), 0));
     network.send(now, wire, Packet::BrokenForBroker("ended"));
-}
-
-fn answer_heartbeat(
-    now: u64,
-    wire: Wire,
-    sequence: u64,
-    answer: HeartbeatAnswer,
-    network: &mut Network,
-) {
-    network.send(now, wire, Packet::HeartbeatDown(sequence, answer));
 }

@@ -109,6 +109,7 @@ struct Run {
 #[must_use]
 pub fn run(seed: u64, faults: Faults, work_ms: u64) -> Summary {
     let mut run = Run::begin(seed);
+    run.world.clients.extend([11, 15].map(|number| client(number, &run.recorder)));
     run.work_until(START_MS + work_ms, faults);
     run.rest();
     for client in run.world.clients.iter().filter(|client| client.device.is_durable()) {
@@ -119,7 +120,7 @@ pub fn run(seed: u64, faults: Faults, work_ms: u64) -> Summary {
     Summary { verdict, history, faults: run.faults, terms: run.world.raft.term }
 }
 
-/// Durable and ephemeral ones of both families, every other one with a will.
+/// Durable and (every fourth) ephemeral ones of both families, every other one with a will.
 fn client(number: usize, recorder: &Recorder) -> Client {
     let kind = if number % 4 == 3 { Kind::Ephemeral } else { Kind::Durable };
     let version = if number % 3 == 2 { Version::V311 } else { Version::V5 };

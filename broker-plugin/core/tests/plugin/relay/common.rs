@@ -178,7 +178,7 @@ fn shown(item: &Upstream) -> String {
 fn shown_ask(ask: &Ask) -> String {
     match ask {
         Ask::Open(open) => format!("open {}", open.connection.0),
-        Ask::Claim(open) => format!("claim {}", open.connection.0),
+        Ask::Claim { open, .. } => format!("claim {}", open.connection.0),
         Ask::Subscribe { session, subscriptions, .. } => {
             let filters = subscriptions.iter().map(|of| format!(" {}", of.subscription.filter()));
             format!("subscribe {}{}", session.id, filters.skip(1).collect::<String>())

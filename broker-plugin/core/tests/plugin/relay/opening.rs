@@ -73,7 +73,7 @@ fn connect_that_waits_for_an_older_connection_is_not_refused_while_there_is_a_le
         let outputs = bench.at(now);
         assert_eq!(refused(&outputs), []);
         for sequence in outputs.heartbeats() {
-            bench.step(broker_core::Input::HeartbeatKept(bench.stream(), sequence));
+            bench.step(broker_core::Input::HeartbeatKept(bench.stream(), sequence, 0));
         }
     }
     assert_eq!(bench.plugin.link_state(), LinkState::Attached);
@@ -166,4 +166,23 @@ fn connect_does_not_pass_a_close_that_waits_behind_messages() {
     assert_eq!(bench.ask(open(3, DURABLE)).up(), [""; 0]);
     let up = bench.result(1, 0).up();
     assert_eq!(up, ["publish 5 x!", "ask 3 close 2 Disconnect", "ask 4 open 3"]);
+}
+
+/// A storm: when another broker has died, its clients come at once.
+#[test]
+fn so_many_connects_are_under_way_and_what_others_do_comes_in_between() {
+    let mut bench = attached();
+    bench.serve(1, DURABLE, 1);
+    let asked: usize = (2..=300).map(|n| bench.ask(open(n, DURABLE)).up().len()).sum();
+    assert_eq!(asked, 256);
+    assert_eq!(bench.publish(crate::common::publish("t", "x").of(1, 1)).up(), ["publish 1 x!"]);
+    assert_eq!(bench.tell(2, Tell::Opened(opened(2))).up(), ["ask 258 open 258"]);
+    let refused =
+        Tell::OpenRefused { connection: ConnectionId(3), reason: RefuseReason::QuotaExceeded };
+    assert_eq!(bench.tell(3, refused).up(), ["ask 259 open 259"]);
+    bench.break_stream();
+    let done = Welcome { asked_upto: AskNumber(3), ..welcome() };
+    let up = bench.attach_again(done).up();
+    let opens = up.iter().filter(|item| item.contains("open"));
+    assert_eq!(opens.count(), 256, "those that have no answer");
 }

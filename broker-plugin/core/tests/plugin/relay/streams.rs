@@ -193,7 +193,7 @@ fn leader_that_outlived_a_lease_is_dialled_first_when_its_stream_breaks_and_not_
         bench.receive(Downstream::Welcome(welcome()));
         while bench.now() < 1_500 {
             for sequence in bench.at_deadline().heartbeats() {
-                bench.step(Input::HeartbeatKept(bench.stream(), sequence));
+                bench.step(Input::HeartbeatKept(bench.stream(), sequence, 0));
             }
         }
         if !is_silent {
