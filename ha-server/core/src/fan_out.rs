@@ -43,7 +43,8 @@ impl Distributor {
     }
 
     /// Gives a message of QoS 2 to the broker that published it, which would give it to its own subscribers with the
-    /// answer. That waits for others, and the client may be on another broker and publish more meanwhile (P4).
+    /// answer. That waits for others, and the client may be on another broker and publish more meanwhile (P4). Also
+    /// without interest: it must not come with the answer, behind what was published after it.
     pub(crate) fn fan_out_back(
         &mut self,
         source: Source,
@@ -51,11 +52,10 @@ impl Distributor {
         out: &mut Vec<Output>,
     ) -> BrokerSet {
         let origin = self.by_epoch.get(&source.broker).copied().map(BrokerSet::only);
-        let origin = self.targets(message).and(origin.unwrap_or_default());
         let (source, message) = (Some(source), Arc::clone(message));
         let item =
             Unreceived { source, known_as: Vec::new(), message, retained: RetainedVersion(0) };
-        self.give_all(origin, &item, out)
+        self.give_all(origin.unwrap_or_default(), &item, out)
     }
 
     /// The same for a message of QoS 2 that its client has sent more than once: whoever was given it under

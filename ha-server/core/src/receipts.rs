@@ -72,10 +72,13 @@ impl Distributor {
     pub(crate) fn give_kept(&mut self, slot: Slot, out: &mut Vec<Output>) {
         let broker = self.brokers.get_mut(&slot).expect("it has resumed");
         let kept = std::mem::take(&mut broker.receipts.unreceived);
+        let epoch = broker.epoch;
+        let is_own = |item: &Unreceived| item.source.is_some_and(|source| source.broker == epoch);
         let mut not_needed = Vec::new();
         for item in kept {
             let is_expired = item.message.is_expired(self.cluster_time());
-            if !is_expired && self.targets(&item.message).contains(slot) {
+            let is_needed = is_own(&item) || self.targets(&item.message).contains(slot);
+            if !is_expired && is_needed {
                 self.give(slot, item, out);
             } else {
                 not_needed.extend(item.source);
