@@ -63,20 +63,15 @@ impl Plugin {
     /// [MQTT-3.1.4-3]: an older connection of the client here ends, as a leader would have it.
     fn displace(&mut self, open: &Open, out: &mut Vec<Output>) {
         let Some(&older) = self.relay.by_client.get(&open.client_id) else { return };
-        match self.relay.guest_of(older) {
-            Some(_) => self.end_guest(older, CloseCause::Disconnect, out),
+        match self.relay.remove_guest(older) {
+            Some(guest) => {
+                self.relay.unwanted.insert(guest.open.connection, CloseCause::Disconnect);
+                self.fenced(older, out);
+            }
             None => {
                 let evict = Tell::Evict { session: older, why: Eviction::TakenOver };
                 self.pass(older, evict, out);
             }
-        }
-    }
-
-    /// Its engine is told that somebody else has the session.
-    fn end_guest(&mut self, session: SessionKey, cause: CloseCause, out: &mut Vec<Output>) {
-        if let Some(guest) = self.relay.remove_guest(session) {
-            self.relay.unwanted.insert(guest.open.connection, cause);
-            self.fenced(session, out);
         }
     }
 
@@ -113,15 +108,17 @@ impl Plugin {
         out: &mut Vec<Output>,
     ) {
         let Some(guest) = self.relay.guest_of(session) else { return };
+        let count = guest.subscriptions.len() + subscriptions.len();
         let granted = |qos| Granted { qos, retained: Vec::new(), unqueued: Vec::new() };
         // Also of shared ones, which are no filters that this broker needs.
-        if guest.subscriptions.len() + subscriptions.len() > self.config.filters_max {
+        if count > self.config.filters_max {
             let granted = vec![Err(RefuseReason::QuotaExceeded); subscriptions.len()];
             return self.pass(session, Tell::Subscribed { session, ticket, granted }, out);
         }
-        if self.subscribing(session, ticket, &subscriptions, out) {
+        if self.subscribing(session, ticket, &subscriptions, out)
+            && let Some(guest) = self.relay.guest_of(session)
+        {
             let granted = subscriptions.iter().map(|of| Ok(granted(of.qos))).collect();
-            let guest = self.relay.guest_of(session).expect("it was just there");
             let by_subscription = subscriptions.into_iter().map(|of| (of.subscription.clone(), of));
             guest.subscriptions.extend(by_subscription);
             self.answer(session, Tell::Subscribed { session, ticket, granted }, out);
