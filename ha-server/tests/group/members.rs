@@ -29,7 +29,8 @@ fn one_server_becomes_three_which_survive_the_first() {
     }
     assert_eq!(first.roles(), [(1, "leader".into()), (2, "learner".into()), (3, "learner".into())]);
     first.refuses(&["member", "promote", "2"], "2 voters would survive no more losses than 1");
-    // Any member takes the command.
+    // Any member takes the command, as soon as it has heard who leads.
+    others[0].knows_leader(|leader| leader == 1);
     others[0].told(&["member", "promote", "2", "3"]);
     assert_eq!(first.roles(), [(1, "leader".into()), (2, "voter".into()), (3, "voter".into())]);
     first.kill();
