@@ -43,7 +43,7 @@ impl Distributor {
     }
 
     /// Gives a message of QoS 2 to the broker that published it, which would give it to its own subscribers with the
-    /// answer. That waits for others, and the client may be on another broker and publish more meanwhile (P4). Also
+    /// answer. That waits for others, or behind such a one, and the client may be on another broker and publish more meanwhile (P4). Also
     /// without interest: it must not come with the answer, behind what was published after it.
     pub(crate) fn fan_out_back(
         &mut self,

@@ -250,7 +250,8 @@ impl Distributor {
                 let source = published.source(number);
                 waits_for = self.fan_out_numbered(source, message, version, out);
                 let answer_gives = message.qos == Qos::ExactlyOnce && published.is_of_session;
-                if answer_gives && !waits_for.is_empty() {
+                let is_answered_now = waits_for.is_empty() && self.is_first_held(slot, number);
+                if answer_gives && !is_answered_now {
                     waits_for = waits_for.union(self.fan_out_back(source, message, out));
                 }
                 told = waits_for.and(self.resumed);
@@ -264,6 +265,13 @@ impl Distributor {
         slot.filter(|_| published.number.is_some()).into_iter().for_each(|slot| told.insert(slot));
         self.tell_retained(self.attached.minus(told), message, version, out);
         waits_for
+    }
+
+    /// Whether no earlier publish of this broker waits for its answer.
+    fn is_first_held(&self, slot: Option<Slot>, number: PublishNumber) -> bool {
+        let broker = slot.and_then(|slot| self.brokers.get(&slot));
+        let first = broker.and_then(|broker| broker.publishes.held.front());
+        first.is_some_and(|first| first.number == number)
     }
 
     /// A will was published.

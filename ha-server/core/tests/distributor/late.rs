@@ -206,3 +206,19 @@ fn message_of_qos_2_comes_back_also_after_its_brokers_stream_broke() {
     cluster.receive_all(live);
     cluster.receive_all(publisher);
 }
+
+#[test]
+fn message_of_qos_2_comes_back_that_waits_behind_another_one() {
+    let mut cluster = Cluster::new(config());
+    let (publisher, live) = (cluster.attach("p"), cluster.subscriber("l", &["t"]));
+    let session = open(&mut cluster, publisher, 1, durable("c", 1));
+    cluster.say(publisher, [of(session, 1, message("t", "first"))]);
+    let once = with_qos(Qos::ExactlyOnce, message("nobody", "m"));
+    let another = Some((session, PacketId::new(2).unwrap()));
+    let (number, message) = (Some(PublishNumber(2)), once.into());
+    cluster.say(publisher, [Upstream::Publish { number, exchange: another, message }]);
+    assert_eq!(cluster.payloads(publisher), ["m"]);
+    cluster.receive_all(live);
+    cluster.receive_all(publisher);
+    assert_eq!(cluster.results(publisher), [1, 2]);
+}
