@@ -13,7 +13,7 @@ use std::collections::BTreeMap;
 
 use ha_types::session::{
     Ask, CloseCause, Eviction, Granted, Lifetime, Offset, Open, Opened, PageEnd, RefuseReason,
-    SessionKey, SubscribeOptions, Tell,
+    SessionEpoch, SessionKey, SubscribeOptions, Tell,
 };
 use ha_types::{SessionId, Subscription, Ticket};
 
@@ -193,8 +193,7 @@ impl Relay {
 
     /// The same of a session that is known by its id alone.
     pub(crate) fn adopted_id(&self, id: SessionId) -> SessionId {
-        let of = SessionKey { id, ..SessionKey::provisional(ha_types::session::ConnectionId(0)) };
-        self.adopted(of).id
+        self.adopted(SessionKey { id, epoch: SessionEpoch::default() }).id
     }
 
     /// What its engine knows a session by.
