@@ -4,7 +4,8 @@ use std::collections::{BTreeMap, VecDeque};
 
 use ha_types::link::{Downstream, PublishOutcome, Upstream, Welcome};
 use ha_types::session::{
-    Ask, ConnectionId, Granted, Offset, Opened, PageEnd, SessionEpoch, SessionKey, Tell,
+    Ask, ConnectionId, Granted, Offset, Opened, PageEnd, RefuseReason, SessionEpoch, SessionKey,
+    Tell,
 };
 use ha_types::{AskNumber, BrokerEpoch, PublishNumber, Qos, RetainedVersion, SessionId};
 
@@ -153,6 +154,7 @@ impl Model {
     fn answer(&mut self, is_new: bool, ask: Ask) {
         let key = match &ask {
             Ask::Open(open) => return self.open(is_new, open.connection),
+            Ask::Claim { open, .. } => return self.claim(is_new, open.connection),
             Ask::Subscribe { session, .. }
             | Ask::Progress { session, .. }
             | Ask::Close { session, .. } => *session,
@@ -182,6 +184,16 @@ impl Model {
                 self.done.push((key, "close".into()));
                 self.sessions.remove(&key);
             }
+        }
+    }
+
+    /// Every other claim is refused, as if its client were connected elsewhere.
+    fn claim(&mut self, is_new: bool, connection: ConnectionId) {
+        let is_refused = is_new && connection.0 % 2 == 0;
+        self.open(is_new && !is_refused, connection);
+        if !self.sessions.values().any(|session| session.connection == connection) {
+            let reason = RefuseReason::Unavailable;
+            self.tell(connection, Tell::OpenRefused { connection, reason });
         }
     }
 
