@@ -8,7 +8,7 @@ use std::{
     time::SystemTime,
 };
 
-const NAMES: [&str; 3] = ["ha-server", "ha-broker", "ha-bench"];
+const NAMES: [&str; 4] = ["ha-server", "ha-broker", "ha-bench", "ha-compare"];
 
 /// The root of the repository.
 pub fn repository() -> &'static Path {
@@ -51,6 +51,7 @@ fn build(folder: &Path) {
         .current_dir(repository())
         .args(["build", "--locked", "--bins"])
         .args(["-p", "ha-server", "-p", "broker-plugin", "-p", "bench-load"])
+        .args(["-p", "bench-compare"])
         .args(["--profile", profile])
         .status();
     assert!(built.unwrap().success(), "the programs do not build");

@@ -44,6 +44,7 @@ const FOR_TESTS: &str = "faulty-disk";
 /// Crates that run or measure the product. Only other observers may depend on [`SHARED`], and nothing
 /// on the rest.
 const OBSERVERS: &[&str] = &[
+    "bench-compare",
     "bench-core",
     "bench-guard",
     "bench-load",

@@ -1,0 +1,158 @@
+//! What every peer is asked to do.
+
+/// One measurement.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Load {
+    /// For the command line and the files.
+    pub(crate) name: String,
+    /// For tables.
+    pub(crate) title: String,
+    /// What `ha-bench` is told, besides places, times and processes.
+    pub(crate) arguments: Vec<String>,
+    pub(crate) kind: Kind,
+}
+
+/// What a measurement shows, and where its clients are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Kind {
+    /// How much is carried across two nodes, as fast as a window allows.
+    Throughput,
+    /// How long it takes across two nodes when nobody is busy.
+    Latency,
+    /// Across two nodes, of a curve: what it does to grow along `Axis` up to so many.
+    Growth(Axis, u32),
+    /// Connections that do nothing, to the first node.
+    Idle,
+    /// A process is killed (-9) while ten sessions get 500 messages a second.
+    Kill(Victim),
+}
+
+/// What there is more and more of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Axis {
+    Subscribers,
+    Topics,
+    Sessions,
+}
+
+/// Who is killed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Victim {
+    /// The node of the subscribers.
+    Broker,
+    /// The leader of what is replicated; not the node of the subscribers.
+    Leader,
+}
+
+/// Of a curve.
+const STEPS: [u32; 4] = [10, 100, 1_000, 10_000];
+
+/// Deliveries on their way at a time, while curves are measured: the same amount at each step.
+const ON_THE_WAY: u32 = 50_000;
+
+impl Kind {
+    /// Whether its peer has to be started for it alone.
+    pub(crate) fn is_apart(self) -> bool {
+        match self {
+            Self::Throughput | Self::Latency => false,
+            Self::Growth(..) | Self::Idle | Self::Kill(_) => true,
+        }
+    }
+}
+
+impl Axis {
+    pub(crate) const ALL: [Self; 3] = [Self::Subscribers, Self::Topics, Self::Sessions];
+
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Subscribers => "subscribers",
+            Self::Topics => "topics",
+            Self::Sessions => "sessions",
+        }
+    }
+
+    fn arguments(self, count: u32) -> Vec<String> {
+        let window = (ON_THE_WAY / count).clamp(1, 512);
+        let line = match self {
+            Self::Subscribers => format!("fan-out --clients {count} --qos 0 --window {window}"),
+            Self::Topics => format!("topics --clients 4 --qos 0 --topics {count}"),
+            Self::Sessions => {
+                format!("fan-out --clients {count} --qos 1 --durable --window {window}")
+            }
+        };
+        words(&line)
+    }
+}
+
+fn words(line: &str) -> Vec<String> {
+    line.split_whitespace().map(str::to_owned).collect()
+}
+
+/// All of them, in the order of the tables. Messages have 256 bytes, as `ha-bench` has them by default.
+pub(crate) fn all() -> Vec<Load> {
+    let load = |name: &str, title: &str, line: &str, kind| Load {
+        name: name.into(),
+        title: title.into(),
+        arguments: words(line),
+        kind,
+    };
+    let mut all = vec![
+        load("pairs-0", "4 pairs, QoS 0", "pairs --clients 4 --qos 0", Kind::Throughput),
+        load("pairs-1", "4 pairs, QoS 1", "pairs --clients 4 --qos 1", Kind::Throughput),
+        load("pairs-2", "4 pairs, QoS 2", "pairs --clients 4 --qos 2", Kind::Throughput),
+        load(
+            "durable-1",
+            "4 pairs, QoS 1, kept sessions",
+            "pairs --clients 4 --qos 1 --durable",
+            Kind::Throughput,
+        ),
+        load(
+            "fan-out-0",
+            "fan-out 1:100, QoS 0",
+            "fan-out --clients 100 --qos 0",
+            Kind::Throughput,
+        ),
+        load("fan-in-0", "fan-in 100:1, QoS 0", "fan-in --clients 100 --qos 0", Kind::Throughput),
+        load("paced-0", "QoS 0", "pairs --clients 4 --qos 0 --rate 2000", Kind::Latency),
+        load("paced-1", "QoS 1", "pairs --clients 4 --qos 1 --rate 2000", Kind::Latency),
+        load(
+            "paced-durable-1",
+            "QoS 1, kept sessions",
+            "pairs --clients 4 --qos 1 --durable --rate 2000",
+            Kind::Latency,
+        ),
+        load("idle", "10,000 idle connections", "idle --count 10000", Kind::Idle),
+        load("kill-broker", "node killed", "takeover", Kind::Kill(Victim::Broker)),
+        load("kill-leader", "leader killed", "takeover", Kind::Kill(Victim::Leader)),
+    ];
+    for axis in Axis::ALL {
+        all.extend(STEPS.map(|count| Load {
+            name: format!("{}-{count}", axis.name()),
+            title: format!("{count} {}", axis.name()),
+            arguments: axis.arguments(count),
+            kind: Kind::Growth(axis, count),
+        }));
+    }
+    all
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+
+    #[test]
+    fn no_two_loads_share_a_name() {
+        let all = all();
+        let names: BTreeSet<_> = all.iter().map(|load| &load.name).collect();
+        assert_eq!(names.len(), all.len());
+    }
+
+    #[test]
+    fn as_many_deliveries_are_on_their_way_at_each_step_of_a_curve() {
+        let window = |count| Axis::Subscribers.arguments(count).last().cloned().unwrap();
+        assert_eq!([100, 1_000, 10_000].map(window), ["500", "50", "5"]);
+        assert_eq!(window(10), "512");
+    }
+}

@@ -1,0 +1,191 @@
+//! What this project wants of itself beside the others, and whether it holds.
+
+use std::fmt::Write as _;
+
+use crate::results::Results;
+
+/// A figure of this project, or what it is of another's.
+struct Goal {
+    what: &'static str,
+    ours: &'static str,
+    load: &'static str,
+    figure: &'static str,
+    of: Option<&'static str>,
+    bound: Bound,
+}
+
+#[derive(Clone, Copy)]
+enum Bound {
+    AtLeast(f64),
+    AtMost(f64),
+}
+
+const KIB: f64 = 1_024.0;
+
+const fn goal(
+    what: &'static str,
+    (ours, load, figure): (&'static str, &'static str, &'static str),
+    of: Option<&'static str>,
+    bound: Bound,
+) -> Goal {
+    Goal { what, ours, load, figure, of, bound }
+}
+
+/// Of the sum of several processes, the one with this place is named behind a dot: ha-servers come first.
+const GOALS: &[Goal] = &[
+    goal(
+        "QoS 0 pairs, 1 ha-server, of NATS's messages a second",
+        ("ours-1-2", "pairs-0", "delivered"),
+        Some("nats"),
+        Bound::AtLeast(1.0),
+    ),
+    goal(
+        "the same, of NATS's CPU per message",
+        ("ours-1-2", "pairs-0", "cpu"),
+        Some("nats"),
+        Bound::AtMost(1.0),
+    ),
+    goal(
+        "QoS 1 pairs, 1 ha-server, of bridged Mosquittos' messages a second",
+        ("ours-1-2", "pairs-1", "delivered"),
+        Some("mosquitto-bridged"),
+        Bound::AtLeast(4.0),
+    ),
+    goal(
+        "QoS 1 pairs, kept sessions, 3 ha-servers, of NATS's messages a second",
+        ("ours-3-2", "durable-1", "delivered"),
+        Some("nats"),
+        Bound::AtLeast(2.0),
+    ),
+    goal(
+        "the same, of bridged Mosquittos'",
+        ("ours-3-2", "durable-1", "delivered"),
+        Some("mosquitto-bridged"),
+        Bound::AtLeast(1.5),
+    ),
+    goal(
+        "the same at 2,000 a second, p50, ms",
+        ("ours-3-2", "paced-durable-1", "p50"),
+        None,
+        Bound::AtMost(5.0),
+    ),
+    goal(
+        "the same at 2,000 a second, p99, ms",
+        ("ours-3-2", "paced-durable-1", "p99"),
+        None,
+        Bound::AtMost(25.0),
+    ),
+    goal(
+        "fan-out 1:100, QoS 0, of bridged Mosquittos' deliveries a second",
+        ("ours-1-2", "fan-out-0", "delivered"),
+        Some("mosquitto-bridged"),
+        Bound::AtLeast(2.5),
+    ),
+    goal(
+        "2,000 a second, QoS 0, p50, ms",
+        ("ours-1-2", "paced-0", "p50"),
+        None,
+        Bound::AtMost(0.4),
+    ),
+    goal(
+        "2,000 a second, QoS 0, p99, ms",
+        ("ours-1-2", "paced-0", "p99"),
+        None,
+        Bound::AtMost(5.0),
+    ),
+    goal(
+        "an idle connection at its broker, bytes",
+        ("ours-1-2", "idle", "memory.1"),
+        None,
+        Bound::AtMost(5.0 * KIB),
+    ),
+    goal(
+        "an idle connection at the ha-server, bytes",
+        ("ours-1-2", "idle", "memory.0"),
+        None,
+        Bound::AtMost(KIB),
+    ),
+    goal(
+        "one of three ha-servers killed, longest gap, ms",
+        ("ours-3-3", "kill-leader", "gap"),
+        None,
+        Bound::AtMost(1_000.0),
+    ),
+    goal(
+        "a broker killed, first message again at the slowest client, ms",
+        ("ours-3-3", "kill-broker", "first-most"),
+        None,
+        Bound::AtMost(500.0),
+    ),
+];
+
+impl Goal {
+    fn measured(&self, results: &Results) -> Option<f64> {
+        let ours = results.median(self.ours, self.load, self.figure)?;
+        match self.of {
+            None => Some(ours),
+            Some(peer) => Some(ours / results.median(peer, self.load, self.figure)?),
+        }
+    }
+}
+
+impl Bound {
+    fn holds(self, value: f64) -> bool {
+        match self {
+            Self::AtLeast(least) => value >= least,
+            Self::AtMost(most) => value <= most,
+        }
+    }
+
+    fn text(self, unit: &str) -> String {
+        match self {
+            Self::AtLeast(least) => format!("at least {least}{unit}"),
+            Self::AtMost(most) => format!("at most {most}{unit}"),
+        }
+    }
+}
+
+/// Goals of which nothing was measured are left out.
+pub(super) fn table(results: &Results) -> String {
+    let mut rows = String::new();
+    for goal in GOALS {
+        let Some(measured) = goal.measured(results) else { continue };
+        let unit = if goal.of.is_some() { " times" } else { "" };
+        let holds = if goal.bound.holds(measured) { "yes" } else { "**no**" };
+        let bound = goal.bound.text(unit);
+        let _ = writeln!(rows, "| {} | {bound} | {measured:.2}{unit} | {holds} |", goal.what);
+    }
+    if rows.is_empty() {
+        return rows;
+    }
+    format!("| | goal | measured | holds |\n|---|---|---:|---|\n{rows}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::tests::sample;
+    use super::*;
+
+    #[test]
+    fn goal_that_is_missed_is_said_to_be() {
+        let text = table(&sample());
+        let lines: Vec<_> = text.lines().collect();
+        let what = "QoS 0 pairs, 1 ha-server, of NATS's messages a second";
+        let row = format!("| {what} | at least 1 times | 3.00 times | yes |");
+        assert!(lines.contains(&&*row), "{text}");
+        let row = "| 2,000 a second, QoS 0, p50, ms | at most 0.4 | 0.50 | **no** |";
+        assert!(lines.contains(&row), "{text}");
+        assert!(!text.contains("idle"), "{text}");
+    }
+
+    #[test]
+    fn every_goal_is_of_a_peer_and_a_load_that_exist() {
+        let peers: Vec<_> = crate::peers::all().iter().map(|peer| peer.name()).collect();
+        let loads = crate::loads::all();
+        for goal in GOALS {
+            let of = goal.of.into_iter().chain([goal.ours]);
+            assert!(of.into_iter().all(|name| peers.contains(&name)), "{}", goal.what);
+            assert!(loads.iter().any(|load| load.name == goal.load), "{}", goal.what);
+        }
+    }
+}
