@@ -9,6 +9,7 @@ use tokio::time;
 
 use crate::client::{self, Connected, Found, Packet, Session, Stamp};
 use crate::processes::{memory, reset_peak};
+use crate::report::Figure;
 use crate::run::float;
 
 const TOPIC: &str = "bench/backlog";
@@ -62,15 +63,15 @@ impl Got {
     }
 }
 
-/// Prints how fast, how many, in which order, and what it cost the broker.
-pub(crate) async fn run(args: Args) -> io::Result<()> {
+/// Measures how fast, how many, in which order, and what it cost the broker.
+pub(crate) async fn run(args: Args) -> io::Result<Vec<Figure>> {
     let client_id = format!("bench-backlog-{}", std::process::id());
     let mut away = client::connect(&args.publish, &client_id, Session::Kept).await?;
     away.subscribe(TOPIC, 1).await?;
     away.leave().await?;
     let queueing = Instant::now();
     queue(&args).await?;
-    println!("queued      {:>12.0} msg/s", per_second(args.messages, queueing));
+    let queued = per_second(args.messages, queueing.elapsed());
     if let Some(pid) = args.pid {
         reset_peak(pid);
     }
@@ -81,19 +82,23 @@ pub(crate) async fn run(args: Args) -> io::Result<()> {
         return Err(io::Error::other("the session was not found"));
     }
     let (got, last) = receive(back, args.messages).await?;
-    println!("resumed     {:>12.0} msg/s", float(got.next) / (last - start).as_secs_f64());
-    println!("got         {:>12}", got.next);
-    println!("missing     {:>12}", got.ahead + (args.messages - got.next.min(args.messages)));
-    println!("again       {:>12}", got.again);
+    let mut figures = vec![
+        Figure::measure("queued", queued, 0, "msg/s"),
+        Figure::measure("resumed", per_second(got.next, last - start), 0, "msg/s"),
+        Figure::count("got", got.next),
+        Figure::count("missing", got.ahead + (args.messages - got.next.min(args.messages))),
+        Figure::count("again", got.again),
+    ];
     if let Some(pid) = args.pid {
         let grown = memory(pid).peak.saturating_sub(before);
-        println!("grown       {:>12.1} MiB", float(grown) / 1_048_576.0);
+        figures.push(Figure::mebibytes("grown", float(grown)));
     }
-    client::forget(&args.subscribe, &client_id).await
+    client::forget(&args.subscribe, &client_id).await?;
+    Ok(figures)
 }
 
-fn per_second(count: u64, since: Instant) -> f64 {
-    float(count) / since.elapsed().as_secs_f64()
+fn per_second(count: u64, time: Duration) -> f64 {
+    float(count) / time.as_secs_f64()
 }
 
 /// Publishes all and waits until all are acknowledged.

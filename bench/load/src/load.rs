@@ -1,4 +1,4 @@
-//! What a load is told, and what it prints.
+//! What a load is told, and what it reports.
 //!
 //! A message carries the time at which it was meant to be sent, so that a publisher that cannot keep
 //! its rate shows as latency (no coordinated omission).
@@ -7,13 +7,14 @@ use std::io;
 use std::time::Duration;
 
 use crate::client::{self, Session};
-use crate::run::{self, Load, Report};
+use crate::report::Figure;
+use crate::run::{self, Cost, Load, Report, float};
 use crate::shape::Pattern;
 
 /// Bytes of payload.
 const SIZES: std::ops::RangeInclusive<i64> = 16..=1 << 20;
 
-/// Prints throughput, latency, loss, duplicates and processor time.
+/// Measures throughput, latency, loss, duplicates, processor time and memory.
 #[derive(Debug, clap::Args)]
 pub(crate) struct LoadArgs {
     /// Publishers (pairs, fan-in) or subscribers (fan-out).
@@ -48,13 +49,13 @@ pub(crate) struct LoadArgs {
     /// Seconds before that.
     #[arg(long, default_value_t = 1)]
     warm_up: u64,
-    /// Processes whose processor time is measured.
+    /// Processes whose processor time and memory are measured; not those that they start.
     #[arg(long = "pid", value_name = "PID")]
     pids: Vec<u32>,
 }
 
 impl LoadArgs {
-    pub(crate) async fn run(self, pattern: Pattern) -> io::Result<()> {
+    pub(crate) async fn run(self, pattern: Pattern) -> io::Result<Vec<Figure>> {
         let window = pattern.window(self.clients, self.size);
         let report = run::run(Load {
             pattern,
@@ -70,23 +71,30 @@ impl LoadArgs {
             session: if self.durable { Session::Kept } else { Session::Clean },
             pids: self.pids,
         });
-        print(&report.await?);
-        Ok(())
+        Ok(figures(&report.await?))
     }
 }
 
-fn print(report: &Report) {
-    #[expect(clippy::cast_precision_loss, reason = "far below 2^52")]
-    let millis = |quantile| report.latency_us.value_at_quantile(quantile) as f64 / 1_000.0;
-    println!("delivered   {:>12.0} msg/s", report.delivered_per_second);
-    println!("sent        {:>12.0} msg/s", report.sent_per_second);
-    println!("p50         {:>12.2} ms", millis(0.5));
-    println!("p99         {:>12.2} ms", millis(0.99));
-    println!("p99.9       {:>12.2} ms", millis(0.999));
-    println!("lost        {:>12}", report.lost);
-    println!("duplicates  {:>12}", report.duplicates);
-    println!("reordered   {:>12}", report.reordered);
-    for (pid, seconds) in &report.cpu_seconds_per_million {
-        println!("cpu {pid:<8}{seconds:>12.2} s per million");
-    }
+fn figures(report: &Report) -> Vec<Figure> {
+    let quantile = |name, quantile| {
+        let latency = Duration::from_micros(report.latency_us.value_at_quantile(quantile));
+        Figure::millis(name, Some(latency), 2)
+    };
+    let mut figures = vec![
+        Figure::measure("delivered", report.delivered_per_second, 0, "msg/s"),
+        Figure::measure("sent", report.sent_per_second, 0, "msg/s"),
+        quantile("p50", 0.5),
+        quantile("p99", 0.99),
+        quantile("p99.9", 0.999),
+        Figure::count("lost", report.lost),
+        Figure::count("duplicates", report.duplicates),
+        Figure::count("reordered", report.reordered),
+    ];
+    let cost = |cost: &Cost| {
+        Figure::measure("cpu", cost.seconds_per_million, 2, "s per million").of(cost.pid)
+    };
+    figures.extend(report.costs.iter().map(cost));
+    let memory = |cost: &Cost| Figure::mebibytes("memory", float(cost.resident)).of(cost.pid);
+    figures.extend(report.costs.iter().map(memory));
+    figures
 }

@@ -6,7 +6,7 @@
 //! a client gets what was queued for it ([`backlog`]), what sessions that are away cost ([`sessions`]), how soon a
 //! process serves ([`ready`]).
 //!
-//! Prints a line for each figure: name, number, unit.
+//! Prints a line for each figure: name, number, unit; or all of them as JSON ([`report`]).
 
 #![expect(clippy::print_stdout, reason = "a measuring program")]
 
@@ -17,6 +17,7 @@ mod outage;
 mod processes;
 mod publishing;
 mod ready;
+mod report;
 mod run;
 mod sessions;
 mod shape;
@@ -31,12 +32,16 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand};
 
 use crate::load::LoadArgs;
+use crate::report::{Figure, Format};
 use crate::shape::Pattern;
 
 /// Measures MQTT brokers and clusters of them.
 #[derive(Debug, Parser)]
 #[command(name = "ha-bench", version)]
 struct Args {
+    /// Prints the figures as one line of JSON, with numbers that are not rounded.
+    #[arg(long, global = true)]
+    json: bool,
     #[command(subcommand)]
     command: Command,
 }
@@ -65,9 +70,13 @@ enum Command {
 
 fn main() -> ExitCode {
     let args = Args::parse();
+    let format = if args.json { Format::Json } else { Format::Text };
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
     match runtime.and_then(|runtime| runtime.block_on(args.command.run())) {
-        Ok(()) => ExitCode::SUCCESS,
+        Ok(figures) => {
+            println!("{}", report::text(&figures, format));
+            ExitCode::SUCCESS
+        }
         Err(error) => {
             eprintln!("ha-bench: {error}");
             ExitCode::FAILURE
@@ -76,7 +85,7 @@ fn main() -> ExitCode {
 }
 
 impl Command {
-    async fn run(self) -> io::Result<()> {
+    async fn run(self) -> io::Result<Vec<Figure>> {
         match self {
             Self::Pairs(args) => args.run(Pattern::Pairs).await,
             Self::FanOut(args) => args.run(Pattern::FanOut).await,

@@ -9,6 +9,7 @@ use std::time::Duration;
 use tokio::time;
 
 use crate::client::{self, Session};
+use crate::report::Figure;
 use crate::steady::{Publisher, Sent, Strike, strike};
 
 const TOPIC: &str = "bench/outage";
@@ -46,8 +47,8 @@ struct Seen {
     gap_before: Duration,
 }
 
-/// Prints how long it waited.
-pub(crate) async fn run(args: Args) -> io::Result<()> {
+/// Measures how long it waited.
+pub(crate) async fn run(args: Args) -> io::Result<Vec<Figure>> {
     let away_id = format!("bench-away-{}", std::process::id());
     let mut away = client::connect(&args.publish, &away_id, Session::Kept).await?;
     away.subscribe(TOPIC, 1).await?;
@@ -63,18 +64,17 @@ pub(crate) async fn run(args: Args) -> io::Result<()> {
             break;
         }
     }
-    print(&seen(&publisher.stop(), strike));
-    client::forget(&args.publish, &away_id).await
+    let seen = seen(&publisher.stop(), strike);
+    client::forget(&args.publish, &away_id).await?;
+    Ok(figures(&seen))
 }
 
-fn print(seen: &Seen) {
-    let millis = |time: Duration| time.as_secs_f64() * 1_000.0;
-    match seen.next {
-        Some(next) => println!("next        {:>12.2} ms", millis(next)),
-        None => println!("next        {:>12} ms", "never"),
-    }
-    println!("gap         {:>12.2} ms", millis(seen.gap));
-    println!("gap-before  {:>12.2} ms", millis(seen.gap_before));
+fn figures(seen: &Seen) -> Vec<Figure> {
+    vec![
+        Figure::millis("next", seen.next, 2),
+        Figure::millis("gap", Some(seen.gap), 2),
+        Figure::millis("gap-before", Some(seen.gap_before), 2),
+    ]
 }
 
 /// Decides what was seen.

@@ -7,6 +7,8 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::time;
 
+use crate::report::Figure;
+
 /// Between two looks.
 const LOOK: Duration = Duration::from_millis(10);
 
@@ -20,8 +22,8 @@ pub(crate) struct Args {
     at_most: u64,
 }
 
-/// Prints when `/readyz` was 200 first.
-pub(crate) async fn run(args: Args) -> io::Result<()> {
+/// Measures when `/readyz` was 200 first.
+pub(crate) async fn run(args: Args) -> io::Result<Vec<Figure>> {
     let start = Instant::now();
     let ready = async {
         while !is_ready(&args.http).await.unwrap_or_default() {
@@ -30,8 +32,7 @@ pub(crate) async fn run(args: Args) -> io::Result<()> {
     };
     let not_ready = |_| io::Error::other(format!("{} is not ready", args.http));
     time::timeout(Duration::from_secs(args.at_most), ready).await.map_err(not_ready)?;
-    println!("ready       {:>12.2} ms", start.elapsed().as_secs_f64() * 1_000.0);
-    Ok(())
+    Ok(vec![Figure::millis("ready", Some(start.elapsed()), 2)])
 }
 
 async fn is_ready(http: &str) -> io::Result<bool> {

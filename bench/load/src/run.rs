@@ -10,7 +10,7 @@ use tokio::sync::{Mutex, Notify};
 use tokio::time;
 
 use crate::client::{self, Connected, Session};
-use crate::processes::processor_time;
+use crate::processes::{memory, processor_time};
 use crate::publishing::{acknowledged, publish};
 use crate::shape::Pattern;
 use crate::subscribing::{Seen, receive};
@@ -59,7 +59,17 @@ pub(crate) struct Report {
     pub(crate) lost: u64,
     pub(crate) duplicates: u64,
     pub(crate) reordered: u64,
-    pub(crate) cpu_seconds_per_million: Vec<(u32, f64)>,
+    pub(crate) costs: Vec<Cost>,
+}
+
+/// What a process took for it.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Cost {
+    pub(crate) pid: u32,
+    /// Processor time for a million deliveries.
+    pub(crate) seconds_per_million: f64,
+    /// Bytes at the end of the time that counts.
+    pub(crate) resident: u64,
 }
 
 /// One publisher's progress, as it and its subscribers see it.
@@ -149,11 +159,12 @@ async fn measure(
     let seconds = began.elapsed().as_secs_f64();
     let delivered = shared.total(|flow| &flow.delivered) - delivered;
     let sent = shared.total(|flow| &flow.sent) - sent;
-    let used = |(pid, before): &(u32, Duration)| {
-        let used = processor_time(*pid).saturating_sub(*before);
-        (*pid, used.as_secs_f64() * 1e6 / float(delivered.max(1)))
+    let cost = |&(pid, before): &(u32, Duration)| {
+        let used = processor_time(pid).saturating_sub(before);
+        let seconds_per_million = used.as_secs_f64() * 1e6 / float(delivered.max(1));
+        Cost { pid, seconds_per_million, resident: memory(pid).resident }
     };
-    let cpu_seconds_per_million = cpu_before.iter().map(used).collect();
+    let costs = cpu_before.iter().map(cost).collect();
     drain(shared).await;
     let expected = shared.total(|flow| &flow.sent) * load.copies();
     let mut report = Report {
@@ -163,7 +174,7 @@ async fn measure(
         lost: expected.saturating_sub(shared.total(|flow| &flow.delivered)),
         duplicates: 0,
         reordered: 0,
-        cpu_seconds_per_million,
+        costs,
     };
     for task in subscribing {
         let seen = task.await.map_err(io::Error::other)??;

@@ -11,6 +11,7 @@ use tokio::time;
 
 use crate::client::{self, Session};
 use crate::processes::memory;
+use crate::report::Figure;
 use crate::run::float;
 
 /// How often a client that was sent away comes back, and after which time: a broker that is short of
@@ -58,8 +59,8 @@ impl Filters {
     }
 }
 
-/// Each client connects, subscribes at QoS 1 and goes away. Prints memory for each session.
-pub(crate) async fn run(args: Args) -> io::Result<()> {
+/// Each client connects, subscribes at QoS 1 and goes away. Measures memory for each session.
+pub(crate) async fn run(args: Args) -> io::Result<Vec<Figure>> {
     let resident = |pid: &u32| memory(*pid).resident;
     let before: Vec<_> = args.pids.iter().map(resident).collect();
     let start = Instant::now();
@@ -67,12 +68,13 @@ pub(crate) async fn run(args: Args) -> io::Result<()> {
     make(&args).await?;
     let seconds = start.elapsed().as_secs_f64();
     time::sleep(SETTLE).await;
-    println!("made        {:>12.0} sessions/s", f64::from(args.count) / seconds);
+    let count = f64::from(args.count);
+    let mut figures = vec![Figure::measure("made", count / seconds, 0, "sessions/s")];
     for (pid, before) in args.pids.iter().zip(before) {
-        let bytes = float(memory(*pid).resident.saturating_sub(before)) / f64::from(args.count);
-        println!("memory      {bytes:>12.0} B per session, process {pid}");
+        let bytes = float(memory(*pid).resident.saturating_sub(before)) / count;
+        figures.push(Figure::measure("memory", bytes, 0, "B per session").of_last(*pid));
     }
-    Ok(())
+    Ok(figures)
 }
 
 async fn make(args: &Arc<Args>) -> io::Result<()> {

@@ -13,6 +13,7 @@ use tokio::task::JoinSet;
 use tokio::time;
 
 use crate::client::{self, Connected, Found, Packet, Session};
+use crate::report::Figure;
 use crate::steady::{Publisher, Strike, prepare, strike};
 
 mod seen;
@@ -80,8 +81,8 @@ struct Subscriber {
     arrivals: Arc<Mutex<Arrivals>>,
 }
 
-/// Prints how many had to move, how they found their sessions, and how long they waited.
-pub(crate) async fn run(args: Args) -> io::Result<()> {
+/// Measures how many had to move, how they found their sessions, and how long they waited.
+pub(crate) async fn run(args: Args) -> io::Result<Vec<Figure>> {
     let mut running = JoinSet::new();
     let mut all = Vec::new();
     for number in 0..args.clients {
@@ -108,12 +109,12 @@ pub(crate) async fn run(args: Args) -> io::Result<()> {
     .await;
     running.shutdown().await;
     let seen: Vec<_> = all.iter().map(|one| lock(one).clone()).collect();
-    print(&Summary::of(&seen, &publisher.stop(), strike));
+    let summary = Summary::of(&seen, &publisher.stop(), strike);
     for number in 0..args.clients {
         let place = args.retry.first().unwrap_or(&args.subscribe);
         client::forget(place, &id(number)).await?;
     }
-    Ok(())
+    Ok(figures(&summary))
 }
 
 async fn until_all(strike: Strike, done: impl Fn() -> bool) {
@@ -127,20 +128,18 @@ fn id(number: u32) -> String {
     format!("bench-takeover-{}-{number}", std::process::id())
 }
 
-fn print(summary: &Summary) {
-    let millis = |time: Option<Duration>| match time {
-        Some(time) => format!("{:>12.1} ms", time.as_secs_f64() * 1_000.0),
-        None => format!("{:>12} ms", "never"),
-    };
-    println!("moved       {:>12}", summary.moved);
-    println!("present     {:>12}", summary.present);
-    println!("accepted    {} (slowest)", millis(summary.accepted_most));
-    println!("first       {} (median)", millis(summary.first_median));
-    println!("first-most  {}", millis(summary.first_most));
-    println!("gap         {}", millis(summary.gap));
-    println!("lost        {:>12}", summary.lost);
-    println!("again       {:>12}", summary.again);
-    println!("reordered   {:>12}", summary.reordered);
+fn figures(summary: &Summary) -> Vec<Figure> {
+    vec![
+        Figure::count("moved", summary.moved as u64),
+        Figure::count("present", summary.present as u64),
+        Figure::millis("accepted", summary.accepted_most, 1).noted("slowest"),
+        Figure::millis("first", summary.first_median, 1).noted("median"),
+        Figure::millis("first-most", summary.first_most, 1),
+        Figure::millis("gap", summary.gap, 1),
+        Figure::count("lost", summary.lost),
+        Figure::count("again", summary.again),
+        Figure::count("reordered", summary.reordered),
+    ]
 }
 
 impl Subscriber {

@@ -8,6 +8,7 @@ use tokio::io::AsyncWriteExt;
 use tokio::time;
 
 use crate::client::{self, Connected, Packet, STAMP_BYTES, Session, Stamp, Will};
+use crate::report::Figure;
 use crate::steady::{Strike, prepare, strike};
 
 const TOPIC: &str = "bench/wills";
@@ -45,8 +46,8 @@ struct Came {
     again: u64,
 }
 
-/// Prints how many wills came and when.
-pub(crate) async fn run(args: Args) -> io::Result<()> {
+/// Measures how many wills came and when.
+pub(crate) async fn run(args: Args) -> io::Result<Vec<Figure>> {
     let watcher = format!("bench-wills-{}", std::process::id());
     let mut open = client::connect(&args.subscribe, &watcher, Session::Clean).await?;
     open.subscribe(TOPIC, 1).await?;
@@ -61,8 +62,7 @@ pub(crate) async fn run(args: Args) -> io::Result<()> {
     while came.take(&mut open, end).await? {}
     // They must not look as if they had ended by themselves.
     drop(alive);
-    came.print(strike);
-    Ok(())
+    Ok(came.figures(strike))
 }
 
 /// Its will says which one it is.
@@ -113,16 +113,15 @@ impl Came {
         }
     }
 
-    fn print(&self, strike: Strike) {
-        let since = |at: Option<&Instant>| match at {
-            Some(at) => format!("{:>12.1} ms", (*at - strike.began).as_secs_f64() * 1_000.0),
-            None => format!("{:>12} ms", "never"),
-        };
-        println!("came        {:>12}", self.count);
-        println!("missing     {:>12}", self.first.len() - self.count);
-        println!("again       {:>12}", self.again);
-        println!("first       {}", since(self.first.iter().flatten().min()));
-        println!("last        {}", since(self.first.iter().flatten().max()));
+    fn figures(&self, strike: Strike) -> Vec<Figure> {
+        let since = |at: Option<&Instant>| at.map(|at| *at - strike.began);
+        vec![
+            Figure::count("came", self.count as u64),
+            Figure::count("missing", (self.first.len() - self.count) as u64),
+            Figure::count("again", self.again),
+            Figure::millis("first", since(self.first.iter().flatten().min()), 1),
+            Figure::millis("last", since(self.first.iter().flatten().max()), 1),
+        ]
     }
 }
 
