@@ -4,13 +4,15 @@ use std::io;
 use std::time::{Duration, Instant};
 
 use bytes::BytesMut;
-use tokio::io::AsyncWriteExt;
 use tokio::time;
 
-use crate::client::{self, Connected, Found, Packet, Session, Stamp};
+use crate::client::{self, Connected, Session};
+use crate::compose::{Publish, padding, put_answer};
+use crate::packet::{self, Found, Packet, Protocol, Stamp};
 use crate::processes::{memory, reset_peak};
 use crate::report::Figure;
 use crate::run::float;
+use crate::stream::send;
 
 const TOPIC: &str = "bench/backlog";
 
@@ -106,19 +108,21 @@ async fn queue(args: &Args) -> io::Result<()> {
     let id = format!("bench-queue-{}", std::process::id());
     let Connected { mut socket, mut buffer, .. } =
         client::connect(&args.publish, &id, Session::Clean).await?;
-    let (padding, mut out) = (client::padding(args.size), BytesMut::new());
+    let (padding, mut out) = (padding(args.size), BytesMut::new());
+    let publish = Publish { protocol: Protocol::V311, qos: 1, padding: &padding };
     let (mut sent, mut acknowledged) = (0, 0);
     while acknowledged < args.messages {
         while sent < args.messages.min(acknowledged + WINDOW) {
             let stamp = Stamp { publisher: 0, sequence: sent, meant_at_us: 0 };
-            client::put_publish(&mut out, TOPIC, 1, stamp, &padding);
+            publish.put(&mut out, TOPIC, stamp);
             sent += 1;
         }
-        socket.write_all_buf(&mut out).await?;
+        send(&mut socket, &out).await?;
+        out.clear();
         if client::read(&mut socket, &mut buffer).await? == 0 {
             return Err(io::Error::other("the broker closed while messages were queued"));
         }
-        while let Some(packet) = client::next(&mut buffer) {
+        while let Some(packet) = packet::next(&mut buffer, Protocol::V311) {
             acknowledged += u64::from(matches!(packet, Packet::Completed(_)));
         }
     }
@@ -130,14 +134,15 @@ async fn receive(back: Connected, messages: u64) -> io::Result<(Got, Instant)> {
     let Connected { mut socket, mut buffer, .. } = back;
     let (mut got, mut last, mut answers) = (Got::default(), Instant::now(), BytesMut::new());
     loop {
-        while let Some(packet) = client::next(&mut buffer) {
+        while let Some(packet) = packet::next(&mut buffer, Protocol::V311) {
             if let Packet::Publish { stamp, .. } = packet {
                 got.take(stamp.sequence);
                 last = Instant::now();
             }
-            client::put_answer(&mut answers, packet);
+            put_answer(&mut answers, packet);
         }
-        socket.write_all_buf(&mut answers).await?;
+        send(&mut socket, &answers).await?;
+        answers.clear();
         if got.next >= messages {
             return Ok((got, last));
         }

@@ -6,7 +6,9 @@
 use std::io;
 use std::time::Duration;
 
-use crate::client::{self, Session};
+use crate::client::Session;
+use crate::compose::padding;
+use crate::connector::ConnectorArgs;
 use crate::report::Figure;
 use crate::run::{self, Cost, Load, Report, float};
 use crate::shape::Pattern;
@@ -37,7 +39,8 @@ pub(crate) struct LoadArgs {
     #[arg(long, default_value_t = 256, value_parser = clap::value_parser!(u32).range(SIZES))]
     size: u32,
     /// Messages of one publisher that may be on their way to a subscriber, 1 to 65535. By default
-    /// 512, or fewer, so that no more than 4 MiB are on their way to any one subscriber.
+    /// 512, or fewer, so that no more than 4 MiB are on their way to any one subscriber. At QoS 1
+    /// and 2 never more than a broker of MQTT 5 says it takes.
     #[arg(long, value_parser = clap::value_parser!(u16).range(1..))]
     window: Option<u16>,
     /// Messages per second of all publishers together; 0: as fast as the window allows.
@@ -52,18 +55,21 @@ pub(crate) struct LoadArgs {
     /// Processes whose processor time and memory are measured; not those that they start.
     #[arg(long = "pid", value_name = "PID")]
     pids: Vec<u32>,
+    #[command(flatten)]
+    connector: ConnectorArgs,
 }
 
 impl LoadArgs {
     pub(crate) async fn run(self, pattern: Pattern) -> io::Result<Vec<Figure>> {
         let window = pattern.window(self.clients, self.size);
         let report = run::run(Load {
+            connector: self.connector.connector()?,
             pattern,
             clients: self.clients,
             publish: self.publish,
             subscribe: self.subscribe,
             qos: self.qos,
-            padding: client::padding(self.size),
+            padding: padding(self.size),
             window: self.window.unwrap_or(window).into(),
             rate: self.rate,
             seconds: Duration::from_secs(self.seconds.max(1)),

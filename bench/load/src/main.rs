@@ -1,7 +1,8 @@
 //! `ha-bench`: measures MQTT brokers and clusters of them, over raw sockets.
 //!
-//! MQTT 3.1.1. [`load`]: patterns made of publishers and subscribers, closed loop with a window per
-//! publisher or open loop at a rate. The others ask one question each about a cluster: how long clients
+//! [`load`]: patterns made of publishers and subscribers, closed loop with a window per
+//! publisher or open loop at a rate; MQTT 3.1.1 or 5, with or without TLS. The others, by MQTT 3.1.1
+//! without TLS, ask one question each about a cluster: how long clients
 //! wait when a server dies ([`outage`]) or their broker ([`takeover`]), when their wills come ([`wills`]), how fast
 //! a client gets what was queued for it ([`backlog`]), what sessions that are away cost ([`sessions`]), how soon a
 //! process serves ([`ready`]).
@@ -12,8 +13,11 @@
 
 mod backlog;
 mod client;
+mod compose;
+mod connector;
 mod load;
 mod outage;
+mod packet;
 mod processes;
 mod publishing;
 mod ready;
@@ -22,6 +26,7 @@ mod run;
 mod sessions;
 mod shape;
 mod steady;
+mod stream;
 mod subscribing;
 mod takeover;
 mod wills;

@@ -6,14 +6,15 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use bytes::BytesMut;
-use tokio::io::AsyncWriteExt;
-use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::sync::Mutex;
 use tokio::{task, time};
 
-use crate::client::{self, Packet, Stamp};
+use crate::client;
+use crate::compose::{Publish, put_answer};
+use crate::packet::{self, Packet, Stamp};
 use crate::run::{Flow, Load, Shared, float};
 use crate::shape::Pattern;
+use crate::stream::{Reader, Writer, send};
 
 /// Messages that are written at a time.
 const BATCH_MAX: u64 = 64;
@@ -22,30 +23,44 @@ const BATCH_MAX: u64 = 64;
 const TIMER_LATE_MAX: Duration = Duration::from_millis(3);
 
 /// The half of a socket that PUBLISH and PUBREL share.
-pub(crate) type Writer = Arc<Mutex<OwnedWriteHalf>>;
+pub(crate) type SharedWriter = Arc<Mutex<Writer>>;
+
+/// One publisher, as the load sees it.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Publisher {
+    pub(crate) number: u16,
+    /// Messages that may be on their way.
+    pub(crate) window: u64,
+}
 
 /// Publishes until the load stops.
-pub(crate) async fn publish(shared: Arc<Shared>, publisher: u16, socket: Writer) -> io::Result<()> {
-    let load = &shared.load;
-    let (topic, flow) = (Pattern::topic(publisher), &shared.flows[usize::from(publisher)]);
+pub(crate) async fn publish(
+    shared: Arc<Shared>,
+    publisher: Publisher,
+    socket: SharedWriter,
+) -> io::Result<()> {
+    let (load, Publisher { number, window }) = (&shared.load, publisher);
+    let (topic, flow) = (Pattern::topic(number), &shared.flows[usize::from(number)]);
+    let protocol = load.connector.protocol;
+    let publish = Publish { protocol, qos: load.qos, padding: &load.padding };
     let (mut buffer, begin) = (BytesMut::new(), shared.now_us());
     let interval_us = load.interval_us();
     let mut sequence = 0;
     while !shared.stops.load(Ordering::Relaxed) {
         let moved = flow.moved.notified();
-        let room = room(load, flow, sequence);
+        let room = room(window, sequence, done(load, flow));
         let elapsed_us = shared.now_us() - begin;
         let due = interval_us.map_or(room, |us| due(elapsed_us, us, sequence).min(room));
         for _ in 0..due {
             let meant_at_us =
                 interval_us.map_or_else(|| shared.now_us(), |us| begin + scaled(sequence, us));
-            let stamp = Stamp { publisher, sequence, meant_at_us };
-            client::put_publish(&mut buffer, &topic, load.qos, stamp, &load.padding);
+            let stamp = Stamp { publisher: number, sequence, meant_at_us };
+            publish.put(&mut buffer, &topic, stamp);
             sequence += 1;
         }
         if due > 0 {
             flow.sent.store(sequence, Ordering::Relaxed);
-            socket.lock().await.write_all(&buffer).await?;
+            send(&mut *socket.lock().await, &buffer).await?;
             buffer.clear();
         } else if room == 0 {
             // Bounded, in case that something was lost.
@@ -61,20 +76,20 @@ pub(crate) async fn publish(shared: Arc<Shared>, publisher: u16, socket: Writer)
 pub(crate) async fn acknowledged(
     shared: Arc<Shared>,
     publisher: u16,
-    mut socket: OwnedReadHalf,
+    mut socket: Reader,
     mut buffer: BytesMut,
-    writer: Writer,
+    writer: SharedWriter,
 ) -> io::Result<()> {
     let flow = &shared.flows[usize::from(publisher)];
-    let mut answers = BytesMut::new();
+    let (protocol, mut answers) = (shared.load.connector.protocol, BytesMut::new());
     loop {
         let mut completed = 0;
-        while let Some(packet) = client::next(&mut buffer) {
+        while let Some(packet) = packet::next(&mut buffer, protocol) {
             completed += u64::from(matches!(packet, Packet::Completed(_)));
-            client::put_answer(&mut answers, packet);
+            put_answer(&mut answers, packet);
         }
         if !answers.is_empty() {
-            writer.lock().await.write_all(&answers).await?;
+            send(&mut *writer.lock().await, &answers).await?;
             answers.clear();
         }
         flow.acknowledged.fetch_add(completed, Ordering::Relaxed);
@@ -86,12 +101,17 @@ pub(crate) async fn acknowledged(
 }
 
 /// How many messages the window allows at once.
-fn room(load: &Load, flow: &Flow, sent: u64) -> u64 {
+fn room(window: u64, sent: u64, done: u64) -> u64 {
+    window.saturating_sub(sent.saturating_sub(done)).min(BATCH_MAX)
+}
+
+/// How many messages are no longer on their way.
+fn done(load: &Load, flow: &Flow) -> u64 {
     let mut done = flow.delivered.load(Ordering::Relaxed) / load.copies();
     if load.qos > 0 {
         done = done.min(flow.acknowledged.load(Ordering::Relaxed));
     }
-    load.window.saturating_sub(sent.saturating_sub(done)).min(BATCH_MAX)
+    done
 }
 
 /// How many messages are due after so many microseconds and were not sent.

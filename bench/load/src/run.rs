@@ -9,9 +9,10 @@ use hdrhistogram::Histogram;
 use tokio::sync::{Mutex, Notify};
 use tokio::time;
 
-use crate::client::{self, Connected, Session};
+use crate::client::{Connected, Session};
+use crate::connector::Connector;
 use crate::processes::{memory, processor_time};
-use crate::publishing::{acknowledged, publish};
+use crate::publishing::{Publisher, acknowledged, publish};
 use crate::shape::Pattern;
 use crate::subscribing::{Seen, receive};
 
@@ -19,8 +20,9 @@ use crate::subscribing::{Seen, receive};
 const DRAIN_MAX: Duration = Duration::from_secs(5);
 
 /// What to do.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub(crate) struct Load {
+    pub(crate) connector: Connector,
     pub(crate) pattern: Pattern,
     pub(crate) clients: u16,
     pub(crate) publish: String,
@@ -41,6 +43,11 @@ impl Load {
     /// Subscribers that get a message.
     pub(crate) fn copies(&self) -> u64 {
         self.pattern.copies(self.clients).into()
+    }
+
+    /// Messages of one publisher that may be on their way to a broker that takes so many exchanges.
+    fn window_of(&self, receive_maximum: u16) -> u64 {
+        if self.qos > 0 { self.window.min(receive_maximum.into()) } else { self.window }
     }
 
     /// Between two messages of one publisher; `None`: as fast as the window allows.
@@ -114,7 +121,7 @@ pub(crate) async fn run(load: Load) -> io::Result<Report> {
     let mut subscribing = Vec::new();
     for subscriber in 0..subscribers {
         let id = subscriber_id(subscriber);
-        let mut open = client::connect(&load.subscribe, &id, load.session).await?;
+        let mut open = load.connector.connect(&load.subscribe, &id, load.session).await?;
         open.subscribe(&load.pattern.filter(subscriber), load.qos).await?;
         let Connected { socket, buffer, .. } = open;
         let (reader, writer) = socket.into_split();
@@ -122,18 +129,20 @@ pub(crate) async fn run(load: Load) -> io::Result<Report> {
     }
     for publisher in 0..publishers {
         let id = format!("bench-pub-{}-{publisher}", std::process::id());
-        let open = client::connect(&load.publish, &id, Session::Clean).await?;
+        let open = load.connector.connect(&load.publish, &id, Session::Clean).await?;
+        let window = load.window_of(open.receive_maximum);
         let Connected { socket, buffer, .. } = open;
         let (reader, writer) = socket.into_split();
         let writer = Arc::new(Mutex::new(writer));
         let answers = Arc::clone(&writer);
         tokio::spawn(acknowledged(Arc::clone(&shared), publisher, reader, buffer, answers));
+        let publisher = Publisher { number: publisher, window };
         tokio::spawn(publish(Arc::clone(&shared), publisher, writer));
     }
     let report = measure(&shared, subscribing).await;
     if load.session == Session::Kept {
         for subscriber in 0..subscribers {
-            client::forget(&load.subscribe, &subscriber_id(subscriber)).await?;
+            load.connector.forget(&load.subscribe, &subscriber_id(subscriber)).await?;
         }
     }
     report

@@ -6,12 +6,13 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use bytes::BytesMut;
-use tokio::io::AsyncWriteExt;
-use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::task::{self, JoinHandle};
 use tokio::time::{self, MissedTickBehavior};
 
-use crate::client::{self, Connected, Packet, Session, Stamp};
+use crate::client::{self, Connected, Session};
+use crate::compose::{Publish, padding};
+use crate::packet::{self, Packet, Protocol, Stamp};
+use crate::stream::{Reader, Writer, send};
 
 /// Bytes of payload.
 const SIZE: u32 = 256;
@@ -109,29 +110,31 @@ fn strike_now(command: &str) -> io::Result<Strike> {
 }
 
 async fn publish(
-    mut socket: OwnedWriteHalf,
+    mut socket: Writer,
     topic: &'static str,
     every: Duration,
     log: Log,
 ) -> io::Result<()> {
     let mut pace = time::interval(every);
     pace.set_missed_tick_behavior(MissedTickBehavior::Skip);
-    let (padding, mut out) = (client::padding(SIZE), BytesMut::new());
+    let (padding, mut out) = (padding(SIZE), BytesMut::new());
+    let publish = Publish { protocol: Protocol::V311, qos: 1, padding: &padding };
     for sequence in 0..MESSAGES_MAX {
         pace.tick().await;
         let stamp = Stamp { publisher: 0, sequence: sequence as u64, meant_at_us: 0 };
-        client::put_publish(&mut out, topic, 1, stamp, &padding);
+        publish.put(&mut out, topic, stamp);
         lock(&log).push(Sent { at: Instant::now(), acknowledged: None });
-        socket.write_all_buf(&mut out).await?;
+        send(&mut socket, &out).await?;
+        out.clear();
     }
     Ok(())
 }
 
-async fn take(mut socket: OwnedReadHalf, mut buffer: BytesMut, log: Log) -> io::Result<()> {
+async fn take(mut socket: Reader, mut buffer: BytesMut, log: Log) -> io::Result<()> {
     while client::read(&mut socket, &mut buffer).await? > 0 {
         let now = Instant::now();
         let mut log = lock(&log);
-        while let Some(packet) = client::next(&mut buffer) {
+        while let Some(packet) = packet::next(&mut buffer, Protocol::V311) {
             if let Packet::Completed(id) = packet
                 && let Some(sent) = log.get_mut(usize::from(id) - 1)
             {

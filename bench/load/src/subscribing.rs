@@ -7,12 +7,13 @@ use std::time::Duration;
 
 use bytes::BytesMut;
 use hdrhistogram::Histogram;
-use tokio::io::AsyncWriteExt;
-use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::time;
 
-use crate::client::{self, Packet, Stamp};
+use crate::client;
+use crate::compose::put_answer;
+use crate::packet::{self, Packet, Stamp};
 use crate::run::{Shared, histogram};
+use crate::stream::{Reader, Writer, send};
 
 /// How often a silent subscriber looks whether the load has stopped.
 const SILENT_MAX: Duration = Duration::from_millis(200);
@@ -29,27 +30,28 @@ pub(crate) struct Seen {
 /// Receives until the load has stopped and nothing more comes, or the broker closes.
 pub(crate) async fn receive(
     shared: Arc<Shared>,
-    mut socket: OwnedReadHalf,
-    mut writer: OwnedWriteHalf,
+    mut socket: Reader,
+    mut writer: Writer,
     mut buffer: BytesMut,
 ) -> io::Result<Seen> {
     let mut seen = Seen::new(shared.flows.len());
     let (mut moved, mut answers) = (vec![0_u64; shared.flows.len()], BytesMut::new());
+    let protocol = shared.load.connector.protocol;
     loop {
-        while let Some(packet) = client::next(&mut buffer) {
+        while let Some(packet) = packet::next(&mut buffer, protocol) {
             if let Packet::Publish { stamp, .. } = packet
                 && let Some(moved) = moved.get_mut(usize::from(stamp.publisher))
             {
                 *moved += seen.take(&shared, stamp);
             }
-            client::put_answer(&mut answers, packet);
+            put_answer(&mut answers, packet);
         }
         for (flow, delivered) in shared.flows.iter().zip(&mut moved).filter(|(_, n)| **n > 0) {
             flow.delivered.fetch_add(std::mem::take(delivered), Ordering::Relaxed);
             flow.moved.notify_one();
         }
         if !answers.is_empty() {
-            writer.write_all(&answers).await?;
+            send(&mut writer, &answers).await?;
             answers.clear();
         }
         match time::timeout(SILENT_MAX, client::read(&mut socket, &mut buffer)).await {

@@ -8,13 +8,15 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use bytes::BytesMut;
-use tokio::io::AsyncWriteExt;
 use tokio::task::JoinSet;
 use tokio::time;
 
-use crate::client::{self, Connected, Found, Packet, Session};
+use crate::client::{self, Connected, Session};
+use crate::compose::put_answer;
+use crate::packet::{self, Found, Packet, Protocol};
 use crate::report::Figure;
 use crate::steady::{Publisher, Strike, prepare, strike};
+use crate::stream::send;
 
 mod seen;
 
@@ -186,13 +188,14 @@ impl Subscriber {
         let Connected { mut socket, mut buffer, .. } = open;
         let mut answers = BytesMut::new();
         loop {
-            while let Some(packet) = client::next(&mut buffer) {
+            while let Some(packet) = packet::next(&mut buffer, Protocol::V311) {
                 if let Packet::Publish { stamp, .. } = packet {
                     lock(&self.arrivals).came(Instant::now(), stamp.sequence);
                 }
-                client::put_answer(&mut answers, packet);
+                put_answer(&mut answers, packet);
             }
-            socket.write_all_buf(&mut answers).await?;
+            send(&mut socket, &answers).await?;
+            answers.clear();
             if client::read(&mut socket, &mut buffer).await? == 0 {
                 return Ok(());
             }

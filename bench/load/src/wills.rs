@@ -4,12 +4,14 @@ use std::io;
 use std::time::{Duration, Instant};
 
 use bytes::BytesMut;
-use tokio::io::AsyncWriteExt;
 use tokio::time;
 
-use crate::client::{self, Connected, Packet, STAMP_BYTES, Session, Stamp, Will};
+use crate::client::{self, Connected, Session, Will};
+use crate::compose::{put_answer, put_stamp};
+use crate::packet::{self, Packet, Protocol, STAMP_BYTES, Stamp};
 use crate::report::Figure;
 use crate::steady::{Strike, prepare, strike};
+use crate::stream::send;
 
 const TOPIC: &str = "bench/wills";
 
@@ -69,7 +71,7 @@ pub(crate) async fn run(args: Args) -> io::Result<Vec<Figure>> {
 async fn with_will(address: &str, watcher: &str, number: u16) -> io::Result<Connected> {
     let stamp = Stamp { publisher: 0, sequence: u64::from(number), meant_at_us: 0 };
     let mut payload = BytesMut::with_capacity(STAMP_BYTES);
-    client::put_stamp(&mut payload, stamp);
+    put_stamp(&mut payload, stamp);
     let will = Will { topic: TOPIC, payload: &payload };
     client::connect_with_will(address, &format!("{watcher}-{number}"), will).await
 }
@@ -92,13 +94,13 @@ impl Came {
             return Err(io::ErrorKind::UnexpectedEof.into());
         }
         let (now, mut answers) = (Instant::now(), BytesMut::new());
-        while let Some(packet) = client::next(&mut open.buffer) {
+        while let Some(packet) = packet::next(&mut open.buffer, Protocol::V311) {
             if let Packet::Publish { stamp, .. } = packet {
                 self.note(stamp.sequence, now);
             }
-            client::put_answer(&mut answers, packet);
+            put_answer(&mut answers, packet);
         }
-        open.socket.write_all_buf(&mut answers).await?;
+        send(&mut open.socket, &answers).await?;
         Ok(true)
     }
 
