@@ -19,15 +19,15 @@ const SIZES: std::ops::RangeInclusive<i64> = 16..=1 << 20;
 /// Measures throughput, latency, loss, duplicates, processor time and memory.
 #[derive(Debug, clap::Args)]
 pub(crate) struct LoadArgs {
-    /// Publishers (pairs, fan-in) or subscribers (fan-out).
+    /// Publishers (pairs, topics, shared, fan-in) or subscribers (fan-out).
     #[arg(long, default_value_t = 4, value_parser = clap::value_parser!(u16).range(1..))]
     clients: u16,
-    /// Where publishers connect.
+    /// Where publishers connect; in turn, if there are several.
     #[arg(long, value_name = "HOST:PORT", default_value = "127.0.0.1:1883")]
-    publish: String,
-    /// Where subscribers connect.
+    publish: Vec<String>,
+    /// Where subscribers connect; in turn, if there are several.
     #[arg(long, value_name = "HOST:PORT", default_value = "127.0.0.1:1884")]
-    subscribe: String,
+    subscribe: Vec<String>,
     /// Quality of service of both sides. At 1 and 2 a message stays in the window until its
     /// exchange with the publisher is complete, too.
     #[arg(long, default_value_t = 0, value_parser = clap::value_parser!(u8).range(0..=2))]
@@ -59,6 +59,22 @@ pub(crate) struct LoadArgs {
     connector: ConnectorArgs,
 }
 
+/// The same, with many topics.
+#[derive(Debug, clap::Args)]
+pub(crate) struct TopicsArgs {
+    /// Topics of each publisher, which it takes in turn; its subscriber has one filter for all.
+    #[arg(long, default_value_t = 1_000, value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
+    topics: u32,
+    #[command(flatten)]
+    load: LoadArgs,
+}
+
+impl TopicsArgs {
+    pub(crate) async fn run(self) -> io::Result<Vec<Figure>> {
+        self.load.run(Pattern::Topics(self.topics)).await
+    }
+}
+
 impl LoadArgs {
     pub(crate) async fn run(self, pattern: Pattern) -> io::Result<Vec<Figure>> {
         let window = pattern.window(self.clients, self.size);
@@ -77,11 +93,11 @@ impl LoadArgs {
             session: if self.durable { Session::Kept } else { Session::Clean },
             pids: self.pids,
         });
-        Ok(figures(&report.await?))
+        Ok(figures(&report.await?, pattern))
     }
 }
 
-fn figures(report: &Report) -> Vec<Figure> {
+fn figures(report: &Report, pattern: Pattern) -> Vec<Figure> {
     let quantile = |name, quantile| {
         let latency = Duration::from_micros(report.latency_us.value_at_quantile(quantile));
         Figure::millis(name, Some(latency), 2)
@@ -94,8 +110,10 @@ fn figures(report: &Report) -> Vec<Figure> {
         quantile("p99.9", 0.999),
         Figure::count("lost", report.lost),
         Figure::count("duplicates", report.duplicates),
-        Figure::count("reordered", report.reordered),
     ];
+    if pattern.lanes().is_some() {
+        figures.push(Figure::count("reordered", report.reordered));
+    }
     let cost = |cost: &Cost| {
         Figure::measure("cpu", cost.seconds_per_million, 2, "s per million").of(cost.pid)
     };

@@ -23,6 +23,7 @@ mod publishing;
 mod ready;
 mod report;
 mod run;
+mod seen;
 mod sessions;
 mod shape;
 mod steady;
@@ -36,7 +37,7 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
-use crate::load::LoadArgs;
+use crate::load::{LoadArgs, TopicsArgs};
 use crate::report::{Figure, Format};
 use crate::shape::Pattern;
 
@@ -59,6 +60,10 @@ enum Command {
     FanOut(LoadArgs),
     /// Loads brokers: all publishers, one subscriber.
     FanIn(LoadArgs),
+    /// Loads brokers: all subscribers are one share group. Order is not judged.
+    Shared(LoadArgs),
+    /// Loads brokers: pairs, and each publisher has many topics.
+    Topics(TopicsArgs),
     /// Strikes, and measures how long a publisher waits for its acknowledgements.
     Outage(outage::Args),
     /// Queues messages for a client that is away, and measures how it gets them.
@@ -95,6 +100,8 @@ impl Command {
             Self::Pairs(args) => args.run(Pattern::Pairs).await,
             Self::FanOut(args) => args.run(Pattern::FanOut).await,
             Self::FanIn(args) => args.run(Pattern::FanIn).await,
+            Self::Shared(args) => args.run(Pattern::Shared).await,
+            Self::Topics(args) => args.run().await,
             Self::Outage(args) => outage::run(args).await,
             Self::Backlog(args) => backlog::run(args).await,
             Self::Sessions(args) => sessions::run(args).await,

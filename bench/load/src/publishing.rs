@@ -13,7 +13,6 @@ use crate::client;
 use crate::compose::{Publish, put_answer};
 use crate::packet::{self, Packet, Stamp};
 use crate::run::{Flow, Load, Shared, float};
-use crate::shape::Pattern;
 use crate::stream::{Reader, Writer, send};
 
 /// Messages that are written at a time.
@@ -40,7 +39,7 @@ pub(crate) async fn publish(
     socket: SharedWriter,
 ) -> io::Result<()> {
     let (load, Publisher { number, window }) = (&shared.load, publisher);
-    let (topic, flow) = (Pattern::topic(number), &shared.flows[usize::from(number)]);
+    let (mut topics, flow) = (load.pattern.topics(number), &shared.flows[usize::from(number)]);
     let protocol = load.connector.protocol;
     let publish = Publish { protocol, qos: load.qos, padding: &load.padding };
     let (mut buffer, begin) = (BytesMut::new(), shared.now_us());
@@ -55,7 +54,7 @@ pub(crate) async fn publish(
             let meant_at_us =
                 interval_us.map_or_else(|| shared.now_us(), |us| begin + scaled(sequence, us));
             let stamp = Stamp { publisher: number, sequence, meant_at_us };
-            publish.put(&mut buffer, &topic, stamp);
+            publish.put(&mut buffer, topics.of(sequence), stamp);
             sequence += 1;
         }
         if due > 0 {

@@ -13,20 +13,22 @@ use crate::client::{Connected, Session};
 use crate::connector::Connector;
 use crate::processes::{memory, processor_time};
 use crate::publishing::{Publisher, acknowledged, publish};
+use crate::seen::{Group, Seen};
 use crate::shape::Pattern;
-use crate::subscribing::{Seen, receive};
+use crate::subscribing::receive;
 
 /// How long what is on its way at the end may take.
 const DRAIN_MAX: Duration = Duration::from_secs(5);
 
 /// What to do.
-#[derive(Clone)]
 pub(crate) struct Load {
     pub(crate) connector: Connector,
     pub(crate) pattern: Pattern,
     pub(crate) clients: u16,
-    pub(crate) publish: String,
-    pub(crate) subscribe: String,
+    /// Where publishers are, in turn; at least one place.
+    pub(crate) publish: Vec<String>,
+    /// The same for subscribers.
+    pub(crate) subscribe: Vec<String>,
     pub(crate) qos: u8,
     /// What follows the stamp.
     pub(crate) padding: Vec<u8>,
@@ -87,8 +89,13 @@ pub(crate) struct Flow {
     pub(crate) delivered: AtomicU64,
     /// Exchanges that are complete.
     pub(crate) acknowledged: AtomicU64,
+    /// What came, where no subscriber alone can tell.
+    pub(crate) group: std::sync::Mutex<Group>,
     pub(crate) moved: Notify,
 }
+
+/// A subscriber at work.
+type Subscribing = tokio::task::JoinHandle<io::Result<Seen>>;
 
 /// What all publishers and subscribers see.
 pub(crate) struct Shared {
@@ -117,45 +124,59 @@ pub(crate) async fn run(load: Load) -> io::Result<Report> {
     let subscribers = load.pattern.subscribers(load.clients);
     let flows = (0..publishers).map(|_| Flow::default()).collect();
     let (start, counts, stops) = (Instant::now(), AtomicBool::new(false), AtomicBool::new(false));
-    let shared = Arc::new(Shared { load: load.clone(), start, flows, counts, stops });
+    let shared = Arc::new(Shared { load, start, flows, counts, stops });
+    let load = &shared.load;
     let mut subscribing = Vec::new();
     for subscriber in 0..subscribers {
-        let id = subscriber_id(subscriber);
-        let mut open = load.connector.connect(&load.subscribe, &id, load.session).await?;
-        open.subscribe(&load.pattern.filter(subscriber), load.qos).await?;
-        let Connected { socket, buffer, .. } = open;
-        let (reader, writer) = socket.into_split();
-        subscribing.push(tokio::spawn(receive(Arc::clone(&shared), reader, writer, buffer)));
+        subscribing.push(begin_subscriber(&shared, subscriber).await?);
     }
     for publisher in 0..publishers {
-        let id = format!("bench-pub-{}-{publisher}", std::process::id());
-        let open = load.connector.connect(&load.publish, &id, Session::Clean).await?;
-        let window = load.window_of(open.receive_maximum);
-        let Connected { socket, buffer, .. } = open;
-        let (reader, writer) = socket.into_split();
-        let writer = Arc::new(Mutex::new(writer));
-        let answers = Arc::clone(&writer);
-        tokio::spawn(acknowledged(Arc::clone(&shared), publisher, reader, buffer, answers));
-        let publisher = Publisher { number: publisher, window };
-        tokio::spawn(publish(Arc::clone(&shared), publisher, writer));
+        begin_publisher(&shared, publisher).await?;
     }
     let report = measure(&shared, subscribing).await;
     if load.session == Session::Kept {
         for subscriber in 0..subscribers {
-            load.connector.forget(&load.subscribe, &subscriber_id(subscriber)).await?;
+            let place = in_turn(&load.subscribe, subscriber);
+            load.connector.forget(place, &subscriber_id(subscriber)).await?;
         }
     }
     report
+}
+
+async fn begin_subscriber(shared: &Arc<Shared>, subscriber: u16) -> io::Result<Subscribing> {
+    let (load, id) = (&shared.load, subscriber_id(subscriber));
+    let place = in_turn(&load.subscribe, subscriber);
+    let mut open = load.connector.connect(place, &id, load.session).await?;
+    open.subscribe(&load.pattern.filter(subscriber), load.qos).await?;
+    let Connected { socket, buffer, .. } = open;
+    let seen = Seen::new(load, subscriber);
+    Ok(tokio::spawn(receive(Arc::clone(shared), seen, socket.into_split(), buffer)))
+}
+
+async fn begin_publisher(shared: &Arc<Shared>, number: u16) -> io::Result<()> {
+    let (load, id) = (&shared.load, format!("bench-pub-{}-{number}", std::process::id()));
+    let place = in_turn(&load.publish, number);
+    let open = load.connector.connect(place, &id, Session::Clean).await?;
+    let window = load.window_of(open.receive_maximum);
+    let Connected { socket, buffer, .. } = open;
+    let (reader, writer) = socket.into_split();
+    let writer = Arc::new(Mutex::new(writer));
+    let answers = Arc::clone(&writer);
+    tokio::spawn(acknowledged(Arc::clone(shared), number, reader, buffer, answers));
+    tokio::spawn(publish(Arc::clone(shared), Publisher { number, window }, writer));
+    Ok(())
+}
+
+/// Clients are spread over the places, of which there is at least one.
+fn in_turn(places: &[String], client: u16) -> &str {
+    &places[usize::from(client) % places.len()]
 }
 
 fn subscriber_id(subscriber: u16) -> String {
     format!("bench-sub-{}-{subscriber}", std::process::id())
 }
 
-async fn measure(
-    shared: &Arc<Shared>,
-    subscribing: Vec<tokio::task::JoinHandle<io::Result<Seen>>>,
-) -> io::Result<Report> {
+async fn measure(shared: &Arc<Shared>, subscribing: Vec<Subscribing>) -> io::Result<Report> {
     let load = &shared.load;
     time::sleep(load.warm_up).await;
     shared.counts.store(true, Ordering::Relaxed);
