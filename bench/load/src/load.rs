@@ -13,6 +13,9 @@ use crate::report::Figure;
 use crate::run::{self, Cost, Load, Report, float};
 use crate::shape::Pattern;
 
+/// A year.
+pub(crate) const SECONDS_MAX: u64 = 31_536_000;
+
 /// Bytes of payload.
 const SIZES: std::ops::RangeInclusive<i64> = 16..=1 << 20;
 
@@ -47,10 +50,10 @@ pub(crate) struct LoadArgs {
     #[arg(long, default_value_t = 0)]
     rate: u64,
     /// Seconds that count.
-    #[arg(long, default_value_t = 5)]
+    #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u64).range(..=SECONDS_MAX))]
     seconds: u64,
     /// Seconds before that.
-    #[arg(long, default_value_t = 1)]
+    #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u64).range(..=SECONDS_MAX))]
     warm_up: u64,
     /// Processes whose processor time and memory are measured; not those that they start.
     #[arg(long = "pid", value_name = "PID")]
@@ -99,8 +102,8 @@ impl LoadArgs {
 
 fn figures(report: &Report, pattern: Pattern) -> Vec<Figure> {
     let quantile = |name, quantile| {
-        let latency = Duration::from_micros(report.latency_us.value_at_quantile(quantile));
-        Figure::millis(name, Some(latency), 2)
+        let latency_us = report.latency_us.value_at_quantile(quantile);
+        Figure::measure(name, float(latency_us) / 1_000.0, 2, "ms")
     };
     let mut figures = vec![
         Figure::measure("delivered", report.delivered_per_second, 0, "msg/s"),

@@ -3,6 +3,8 @@
 //! Text has a line for each figure: name, number, unit; scripts take it apart at the blanks. JSON is one
 //! line with all of them, and numbers in it are not rounded.
 
+use std::time::Duration;
+
 use serde::Serialize;
 
 use crate::run::float;
@@ -65,11 +67,7 @@ impl Figure {
     }
 
     /// A time; `None`: never.
-    pub(crate) fn millis(
-        name: &'static str,
-        time: Option<std::time::Duration>,
-        decimals: usize,
-    ) -> Self {
+    pub(crate) fn millis(name: &'static str, time: Option<Duration>, decimals: usize) -> Self {
         let value = time.map(|time| time.as_secs_f64() * 1_000.0);
         Self::with(name, Value::Measure(value), decimals, "ms")
     }
@@ -131,8 +129,6 @@ pub(crate) fn text(figures: &[Figure], format: Format) -> String {
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
     use super::*;
 
     fn figures() -> Vec<Figure> {
