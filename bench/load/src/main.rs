@@ -19,6 +19,7 @@ mod load;
 mod outage;
 mod packet;
 mod processes;
+mod progress;
 mod publishing;
 mod ready;
 mod report;

@@ -12,6 +12,7 @@ use tokio::time;
 use crate::client::{Connected, Session};
 use crate::connector::Connector;
 use crate::processes::{memory, processor_time};
+use crate::progress::Progress;
 use crate::publishing::{Publisher, acknowledged, publish};
 use crate::seen::{Group, Seen};
 use crate::shape::Pattern;
@@ -178,13 +179,14 @@ fn subscriber_id(subscriber: u16) -> String {
 
 async fn measure(shared: &Arc<Shared>, subscribing: Vec<Subscribing>) -> io::Result<Report> {
     let load = &shared.load;
-    time::sleep(load.warm_up).await;
+    let progress = Progress::of_time("load", load.warm_up + load.seconds);
+    progress.sleep(load.warm_up).await;
     shared.counts.store(true, Ordering::Relaxed);
     let cpu = |pid: &u32| (*pid, processor_time(*pid));
     let cpu_before: Vec<_> = load.pids.iter().map(cpu).collect();
     let (began, sent) = (Instant::now(), shared.total(|flow| &flow.sent));
     let delivered = shared.total(|flow| &flow.delivered);
-    time::sleep(load.seconds).await;
+    progress.sleep(load.seconds).await;
     shared.counts.store(false, Ordering::Relaxed);
     let seconds = began.elapsed().as_secs_f64();
     let delivered = shared.total(|flow| &flow.delivered) - delivered;
@@ -195,6 +197,7 @@ async fn measure(shared: &Arc<Shared>, subscribing: Vec<Subscribing>) -> io::Res
         Cost { pid, seconds_per_million, resident: memory(pid).resident }
     };
     let costs = cpu_before.iter().map(cost).collect();
+    progress.end();
     drain(shared).await;
     let expected = shared.total(|flow| &flow.sent) * load.copies();
     let mut report = Report {
@@ -234,4 +237,48 @@ pub(crate) fn histogram() -> Histogram<u64> {
 #[expect(clippy::cast_precision_loss, reason = "far below 2^52")]
 pub(crate) fn float(number: u64) -> f64 {
     number as f64
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn load(qos: u8) -> Load {
+        Load {
+            connector: Connector::default(),
+            pattern: Pattern::Pairs,
+            clients: 2,
+            publish: vec!["a:1".into(), "b:1".into()],
+            subscribe: vec!["a:1".into()],
+            qos,
+            padding: Vec::new(),
+            window: 512,
+            rate: 100,
+            seconds: Duration::ZERO,
+            warm_up: Duration::ZERO,
+            session: Session::Clean,
+            pids: Vec::new(),
+        }
+    }
+
+    #[test]
+    fn window_is_no_wider_than_the_broker_allows_for_exchanges() {
+        assert_eq!(load(0).window_of(20), 512);
+        assert_eq!(load(1).window_of(20), 20);
+        assert_eq!(load(2).window_of(u16::MAX), 512);
+    }
+
+    #[test]
+    fn clients_are_spread_over_the_places() {
+        let load = load(0);
+        let places = |all| [0, 1, 2].map(|client| in_turn(all, client));
+        assert_eq!(places(&load.publish), ["a:1", "b:1", "a:1"]);
+        assert_eq!(places(&load.subscribe), ["a:1"; 3]);
+    }
+
+    #[test]
+    fn rate_is_that_of_all_publishers_together() {
+        assert_eq!(load(0).interval_us(), Some(20_000.0));
+        assert_eq!(Load { rate: 0, ..load(0) }.interval_us(), None);
+    }
 }

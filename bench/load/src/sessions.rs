@@ -11,6 +11,7 @@ use tokio::time;
 
 use crate::client::{self, Session};
 use crate::processes::memory;
+use crate::progress::Progress;
 use crate::report::Figure;
 use crate::run::float;
 
@@ -79,16 +80,18 @@ pub(crate) async fn run(args: Args) -> io::Result<Vec<Figure>> {
 
 async fn make(args: &Arc<Args>) -> io::Result<()> {
     let (next, mut clients) = (Arc::new(AtomicU32::new(0)), JoinSet::new());
+    let made = Progress::of_count("made", args.count.into());
     for _ in 0..args.at_a_time {
-        clients.spawn(come_and_go(Arc::clone(args), Arc::clone(&next)));
+        clients.spawn(come_and_go(Arc::clone(args), Arc::clone(&next), made.clone()));
     }
     while let Some(client) = clients.join_next().await {
         client.map_err(io::Error::other)??;
     }
+    made.end();
     Ok(())
 }
 
-async fn come_and_go(args: Arc<Args>, next: Arc<AtomicU32>) -> io::Result<()> {
+async fn come_and_go(args: Arc<Args>, next: Arc<AtomicU32>, made: Progress) -> io::Result<()> {
     loop {
         let number = next.fetch_add(1, Ordering::Relaxed);
         if number >= args.count {
@@ -102,6 +105,7 @@ async fn come_and_go(args: Arc<Args>, next: Arc<AtomicU32>) -> io::Result<()> {
             tries += 1;
             time::sleep(PAUSE).await;
         }
+        made.step();
     }
 }
 
