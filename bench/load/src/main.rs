@@ -1,8 +1,8 @@
 //! `ha-bench`: measures MQTT brokers and clusters of them, over raw sockets.
 //!
-//! [`load`]: patterns made of publishers and subscribers, closed loop with a window per
-//! publisher or open loop at a rate; MQTT 3.1.1 or 5, with or without TLS. The others, by MQTT 3.1.1
-//! without TLS, ask one question each about a cluster: how long clients
+//! [`load`]: patterns made of publishers and subscribers, closed loop with a window per publisher or open
+//! loop at a rate. [`idle`]: what connections cost that do nothing. Both by MQTT 3.1.1 or 5, with or without
+//! TLS. The others, by MQTT 3.1.1 without TLS, ask one question each about a cluster: how long clients
 //! wait when a server dies ([`outage`]) or their broker ([`takeover`]), when their wills come ([`wills`]), how fast
 //! a client gets what was queued for it ([`backlog`]), what sessions that are away cost ([`sessions`]), how soon a
 //! process serves ([`ready`]).
@@ -15,6 +15,8 @@ mod backlog;
 mod client;
 mod compose;
 mod connector;
+mod idle;
+mod limits;
 mod load;
 mod outage;
 mod packet;
@@ -71,6 +73,8 @@ enum Command {
     Backlog(backlog::Args),
     /// Makes sessions of clients that are away, and measures what they cost.
     Sessions(sessions::Args),
+    /// Opens connections that do nothing, and measures what they cost.
+    Idle(idle::Args),
     /// Strikes a broker, and measures how its clients go on elsewhere.
     Takeover(takeover::Args),
     /// Strikes a broker, and measures when the wills of its clients come.
@@ -106,6 +110,7 @@ impl Command {
             Self::Outage(args) => outage::run(args).await,
             Self::Backlog(args) => backlog::run(args).await,
             Self::Sessions(args) => sessions::run(args).await,
+            Self::Idle(args) => idle::run(args).await,
             Self::Takeover(args) => takeover::run(args).await,
             Self::Wills(args) => wills::run(args).await,
             Self::Ready(args) => ready::run(args).await,

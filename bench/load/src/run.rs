@@ -11,6 +11,7 @@ use tokio::time;
 
 use crate::client::{Connected, Session};
 use crate::connector::Connector;
+use crate::limits;
 use crate::processes::{memory, processor_time};
 use crate::progress::Progress;
 use crate::publishing::{Publisher, acknowledged, publish};
@@ -127,6 +128,7 @@ pub(crate) async fn run(load: Load) -> io::Result<Report> {
     let (start, counts, stops) = (Instant::now(), AtomicBool::new(false), AtomicBool::new(false));
     let shared = Arc::new(Shared { load, start, flows, counts, stops });
     let load = &shared.load;
+    limits::make_room(u64::from(publishers) + u64::from(subscribers))?;
     let mut subscribing = Vec::new();
     for subscriber in 0..subscribers {
         subscribing.push(begin_subscriber(&shared, subscriber).await?);
