@@ -170,6 +170,10 @@ impl Subscriber {
             time::sleep(self.pause).await;
             open = self.connect().await;
             lock(&self.arrivals).connected(Instant::now(), open.found == Found::Present);
+            if open.found == Found::New {
+                // If that fails, the connection has ended.
+                drop(open.subscribe(TOPIC, 1).await);
+            }
         }
     }
 

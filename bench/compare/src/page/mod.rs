@@ -138,7 +138,7 @@ mod tests {
         let text = part(&results, &taking_part(&results), &[], "plots");
         for line in [
             "| this project, 1 ha-server, 2 brokers | 900,000 (1.50) |",
-            "| NATS, 3 nodes, JetStream R3 | 300,000 (3.00), 2 lost |",
+            "| NATS, 3 nodes, JetStream R3 | 300,000 (3.00), 2 missing |",
             "- QoS 0, p50: NATS, 3 nodes, JetStream R3 0.25, this project 0.50",
             "- NATS, 3 nodes, JetStream R3, 4 pairs, QoS 2: SUBSCRIBE was answered with 0x01",
         ] {

@@ -81,7 +81,8 @@ pub(super) fn throughput(results: &Results, peers: &Peers) -> String {
     });
     noted(
         "Deliveries a second, and in brackets the CPU-seconds that all processes of the system take for a \
-         million of them. Publishers are at one node and subscribers at another, where there is one.",
+         million of them. Publishers are at one node and subscribers at another, where there is one. \
+         \"Missing\" had not come five seconds after the last was sent, in all rounds together.",
         table,
     )
 }
@@ -102,7 +103,7 @@ pub(super) fn latency(results: &Results, peers: &Peers) -> String {
 /// What should not be, over all rounds.
 fn amiss(cell: &Cell) -> String {
     let mut text = String::new();
-    for (figure, word) in [("lost", "lost"), ("duplicates", "twice"), ("reordered", "out of order")]
+    for (figure, word) in [("lost", "missing"), ("duplicates", "twice"), ("reordered", "out of order")]
     {
         let count = cell.sum(figure);
         if count > 0.0 {

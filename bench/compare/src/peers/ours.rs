@@ -144,6 +144,10 @@ impl Peer for Ours {
     }
 
     fn leader(&self, site: &Site, running: &Running) -> Option<Leader> {
+        // One alone is no leader: nobody takes over from it.
+        if self.servers < 3 {
+            return None;
+        }
         let program = site.program("ha-server");
         let program = program.to_string_lossy();
         let id = (0..self.servers).find_map(|id| {

@@ -48,9 +48,9 @@ impl RabbitMq {
         let file = site.write(&format!("{name}.conf"), &Self::conf(site, node))?;
         let plugins = site.write(&format!("{name}.plugins"), "[rabbitmq_mqtt].\n")?;
         let mut command = Command::new(PROGRAM);
-        // With "input" the script becomes the server, instead of waiting for it.
+        // So the script becomes the server, instead of waiting for it.
         command
-            .env("RABBITMQ_ALLOW_INPUT", "1")
+            .env("RUNNING_UNDER_SYSTEMD", "yes")
             .env("RABBITMQ_NODENAME", Self::name_of(site, node))
             .env("RABBITMQ_CONFIG_FILE", file)
             .env("RABBITMQ_ENABLED_PLUGINS_FILE", plugins)

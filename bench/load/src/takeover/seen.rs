@@ -99,7 +99,7 @@ pub(crate) struct Summary {
     pub(crate) first_median: Option<Duration>,
     /// Of the slowest.
     pub(crate) first_most: Option<Duration>,
-    /// The longest time without a message of one that moved.
+    /// The longest time without a message: of one that moved, or of any one if nobody did.
     pub(crate) gap: Option<Duration>,
     /// Deliveries of acknowledged messages that never came.
     pub(crate) lost: u64,
@@ -118,6 +118,7 @@ impl Summary {
         let mut waits: Vec<_> = moved.iter().map(|one| wait(one.first(strike))).collect();
         waits.sort_unstable();
         let accepted_most = moved.iter().map(|one| wait(one.accepted(strike))).max();
+        let gaps = |of: &[&Arrivals]| of.iter().filter_map(|one| one.gap(strike)).max();
         let known = |wait: Option<&Duration>| wait.copied().filter(|&wait| wait < Duration::MAX);
         Self {
             moved: moved.len(),
@@ -125,7 +126,10 @@ impl Summary {
             accepted_most: known(accepted_most.as_ref()),
             first_median: known(waits.get(waits.len() / 2)),
             first_most: known(waits.last()),
-            gap: moved.iter().filter_map(|one| one.gap(strike)).max(),
+            gap: match moved.is_empty() {
+                true => gaps(&all.iter().collect::<Vec<_>>()),
+                false => gaps(&moved),
+            },
             lost: all.iter().map(|one| one.missing(sent)).sum(),
             again: all.iter().map(|one| one.again).sum(),
             reordered: all.iter().map(|one| one.reordered).sum(),
@@ -170,6 +174,19 @@ mod tests {
             ..Summary::default()
         };
         assert_eq!(summary, expected);
+    }
+
+    #[test]
+    fn gap_is_that_of_who_stayed_when_nobody_moved() {
+        let start = Instant::now();
+        let strike = Strike { began: at(start, 10), ended: at(start, 12) };
+        let mut stayed = Arrivals::default();
+        stayed.came(at(start, 11), 0);
+        stayed.came(at(start, 500), 1);
+        assert!(stayed.is_back(strike));
+        let summary = Summary::of(&[stayed], &acknowledged(start, 2), strike);
+        let gap = Some(Duration::from_millis(489));
+        assert_eq!(summary, Summary { gap, ..Summary::default() });
     }
 
     #[test]
