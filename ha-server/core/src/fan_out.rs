@@ -1,7 +1,7 @@
 //! Who gets a published message.
 //!
-//! Every broker with a matching filter gets it once; the broker that published it does not (it served
-//! its own subscribers), unless it was published more than once, or waits at QoS 2 for others. Of QoS 1 and 2 only those that need all
+//! Every broker with a matching filter gets it once. The broker that published it does not, because it served its own
+//! subscribers; but a message of QoS 2 comes back to it. Of QoS 1 and 2 only those get it that need all
 //! messages of the filter: the others have it in the queues of their sessions. A message that is not numbered is dropped, counted,
 //! for a broker that is behind; a numbered one is always queued, and is answered when all have it. So a
 //! slow broker slows down the publishers that send to it, and nobody else.
@@ -42,9 +42,10 @@ impl Distributor {
         self.give_all(targets, &item, out)
     }
 
-    /// Gives a message of QoS 2 to the broker that published it, which would give it to its own subscribers with the
-    /// answer. That waits for others, or behind such a one, and the client may be on another broker and publish more meanwhile (P4). Also
-    /// without interest: it must not come with the answer, behind what was published after it.
+    /// Gives a message of QoS 2 to the broker that published it, in the order of all that its subscribers get (P4). They
+    /// could have it with the answer, which would cost nothing; but an answer waits for others, or behind one that
+    /// does, or for a stream, and the client may be on another broker and publish more meanwhile. Also without
+    /// interest: it must not come with the answer, behind what was published after it.
     pub(crate) fn fan_out_back(
         &mut self,
         source: Source,

@@ -29,8 +29,8 @@ pub(crate) struct Published {
     pub(crate) origin: BrokerEpoch,
     /// `None`: nobody waits for an answer.
     pub(crate) number: Option<PublishNumber>,
-    /// Whether it is of a session that the state has. Its broker gives one of QoS 2 to its own subscribers with the
-    /// answer; others are given before.
+    /// Whether it is of a session that the state has. At QoS 2 it comes back to its broker for the subscribers there;
+    /// others were given it before.
     pub(crate) is_of_session: bool,
 }
 
@@ -249,9 +249,7 @@ impl Distributor {
             (Some(number), _) if message.qos > Qos::AtMostOnce => {
                 let source = published.source(number);
                 waits_for = self.fan_out_numbered(source, message, version, out);
-                let answer_gives = message.qos == Qos::ExactlyOnce && published.is_of_session;
-                let is_answered_now = waits_for.is_empty() && self.is_first_held(slot, number);
-                if answer_gives && !is_answered_now {
+                if message.qos == Qos::ExactlyOnce && published.is_of_session {
                     waits_for = waits_for.union(self.fan_out_back(source, message, out));
                 }
                 told = waits_for.and(self.resumed);
@@ -265,13 +263,6 @@ impl Distributor {
         slot.filter(|_| published.number.is_some()).into_iter().for_each(|slot| told.insert(slot));
         self.tell_retained(self.attached.minus(told), message, version, out);
         waits_for
-    }
-
-    /// Whether no earlier publish of this broker waits for its answer.
-    fn is_first_held(&self, slot: Option<Slot>, number: PublishNumber) -> bool {
-        let broker = slot.and_then(|slot| self.brokers.get(&slot));
-        let first = broker.and_then(|broker| broker.publishes.held.front());
-        first.is_some_and(|first| first.number == number)
     }
 
     /// A will was published.

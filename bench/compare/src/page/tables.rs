@@ -103,7 +103,8 @@ pub(super) fn latency(results: &Results, peers: &Peers) -> String {
 /// What should not be, over all rounds.
 fn amiss(cell: &Cell) -> String {
     let mut text = String::new();
-    for (figure, word) in [("lost", "missing"), ("duplicates", "twice"), ("reordered", "out of order")]
+    for (figure, word) in
+        [("lost", "missing"), ("duplicates", "twice"), ("reordered", "out of order")]
     {
         let count = cell.sum(figure);
         if count > 0.0 {
