@@ -1,7 +1,5 @@
 //! `ha-compare` with this project's own broker: what it measures ends up on the page.
 
-#![expect(clippy::unwrap_used, reason = "a panic is how a test fails")]
-
 use std::fs;
 use std::process::Command;
 
