@@ -8,7 +8,7 @@ use ha_types::{Message, PublishNumber, Qos};
 
 use crate::common::{
     Cluster, announce_qos_0, ask, config, durable, given, hello, message, opened, retained,
-    subscribe, with_qos, withdraw,
+    subscribe, with_qos,
 };
 
 fn of(session: SessionKey, number: u64, message: Message) -> Upstream {
