@@ -189,7 +189,7 @@ impl Model {
 
     /// Every other claim is refused, as if its client were connected elsewhere.
     fn claim(&mut self, is_new: bool, connection: ConnectionId) {
-        let is_refused = is_new && connection.0 % 2 == 0;
+        let is_refused = is_new && connection.0.is_multiple_of(2);
         self.open(is_new && !is_refused, connection);
         if !self.sessions.values().any(|session| session.connection == connection) {
             let reason = RefuseReason::Unavailable;
