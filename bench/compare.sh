@@ -20,18 +20,22 @@ into docs/benchmarks.md, with plots. Others that are not installed do not take p
 running. Three rounds of everything take about two hours.
 
   install          installs the others: Debian packages ($packages)
-                   and Aedes from npm (Node.js has to be there)
+                   and Aedes from npm (needs Node.js 20); stops what of them runs as a service
 
-Options are those of "ha-compare run", among them:
+Options of "ha-compare run":
   --rounds N       of each measurement (3)
   --seconds N      that count in one (5)
   --peers A,B      some only
   --loads A,B      some only: "pairs", "paced", "kill", "idle", "subscribers" ...
-  $bin/ha-compare list     names all of them
+  --growing A,B    whose curves are measured (ours-1-2, mosquitto-bridged, nats)
+  --folder DIR     keep data and logs
+  --first-port N   of 50 (23000)
+"$bin/ha-compare list" names peers and loads.
 
 The environment may choose:
-  COMPARE_RAW=FILE         where measurements are added, a line of JSON each ($raw);
-                           a run that is given fewer loads adds to it
+  COMPARE_RAW=FILE         where measurements are added, a line of JSON each ($raw); a run with
+                           other peers or loads adds to it, another build needs a new one. Beside it
+                           is the data of what runs, so it must be on a disk
   COMPARE_PAGE=no          do not write the page
 END
 }
@@ -62,8 +66,8 @@ case ${1:-} in
 esac
 cargo build --release --locked -p ha-server -p broker-plugin -p bench-load -p bench-compare
 mkdir -p "$(dirname -- "$raw")"
-# Ten thousand connections, at both ends of the load.
-ulimit -n "$(ulimit -Hn)"
+# Ten thousand connections. Not more than that needs: Erlang sizes a table by it.
+ulimit -n 20000
 "$bin/ha-compare" run --raw "$raw" --programs "$bin" "$@"
 if [ "${COMPARE_PAGE:-yes}" = yes ]; then
     "$bin/ha-compare" page --raw "$raw"

@@ -16,7 +16,7 @@ const TIMED_OUT: i32 = 124;
 /// By name; of several processes the sum, and each as `NAME.PLACE` in the order in which they were named.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(transparent)]
-pub(crate) struct Figures(pub(crate) BTreeMap<String, f64>);
+pub(crate) struct Figures(pub(crate) BTreeMap<String, Option<f64>>);
 
 #[derive(Deserialize)]
 struct Report {
@@ -33,8 +33,9 @@ struct Figure {
 }
 
 impl Figures {
+    /// `None`: it was not measured. Infinite: it never happened.
     pub(crate) fn of(&self, name: &str) -> Option<f64> {
-        self.0.get(name).copied()
+        self.0.get(name).map(|value| value.unwrap_or(f64::INFINITY))
     }
 
     /// From what `ha-bench --json` prints.
@@ -42,13 +43,13 @@ impl Figures {
         let report: Report = serde_json::from_str(json)?;
         let (mut figures, mut places) = (BTreeMap::new(), BTreeMap::new());
         for Figure { name, process, value } in report.figures {
-            let Some(value) = value else { continue };
             if process.is_some() {
                 let place = places.entry(name.clone()).or_insert(0_u32);
                 figures.insert(format!("{name}.{place}"), value);
                 *place += 1;
             }
-            *figures.entry(name).or_insert(0.0) += value;
+            let sum = figures.entry(name).or_insert(Some(0.0));
+            *sum = sum.zip(value).map(|(sum, value)| sum + value);
         }
         Ok(Self(figures))
     }
@@ -60,10 +61,11 @@ pub(crate) fn bench(
     arguments: &[String],
     at_most: Duration,
 ) -> io::Result<Figures> {
-    let mut command = Command::new("timeout");
-    command.arg(at_most.as_secs().to_string()).arg(program);
-    command.arg("--json").args(arguments).stdin(Stdio::null());
-    let output = command.output().map_err(|error| named("timeout", error))?;
+    // It must not go on without this program: it kills by process id. "timeout" hands the signal on.
+    let mut command = Command::new("setpriv");
+    command.args(["--pdeathsig", "TERM", "--", "timeout"]).arg(at_most.as_secs().to_string());
+    command.arg(program).arg("--json").args(arguments).stdin(Stdio::null());
+    let output = command.output().map_err(|error| named("setpriv", error))?;
     match output.status.code() {
         Some(0) => (),
         Some(TIMED_OUT) => {
@@ -72,7 +74,9 @@ pub(crate) fn bench(
         }
         _ => {
             let error = String::from_utf8_lossy(&output.stderr);
-            return Err(io::Error::other(error.trim().to_owned()));
+            let last = error.lines().last().map(str::trim).filter(|line| !line.is_empty());
+            let status = format!("ha-bench ended with {}", output.status);
+            return Err(io::Error::other(last.map_or(status, str::to_owned)));
         }
     }
     Figures::read(&String::from_utf8_lossy(&output.stdout))
@@ -83,7 +87,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn processes_are_added_up_and_what_never_came_is_missing() {
+    fn processes_are_added_up_and_what_never_came_is_without_end() {
         let json = r#"{"figures":[
             {"name":"delivered","value":1000.5,"unit":"msg/s"},
             {"name":"cpu","process":7,"value":0.5,"unit":"s per million"},
@@ -93,7 +97,10 @@ mod tests {
         assert_eq!(figures.of("delivered"), Some(1000.5));
         assert_eq!(figures.of("cpu"), Some(0.75));
         assert_eq!((figures.of("cpu.0"), figures.of("cpu.1")), (Some(0.5), Some(0.25)));
-        assert_eq!((figures.of("first"), figures.of("delivered.0")), (None, None));
+        assert_eq!(figures.of("first"), Some(f64::INFINITY));
+        assert_eq!(figures.of("delivered.0"), None);
+        let again = serde_json::to_string(&figures).unwrap();
+        assert_eq!(serde_json::from_str::<Figures>(&again).unwrap(), figures);
         assert!(Figures::read("no").is_err());
     }
 }

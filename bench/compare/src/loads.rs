@@ -28,7 +28,7 @@ pub(crate) enum Kind {
 }
 
 /// What there is more and more of.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Axis {
     Subscribers,
     Topics,
@@ -47,15 +47,23 @@ pub(crate) enum Victim {
 /// Of a curve.
 const STEPS: [u32; 4] = [10, 100, 1_000, 10_000];
 
-/// Deliveries on their way at a time, while curves are measured: the same amount at each step.
+/// Deliveries on their way at a time at each step of a curve from 100 on.
 const ON_THE_WAY: u32 = 50_000;
 
+/// Connections of [`Kind::Idle`].
+pub(crate) const IDLE: u32 = 10_000;
+
 impl Kind {
-    /// Whether its peer has to be started for it alone.
-    pub(crate) fn is_apart(self) -> bool {
-        match self {
-            Self::Throughput | Self::Latency => false,
-            Self::Growth(..) | Self::Idle | Self::Kill(_) => true,
+    pub(crate) fn is_of_a_curve(self) -> bool {
+        matches!(self, Self::Growth(..))
+    }
+
+    /// Whether both are measured between one start of a peer and its end.
+    pub(crate) fn sits_with(self, other: Self) -> bool {
+        match (self, other) {
+            (Self::Growth(axis, _), Self::Growth(of, _)) => axis == of,
+            (Self::Throughput | Self::Latency, _) => self == other,
+            _ => false,
         }
     }
 }
@@ -121,7 +129,7 @@ pub(crate) fn all() -> Vec<Load> {
             "pairs --clients 4 --qos 1 --durable --rate 2000",
             Kind::Latency,
         ),
-        load("idle", "10,000 idle connections", "idle --count 10000", Kind::Idle),
+        load("idle", "10,000 idle connections", &format!("idle --count {IDLE}"), Kind::Idle),
         load("kill-broker", "node killed", "takeover", Kind::Kill(Victim::Broker)),
         load("kill-leader", "leader killed", "takeover", Kind::Kill(Victim::Leader)),
     ];
@@ -150,7 +158,7 @@ mod tests {
     }
 
     #[test]
-    fn as_many_deliveries_are_on_their_way_at_each_step_of_a_curve() {
+    fn as_many_deliveries_are_on_their_way_whether_100_or_10_000_subscribe() {
         let window = |count| Axis::Subscribers.arguments(count).last().cloned().unwrap();
         assert_eq!([100, 1_000, 10_000].map(window), ["500", "50", "5"]);
         assert_eq!(window(10), "512");

@@ -12,13 +12,13 @@ mod run;
 mod site;
 
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
 use crate::results::{Machine, Record, Results, Store};
-use crate::run::Plan;
+use crate::run::{Keeps, Plan};
 use crate::site::{Site, said};
 
 /// Compares this project with other brokers and clusters.
@@ -57,12 +57,12 @@ struct RunArgs {
     #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u32).range(1..))]
     rounds: u32,
     /// Seconds that count in a measurement.
-    #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u64).range(1..))]
+    #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u64).range(1..=3_600))]
     seconds: u64,
     /// Where this project's programs are.
     #[arg(long, value_name = "DIR", default_value = "target/release")]
     programs: PathBuf,
-    /// Where data and logs are kept; by default a folder that is deleted afterwards.
+    /// Where data and logs are kept, in a new folder for each start; by default they are deleted.
     #[arg(long, value_name = "DIR")]
     folder: Option<PathBuf>,
     /// The first of 50 ports.
@@ -78,7 +78,7 @@ struct PageArgs {
     /// The page in which the part between the two marks is written anew.
     #[arg(long, value_name = "FILE", default_value = "docs/benchmarks.md")]
     page: PathBuf,
-    /// Where the plots go; beside the page or below it.
+    /// Where the plots go: a folder below the page's.
     #[arg(long, value_name = "DIR", default_value = "docs/benchmarks")]
     plots: PathBuf,
 }
@@ -114,30 +114,33 @@ fn list() {
 
 impl RunArgs {
     fn run(self) -> io::Result<()> {
-        let temporary = tempfile::tempdir()?;
-        let folder = self.folder.clone().unwrap_or_else(|| temporary.path().to_owned());
+        // Beside the measurements: data belongs on a disk, and a folder for what is temporary may be memory.
+        let beside = self.raw.parent().filter(|folder| !folder.as_os_str().is_empty());
+        let temporary = tempfile::tempdir_in(beside.unwrap_or(Path::new(".")))?;
+        let (folder, keeps) = match &self.folder {
+            Some(folder) => (folder.clone(), Keeps::Folders),
+            None => (temporary.path().to_owned(), Keeps::Nothing),
+        };
         let folder = std::path::absolute(folder)?;
+        std::fs::create_dir_all(&folder)?;
         let programs = std::path::absolute(&self.programs)?;
         let site = Site { programs, folder, first_port: self.first_port };
         let loads = chosen(loads::all(), &self.loads, "load", |load| &load.name)?;
-        let peers = chosen(peers::all(), &self.peers, "peer", |peer| peer.name())?;
+        let growing = chosen(peers::all(), &self.growing, "peer", |peer| peer.name())?;
+        let candidates = chosen(peers::all(), &self.peers, "peer", |peer| peer.name())?;
+        let machine = machine(&site, self.seconds);
+        if self.raw.exists() {
+            let accepted = Results::read(&self.raw)?.accept(machine.clone());
+            accepted.map_err(|why| io::Error::other(format!("{}: {why}", self.raw.display())))?;
+        }
         let mut store = Store::open(&self.raw)?;
-        store.add(&Record::Machine(machine(self.seconds)))?;
-        let mut plan = Plan {
-            peers: Vec::new(),
-            loads,
-            rounds: self.rounds,
-            seconds: self.seconds,
-            programs: site.programs.clone(),
-            folder: site.folder.clone(),
-            first_port: site.first_port,
-            growing: self.growing.into_iter().collect(),
-        };
-        for peer in peers {
+        store.add(&Record::Machine(machine))?;
+        let mut peers = Vec::new();
+        for peer in candidates {
             let (name, version) = (peer.name().to_owned(), peer.version(&site));
             store.add(&match version {
                 Ok(version) => {
-                    plan.peers.push(peer);
+                    peers.push(peer);
                     Record::Peer { peer: name, version }
                 }
                 Err(error) => {
@@ -146,7 +149,9 @@ impl RunArgs {
                 }
             })?;
         }
-        run::run(&plan, &mut store)
+        let growing = growing.iter().map(|peer| peer.name().to_owned()).collect();
+        let Self { rounds, seconds, .. } = self;
+        run::run(&Plan { peers, loads, rounds, seconds, site, keeps, growing }, &mut store)
     }
 }
 
@@ -178,7 +183,7 @@ fn chosen<T>(
 }
 
 /// What cannot be found out stays empty.
-fn machine(seconds: u64) -> Machine {
+fn machine(site: &Site, seconds: u64) -> Machine {
     let first = |program: &str, arguments: &[&str]| {
         let text = said(program, arguments).unwrap_or_default();
         text.lines().next().unwrap_or_default().to_owned()
@@ -193,6 +198,7 @@ fn machine(seconds: u64) -> Machine {
         processor: model.unwrap_or_default().into(),
         kernel: read("/proc/sys/kernel/osrelease").trim().into(),
         commit: first("git", &["describe", "--always", "--dirty"]),
+        disk: first("stat", &["-f", "-c", "%T", &site.folder.to_string_lossy()]),
         seconds,
     }
 }

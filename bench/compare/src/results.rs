@@ -13,7 +13,7 @@ use crate::figures::Figures;
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "is", rename_all = "kebab-case")]
 pub(crate) enum Record {
-    /// Where and when; the first line.
+    /// Where and when: the beginning of a run. All runs of a file are of one machine and build.
     Machine(Machine),
     /// A peer takes part.
     Peer { peer: String, version: String },
@@ -33,7 +33,16 @@ pub(crate) struct Machine {
     pub(crate) processor: String,
     pub(crate) kernel: String,
     pub(crate) commit: String,
+    /// The file system of the data.
+    pub(crate) disk: String,
     pub(crate) seconds: u64,
+}
+
+impl Machine {
+    /// Whether measurements of both may stand side by side.
+    fn is_like(&self, other: &Self) -> bool {
+        *self == Self { date: self.date.clone(), ..other.clone() }
+    }
 }
 
 /// Appends lines to a file.
@@ -62,7 +71,7 @@ pub(crate) struct Cell {
 /// All that was measured.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(crate) struct Results {
-    pub(crate) machine: Machine,
+    pub(crate) machine: Option<Machine>,
     /// Of the peers that took part.
     pub(crate) versions: BTreeMap<String, String>,
     pub(crate) missing: BTreeMap<String, String>,
@@ -79,21 +88,35 @@ impl Results {
     pub(crate) fn parse(text: &str) -> io::Result<Self> {
         let mut results = Self::default();
         for (at, line) in text.lines().enumerate() {
-            let record = serde_json::from_str(line)
-                .map_err(|error| io::Error::other(format!("line {}: {error}", at + 1)))?;
-            results.take(record);
+            let wrong = |error: String| io::Error::other(format!("line {}: {error}", at + 1));
+            let record = serde_json::from_str(line).map_err(|error| wrong(error.to_string()))?;
+            results.take(record).map_err(wrong)?;
         }
         Ok(results)
     }
 
-    fn take(&mut self, record: Record) {
+    /// Whether what is measured now may be added.
+    pub(crate) fn accept(&mut self, machine: Machine) -> Result<(), String> {
+        match &self.machine {
+            Some(before) if !before.is_like(&machine) => Err(format!(
+                "this is another machine, build or time of measuring than {before:?}; begin a new file"
+            )),
+            _ => {
+                self.machine = Some(machine);
+                Ok(())
+            }
+        }
+    }
+
+    fn take(&mut self, record: Record) -> Result<(), String> {
         match record {
-            Record::Machine(machine) => self.machine = machine,
+            Record::Machine(machine) => return self.accept(machine),
             Record::Peer { peer, version } => {
                 self.missing.remove(&peer);
                 self.versions.insert(peer, version);
             }
             Record::Missing { peer, why } => {
+                self.versions.remove(&peer);
                 self.missing.insert(peer, why);
             }
             Record::Run { peer, load, figures, .. } => {
@@ -103,6 +126,7 @@ impl Results {
                 self.cells.entry((peer, load)).or_default().failures.push(why);
             }
         }
+        Ok(())
     }
 
     pub(crate) fn cell(&self, peer: &str, load: &str) -> Option<&Cell> {
@@ -114,14 +138,15 @@ impl Results {
         self.cell(peer, load)?.median(figure)
     }
 
-    /// The most rounds of any measurement.
-    pub(crate) fn rounds(&self) -> usize {
-        self.cells.values().map(|cell| cell.runs.len()).max().unwrap_or_default()
+    /// The least and the most rounds of any measurement.
+    pub(crate) fn rounds(&self) -> (usize, usize) {
+        let rounds = || self.cells.values().map(|cell| cell.runs.len() + cell.failures.len());
+        (rounds().min().unwrap_or_default(), rounds().max().unwrap_or_default())
     }
 }
 
 impl Cell {
-    /// In order; rounds in which the figure is missing have none.
+    /// In order, what never happened last; rounds in which it was not measured have none.
     pub(crate) fn sorted(&self, figure: &str) -> Vec<f64> {
         let mut all: Vec<_> = self.runs.iter().filter_map(|run| run.of(figure)).collect();
         all.sort_by(f64::total_cmp);
@@ -134,6 +159,7 @@ impl Cell {
         match all.len() {
             0 => None,
             count if count % 2 == 1 => Some(all[middle]),
+            // Of two, one of which never happened, this is never, too.
             _ => Some(f64::midpoint(all[middle - 1], all[middle])),
         }
     }
@@ -149,7 +175,7 @@ mod tests {
     use super::*;
 
     fn run(round: u32, value: f64) -> Record {
-        let figures = Figures([("delivered".to_owned(), value)].into());
+        let figures = Figures([("delivered".to_owned(), Some(value))].into());
         Record::Run { round, peer: "nats".into(), load: "pairs-0".into(), figures }
     }
 
@@ -168,14 +194,37 @@ mod tests {
         assert_eq!(results.median("nats", "pairs-0", "delivered"), Some(20.0));
         assert_eq!(results.median("nats", "pairs-0", "p50"), None);
         assert_eq!(results.cell("nats", "pairs-2").unwrap().failures, ["no answer"]);
-        assert_eq!(results.rounds(), 3);
+        assert_eq!(results.rounds(), (1, 3));
     }
 
     #[test]
     fn median_of_an_even_number_is_between_the_two_in_the_middle() {
         let mut results = Results::default();
-        [4.0, 1.0, 3.0, 2.0].into_iter().for_each(|value| results.take(run(1, value)));
+        [4.0, 1.0, 3.0, 2.0].into_iter().for_each(|value| results.take(run(1, value)).unwrap());
         assert_eq!(results.median("nats", "pairs-0", "delivered"), Some(2.5));
+    }
+
+    #[test]
+    fn median_of_rounds_most_of_which_never_ended_is_never() {
+        let mut results = Results::default();
+        [1.0, f64::INFINITY, f64::INFINITY]
+            .into_iter()
+            .for_each(|value| results.take(run(1, value)).unwrap());
+        assert_eq!(results.median("nats", "pairs-0", "delivered"), Some(f64::INFINITY));
+    }
+
+    #[test]
+    fn measurements_of_two_builds_do_not_go_into_one_file() {
+        let machine = |date: &str, commit: &str| Machine {
+            date: date.into(),
+            commit: commit.into(),
+            ..Machine::default()
+        };
+        let mut results = Results::default();
+        results.accept(machine("2026-01-01", "a")).unwrap();
+        results.accept(machine("2026-01-02", "a")).unwrap();
+        let error = results.accept(machine("2026-01-02", "b")).unwrap_err();
+        assert!(error.starts_with("this is another machine, build"), "{error}");
     }
 
     #[test]

@@ -3,12 +3,11 @@
 use std::collections::BTreeSet;
 use std::fs;
 use std::io;
-use std::path::PathBuf;
 use std::thread;
 use std::time::{Duration, Instant};
 
 use crate::figures::{Figures, bench};
-use crate::loads::{Kind, Load, Victim};
+use crate::loads::{IDLE, Kind, Load, Victim};
 use crate::peers::{Leader, Peer, Running};
 use crate::results::{Record, Store};
 use crate::site::Site;
@@ -28,13 +27,19 @@ pub(crate) struct Plan {
     pub(crate) loads: Vec<Load>,
     pub(crate) rounds: u32,
     pub(crate) seconds: u64,
-    /// Where this project's programs are.
-    pub(crate) programs: PathBuf,
-    /// Data and logs; each peer has a folder in it while it runs.
-    pub(crate) folder: PathBuf,
-    pub(crate) first_port: u16,
+    /// Each sitting has a folder in its folder.
+    pub(crate) site: Site,
+    /// Whether the folders are left there.
+    pub(crate) keeps: Keeps,
     /// The names of those whose cost is measured as it grows.
     pub(crate) growing: BTreeSet<String>,
+}
+
+/// What becomes of data and logs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Keeps {
+    Folders,
+    Nothing,
 }
 
 /// Carries it out, A B C A B C. A measurement that fails is on record as such, and the rest goes on.
@@ -50,28 +55,17 @@ pub(crate) fn run(plan: &Plan, store: &mut Store) -> io::Result<()> {
 }
 
 impl Plan {
-    /// Loads that a peer carries between a start and its end.
+    /// Loads that a peer carries between a start and its end: those without a break that are of one kind.
     fn sittings(&self, peer: &dyn Peer) -> Vec<Vec<&Load>> {
-        let is_asked = |load: &&Load| {
-            !matches!(load.kind, Kind::Growth(..)) || self.growing.contains(peer.name())
-        };
-        let (apart, together): (Vec<_>, Vec<_>) =
-            self.loads.iter().filter(is_asked).partition(|load| load.kind.is_apart());
-        let mut sittings = vec![together];
-        for load in apart {
-            match (load.kind, sittings.last_mut()) {
-                // The steps of a curve are climbed at one go.
-                (Kind::Growth(axis, _), Some(last))
-                    if last.last().is_some_and(
-                        |before| matches!(before.kind, Kind::Growth(same, _) if same == axis),
-                    ) =>
-                {
-                    last.push(load);
-                }
+        let grows = self.growing.contains(peer.name());
+        let asked = self.loads.iter().filter(|load| grows || !load.kind.is_of_a_curve());
+        let mut sittings: Vec<Vec<&Load>> = Vec::new();
+        for load in asked {
+            match sittings.last_mut() {
+                Some(last) if last[0].kind.sits_with(load.kind) => last.push(load),
                 _ => sittings.push(vec![load]),
             }
         }
-        sittings.retain(|loads| !loads.is_empty());
         sittings
     }
 
@@ -82,36 +76,49 @@ impl Plan {
         loads: &[&Load],
         store: &mut Store,
     ) -> io::Result<()> {
-        let site = self.site(peer)?;
-        let running = peer.start(&site).and_then(|mut running| {
-            self.wait_ready(&site, &mut running)?;
-            Ok(running)
-        });
+        let mut running: Option<(Site, Running)> = None;
         for load in loads {
-            let measured = match &running {
-                Ok(running) => self.measure(peer, &site, running, load),
-                Err(error) => Err(io::Error::other(format!("it did not start: {error}"))),
-            };
-            let (peer, name) = (peer.name().to_owned(), load.name.clone());
-            let record = match measured {
-                Ok(Some(figures)) => Record::Run { round, peer, load: name, figures },
-                Ok(None) => continue,
-                Err(error) => Record::Failed { round, peer, load: name, why: error.to_string() },
-            };
-            tell(&record);
-            store.add(&record)?;
+            if running.is_none() {
+                let site = self.site.within(&format!("{}-{}-{round}", peer.name(), load.name))?;
+                match self.begin(peer, &site, load.kind) {
+                    Ok(begun) => running = Some((site, begun)),
+                    Err(error) => {
+                        let why = format!("it did not start: {error}");
+                        record(store, failure(round, peer, load, why))?;
+                        continue;
+                    }
+                }
+            }
+            let Some((site, begun)) = &mut running else { continue };
+            match self.measure(peer, site, begun, load) {
+                Ok(Some(figures)) => {
+                    let (peer, load) = (peer.name().to_owned(), load.name.clone());
+                    record(store, Record::Run { round, peer, load, figures })?;
+                }
+                Ok(None) => (),
+                Err(error) => {
+                    record(store, failure(round, peer, load, error.to_string()))?;
+                    // What it left behind must not burden the next one.
+                    self.end(running.take())?;
+                }
+            }
         }
-        Ok(())
+        self.end(running)
     }
 
-    fn site(&self, peer: &dyn Peer) -> io::Result<Site> {
-        let folder = self.folder.join(peer.name());
-        if folder.exists() {
-            fs::remove_dir_all(&folder)?;
+    fn begin(&self, peer: &dyn Peer, site: &Site, kind: Kind) -> io::Result<Running> {
+        let mut running = peer.start(site, kind)?;
+        self.wait_ready(site, &mut running)?;
+        Ok(running)
+    }
+
+    fn end(&self, running: Option<(Site, Running)>) -> io::Result<()> {
+        let Some((site, running)) = running else { return Ok(()) };
+        drop(running);
+        match self.keeps {
+            Keeps::Folders => Ok(()),
+            Keeps::Nothing => fs::remove_dir_all(&site.folder),
         }
-        fs::create_dir_all(&folder)?;
-        let programs = self.programs.clone();
-        Ok(Site { programs, folder, first_port: self.first_port })
     }
 
     fn wait_ready(&self, site: &Site, running: &mut Running) -> io::Result<()> {
@@ -119,7 +126,7 @@ impl Plan {
         let nodes = running.nodes.len();
         let mut ready = 0;
         while ready < nodes {
-            running.servers.iter_mut().try_for_each(|server| server.check())?;
+            running.check()?;
             let (from, to) = (&running.nodes[ready], &running.nodes[(ready + 1) % nodes]);
             match came_through(site, from, to) {
                 Ok(true) => ready += 1,
@@ -138,11 +145,11 @@ impl Plan {
         &self,
         peer: &dyn Peer,
         site: &Site,
-        running: &Running,
+        running: &mut Running,
         load: &Load,
     ) -> io::Result<Option<Figures>> {
         let more = match load.kind {
-            Kind::Kill(victim) => match killing(victim, running, peer.leader(site, running)) {
+            Kind::Kill(victim) => match killing(victim, running, peer.leader(site, running)?) {
                 Some(arguments) => arguments,
                 None => return Ok(None),
             },
@@ -151,8 +158,26 @@ impl Plan {
         };
         let arguments: Vec<_> = load.arguments.iter().cloned().chain(more).collect();
         let at_most = LONGER_MAX + Duration::from_secs(self.seconds);
-        bench(&site.program("ha-bench"), &arguments, at_most).map(Some)
+        let figures = bench(&site.program("ha-bench"), &arguments, at_most)?;
+        if !matches!(load.kind, Kind::Kill(_)) {
+            running.check()?;
+        }
+        if let (Kind::Idle, Some(open)) = (load.kind, figures.of("open"))
+            && open < f64::from(IDLE)
+        {
+            return Err(io::Error::other(format!("only {open} of {IDLE} connections stayed open")));
+        }
+        Ok(Some(figures))
     }
+}
+
+fn failure(round: u32, peer: &dyn Peer, load: &Load, why: String) -> Record {
+    Record::Failed { round, peer: peer.name().into(), load: load.name.clone(), why }
+}
+
+fn record(store: &mut Store, record: Record) -> io::Result<()> {
+    tell(&record);
+    store.add(&record)
 }
 
 /// Whether a few messages of QoS 1 reach a subscriber at another node.
@@ -164,20 +189,20 @@ fn came_through(site: &Site, from: &str, to: &str) -> io::Result<bool> {
     Ok(figures.of("lost") == Some(0.0) && figures.of("delivered").is_some_and(|n| n > 0.0))
 }
 
-fn pairs(of: &[(&str, String)]) -> Vec<String> {
+fn options(of: &[(&str, String)]) -> Vec<String> {
     of.iter().flat_map(|(name, value)| [format!("--{name}"), value.clone()]).collect()
 }
 
 fn pids(running: &Running) -> Vec<String> {
     let pids = running.pids().into_iter().map(|pid| ("pid", pid.to_string()));
-    pairs(&pids.collect::<Vec<_>>())
+    options(&pids.collect::<Vec<_>>())
 }
 
 /// Publishers at the first node, subscribers at the second.
 fn across(running: &Running, seconds: u64) -> Vec<String> {
     let from = &running.nodes[0];
     let to = running.nodes.get(1).unwrap_or(from);
-    let mut arguments = pairs(&[
+    let mut arguments = options(&[
         ("publish", from.clone()),
         ("subscribe", to.clone()),
         ("seconds", seconds.to_string()),
@@ -187,7 +212,7 @@ fn across(running: &Running, seconds: u64) -> Vec<String> {
 }
 
 fn idle(running: &Running) -> Vec<String> {
-    let mut arguments = pairs(&[("broker", running.nodes[0].clone())]);
+    let mut arguments = options(&[("broker", running.nodes[0].clone())]);
     arguments.extend(pids(running));
     arguments
 }
@@ -208,7 +233,7 @@ fn killing(victim: Victim, running: &Running, leader: Option<Leader>) -> Option<
         (Victim::Leader, None) => return None,
     };
     let address = |node: usize| running.nodes[node].clone();
-    let mut arguments = pairs(&[
+    let mut arguments = options(&[
         ("publish", address(publish)),
         ("subscribe", address(subscribe)),
         ("strike", format!("kill -9 {dead}")),
@@ -216,7 +241,7 @@ fn killing(victim: Victim, running: &Running, leader: Option<Leader>) -> Option<
     let gone = |node: &usize| running.pid_of(*node) == dead;
     let elsewhere = (0..running.nodes.len()).filter(|node| *node != subscribe && !gone(node));
     let elsewhere: Vec<_> = elsewhere.map(|node| ("retry", address(node))).collect();
-    arguments.extend(pairs(&elsewhere));
+    arguments.extend(options(&elsewhere));
     Some(arguments)
 }
 
@@ -236,5 +261,83 @@ fn tell(record: &Record) {
         Record::Missing { peer, why } => eprintln!("{peer} does not take part: {why}"),
         Record::Peer { peer, version } => eprintln!("{peer}: {version}"),
         Record::Machine(_) => (),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::loads;
+    use crate::peers;
+
+    fn plan(names: &[&str]) -> Plan {
+        let mut loads = loads::all();
+        loads.retain(|load| names.contains(&&*load.name));
+        let site = Site { programs: "/bin".into(), folder: "/none".into(), first_port: 2_000 };
+        let growing = ["nats".to_owned()].into();
+        let (peers, keeps) = (Vec::new(), Keeps::Nothing);
+        Plan { peers, loads, rounds: 1, seconds: 1, site, keeps, growing }
+    }
+
+    fn sittings(peer: &str, names: &[&str]) -> Vec<Vec<String>> {
+        let peers = peers::all();
+        let peer = peers.iter().find(|of| of.name() == peer).unwrap();
+        let plan = plan(names);
+        let sittings = plan.sittings(peer.as_ref()).into_iter();
+        sittings.map(|loads| loads.iter().map(|load| load.name.clone()).collect()).collect()
+    }
+
+    #[test]
+    fn each_peer_starts_anew_for_each_kind_of_load_and_for_each_kill() {
+        let names = ["pairs-0", "pairs-1", "paced-0", "idle", "kill-broker", "kill-leader"];
+        let expected = vec![
+            vec!["pairs-0", "pairs-1"],
+            vec!["paced-0"],
+            vec!["idle"],
+            vec!["kill-broker"],
+            vec!["kill-leader"],
+        ];
+        assert_eq!(sittings("nats", &names), expected);
+    }
+
+    #[test]
+    fn curve_is_climbed_at_one_go_by_those_who_are_asked_to() {
+        let names = ["subscribers-10", "subscribers-100", "topics-10"];
+        let expected = vec![vec!["subscribers-10", "subscribers-100"], vec!["topics-10"]];
+        assert_eq!(sittings("nats", &names), expected);
+        assert!(sittings("rabbitmq", &names).is_empty());
+    }
+
+    /// Three nodes, as processes that do nothing.
+    fn three_nodes(folder: &std::path::Path) -> Running {
+        let site = Site { programs: "/bin".into(), folder: folder.into(), first_port: 2_000 };
+        let mut command = std::process::Command::new("sleep");
+        command.arg("1000");
+        let servers = (0..3).map(|node| site.spawn(&format!("{node}"), &command).unwrap());
+        Running {
+            nodes: ["a", "b", "c"].map(String::from).into(),
+            serving: vec![0, 1, 2],
+            servers: servers.collect(),
+        }
+    }
+
+    fn line(victim: Victim, running: &Running, leader: Option<Leader>) -> Option<String> {
+        Some(killing(victim, running, leader)?.join(" "))
+    }
+
+    #[test]
+    fn who_is_killed_is_where_the_subscribers_are_or_leads_and_they_go_where_somebody_lives() {
+        let folder = tempfile::tempdir().unwrap();
+        let running = three_nodes(folder.path());
+        let [a, b] = [0, 1].map(|node| running.pid_of(node));
+        let expected =
+            format!("--publish a --subscribe b --strike kill -9 {b} --retry a --retry c");
+        assert_eq!(line(Victim::Broker, &running, None), Some(expected));
+        let expected = format!("--publish b --subscribe c --strike kill -9 {a} --retry b");
+        assert_eq!(line(Victim::Leader, &running, Some(Leader::Node(0))), Some(expected));
+        let expected = "--publish a --subscribe b --strike kill -9 99 --retry a --retry c";
+        let line = |leader| line(Victim::Leader, &running, leader);
+        assert_eq!(line(Some(Leader::Apart(99))), Some(expected.into()));
+        assert_eq!(line(None), None);
     }
 }

@@ -5,7 +5,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
-/// What a peer may have of this machine. Everything listens on 127.0.0.1.
+/// What a peer may have of this machine. All that it opens listens on 127.0.0.1.
 #[derive(Clone, Debug)]
 pub(crate) struct Site {
     /// Where this project's programs are.
@@ -19,6 +19,14 @@ pub(crate) struct Site {
 impl Site {
     /// Ports that a peer may use.
     pub(crate) const PORTS: u16 = 50;
+
+    /// The same with a new folder in this one's. An error: it is there already.
+    pub(crate) fn within(&self, name: &str) -> io::Result<Self> {
+        let folder = self.folder.join(name);
+        fs::create_dir_all(&self.folder)?;
+        fs::create_dir(&folder).map_err(|error| named(&folder.to_string_lossy(), error))?;
+        Ok(Self { folder, ..self.clone() })
+    }
 
     /// `at` is below [`Site::PORTS`].
     pub(crate) fn port(&self, at: u16) -> u16 {

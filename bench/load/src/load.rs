@@ -102,8 +102,8 @@ impl LoadArgs {
 
 fn figures(report: &Report, pattern: Pattern) -> Vec<Figure> {
     let quantile = |name, quantile| {
-        let latency_us = report.latency_us.value_at_quantile(quantile);
-        Figure::measure(name, float(latency_us) / 1_000.0, 2, "ms")
+        let latency = Duration::from_micros(report.latency_us.value_at_quantile(quantile));
+        Figure::millis(name, (!report.latency_us.is_empty()).then_some(latency), 2)
     };
     let mut figures = vec![
         Figure::measure("delivered", report.delivered_per_second, 0, "msg/s"),

@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 
 use hdrhistogram::Histogram;
 use tokio::sync::{Mutex, Notify};
+use tokio::task::AbortHandle;
 use tokio::time;
 
 use crate::client::{Connected, Session};
@@ -129,21 +130,30 @@ pub(crate) async fn run(load: Load) -> io::Result<Report> {
     let shared = Arc::new(Shared { load, start, flows, counts, stops });
     let load = &shared.load;
     limits::make_room(u64::from(publishers) + u64::from(subscribers))?;
-    let mut subscribing = Vec::new();
+    let (mut subscribing, mut connections) = (Vec::new(), Vec::new());
     for subscriber in 0..subscribers {
         subscribing.push(begin_subscriber(&shared, subscriber).await?);
     }
+    connections.extend(subscribing.iter().map(Subscribing::abort_handle));
     for publisher in 0..publishers {
-        begin_publisher(&shared, publisher).await?;
+        connections.extend(begin_publisher(&shared, publisher).await?);
     }
-    let report = measure(&shared, subscribing).await;
+    let report = measure(&shared, subscribing, &connections).await;
     if load.session == Session::Kept {
-        for subscriber in 0..subscribers {
-            let place = in_turn(&load.subscribe, subscriber);
-            load.connector.forget(place, &subscriber_id(subscriber)).await?;
-        }
+        forget(load, subscribers).await;
     }
     report
+}
+
+/// What was measured counts, whatever becomes of this.
+async fn forget(load: &Load, subscribers: u16) {
+    for subscriber in 0..subscribers {
+        let (place, id) = (in_turn(&load.subscribe, subscriber), subscriber_id(subscriber));
+        if let Err(error) = load.connector.forget(place, &id).await {
+            eprintln!("ha-bench: the session of {id} stays at {place}: {error}");
+            return;
+        }
+    }
 }
 
 async fn begin_subscriber(shared: &Arc<Shared>, subscriber: u16) -> io::Result<Subscribing> {
@@ -156,7 +166,8 @@ async fn begin_subscriber(shared: &Arc<Shared>, subscriber: u16) -> io::Result<S
     Ok(tokio::spawn(receive(Arc::clone(shared), seen, socket.into_split(), buffer)))
 }
 
-async fn begin_publisher(shared: &Arc<Shared>, number: u16) -> io::Result<()> {
+/// Returns its tasks: one sends, one takes the answers.
+async fn begin_publisher(shared: &Arc<Shared>, number: u16) -> io::Result<[AbortHandle; 2]> {
     let (load, id) = (&shared.load, format!("bench-pub-{}-{number}", std::process::id()));
     let place = in_turn(&load.publish, number);
     let open = load.connector.connect(place, &id, Session::Clean).await?;
@@ -165,9 +176,10 @@ async fn begin_publisher(shared: &Arc<Shared>, number: u16) -> io::Result<()> {
     let (reader, writer) = socket.into_split();
     let writer = Arc::new(Mutex::new(writer));
     let answers = Arc::clone(&writer);
-    tokio::spawn(acknowledged(Arc::clone(shared), number, reader, buffer, answers));
-    tokio::spawn(publish(Arc::clone(shared), Publisher { number, window }, writer));
-    Ok(())
+    let answers = tokio::spawn(acknowledged(Arc::clone(shared), number, reader, buffer, answers));
+    let publisher = Publisher { number, window };
+    let publishing = tokio::spawn(publish(Arc::clone(shared), publisher, writer));
+    Ok([answers.abort_handle(), publishing.abort_handle()])
 }
 
 /// Clients are spread over the places, of which there is at least one.
@@ -179,7 +191,12 @@ fn subscriber_id(subscriber: u16) -> String {
     format!("bench-sub-{}-{subscriber}", std::process::id())
 }
 
-async fn measure(shared: &Arc<Shared>, subscribing: Vec<Subscribing>) -> io::Result<Report> {
+/// A connection that ends before the load does is an error: what is left is another load.
+async fn measure(
+    shared: &Arc<Shared>,
+    subscribing: Vec<Subscribing>,
+    connections: &[AbortHandle],
+) -> io::Result<Report> {
     let load = &shared.load;
     let progress = Progress::of_time("load", load.warm_up + load.seconds);
     progress.sleep(load.warm_up).await;
@@ -190,6 +207,9 @@ async fn measure(shared: &Arc<Shared>, subscribing: Vec<Subscribing>) -> io::Res
     let delivered = shared.total(|flow| &flow.delivered);
     progress.sleep(load.seconds).await;
     shared.counts.store(false, Ordering::Relaxed);
+    if connections.iter().any(AbortHandle::is_finished) {
+        return Err(io::Error::other("a connection ended while it was loaded"));
+    }
     let seconds = began.elapsed().as_secs_f64();
     let delivered = shared.total(|flow| &flow.delivered) - delivered;
     let sent = shared.total(|flow| &flow.sent) - sent;

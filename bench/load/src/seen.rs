@@ -57,7 +57,7 @@ impl Seen {
                 self.duplicates += 1;
                 return;
             }
-            Verdict::Ahead => self.reordered += 1,
+            Verdict::Late => self.reordered += 1,
             Verdict::New => (),
         }
         self.moved[source] += 1;

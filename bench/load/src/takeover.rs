@@ -112,11 +112,19 @@ pub(crate) async fn run(args: Args) -> io::Result<Vec<Figure>> {
     running.shutdown().await;
     let seen: Vec<_> = all.iter().map(|one| lock(one).clone()).collect();
     let summary = Summary::of(&seen, &publisher.stop(), strike);
-    for number in 0..args.clients {
-        let place = args.retry.first().unwrap_or(&args.subscribe);
-        client::forget(place, &id(number)).await?;
-    }
+    forget(&args).await;
     Ok(figures(&summary))
+}
+
+/// What was measured counts, whatever becomes of this.
+async fn forget(args: &Args) {
+    let place = args.retry.first().unwrap_or(&args.subscribe);
+    for number in 0..args.clients {
+        if let Err(error) = client::forget(place, &id(number)).await {
+            eprintln!("ha-bench: the session of {} stays at {place}: {error}", id(number));
+            return;
+        }
+    }
 }
 
 async fn until_all(strike: Strike, done: impl Fn() -> bool) {

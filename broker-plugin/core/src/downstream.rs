@@ -79,7 +79,8 @@ impl Plugin {
         self.pump(out);
     }
 
-    /// At QoS 2 this broker's subscribers get it now, if they do not have it; a repeat they were given.
+    /// At QoS 2 this broker's subscribers have it by now; only from an ha-server of an earlier version they get it with
+    /// the answer. A repeat they were given.
     fn answer_session(
         &mut self,
         exchange: (SessionKey, PacketId),

@@ -130,7 +130,7 @@ impl Performer {
     }
 
     /// At QoS 2 whoever holds the session has it first: nothing is delivered that it does not know.
-    /// From the state behind the plugin it comes back, with the answer.
+    /// From the state behind the plugin it comes back, before its answer.
     fn publish(
         &mut self,
         exchange: &Exchange,

@@ -1,7 +1,7 @@
 //! Who gets a published message.
 //!
 //! Every broker with a matching filter gets it once. The broker that published it does not, because it served its own
-//! subscribers; but a message of QoS 2 comes back to it. Of QoS 1 and 2 only those get it that need all
+//! subscribers; but one of QoS 2 of a session comes back to it. Of QoS 1 and 2 only those get it that need all
 //! messages of the filter: the others have it in the queues of their sessions. A message that is not numbered is dropped, counted,
 //! for a broker that is behind; a numbered one is always queued, and is answered when all have it. So a
 //! slow broker slows down the publishers that send to it, and nobody else.

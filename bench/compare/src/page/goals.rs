@@ -2,6 +2,7 @@
 
 use std::fmt::Write as _;
 
+use super::shown;
 use crate::results::Results;
 
 /// A figure of this project, or what it is of another's.
@@ -119,13 +120,24 @@ const GOALS: &[Goal] = &[
     ),
 ];
 
+/// What came of a goal.
+enum Outcome {
+    Measured(f64),
+    /// This project did not carry the load.
+    Failed,
+}
+
 impl Goal {
-    fn measured(&self, results: &Results) -> Option<f64> {
-        let ours = results.median(self.ours, self.load, self.figure)?;
-        match self.of {
-            None => Some(ours),
-            Some(peer) => Some(ours / results.median(peer, self.load, self.figure)?),
+    /// `None`: it was not tried, or there is nothing to compare with.
+    fn outcome(&self, results: &Results) -> Option<Outcome> {
+        if results.cell(self.ours, self.load)?.runs.is_empty() {
+            return Some(Outcome::Failed);
         }
+        let ours = results.median(self.ours, self.load, self.figure)?;
+        Some(Outcome::Measured(match self.of {
+            None => ours,
+            Some(peer) => ours / results.median(peer, self.load, self.figure)?,
+        }))
     }
 }
 
@@ -149,11 +161,16 @@ impl Bound {
 pub(super) fn table(results: &Results) -> String {
     let mut rows = String::new();
     for goal in GOALS {
-        let Some(measured) = goal.measured(results) else { continue };
         let unit = if goal.of.is_some() { " times" } else { "" };
-        let holds = if goal.bound.holds(measured) { "yes" } else { "**no**" };
-        let bound = goal.bound.text(unit);
-        let _ = writeln!(rows, "| {} | {bound} | {measured:.2}{unit} | {holds} |", goal.what);
+        let (measured, holds) = match goal.outcome(results) {
+            None => continue,
+            Some(Outcome::Failed) => ("failed".into(), false),
+            Some(Outcome::Measured(value)) => {
+                (format!("{}{unit}", shown(value, 2)), goal.bound.holds(value))
+            }
+        };
+        let (bound, holds) = (goal.bound.text(unit), if holds { "yes" } else { "**no**" });
+        let _ = writeln!(rows, "| {} | {bound} | {measured} | {holds} |", goal.what);
     }
     if rows.is_empty() {
         return rows;

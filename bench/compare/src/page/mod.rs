@@ -18,11 +18,15 @@ const END: &str = "<!-- compare: end -->";
 
 /// Writes the plots, and the part of the page that shows them.
 pub(crate) fn write(results: &Results, page: &Path, plots: &Path) -> io::Result<()> {
+    let beside = page.parent().unwrap_or(Path::new(""));
+    let folder = plots.strip_prefix(beside).map_err(|_| {
+        let (plots, beside) = (plots.display(), beside.display());
+        io::Error::other(format!("the plots would be in {plots}, which is not below {beside}"))
+    })?;
     let peers: Vec<_> = taking_part(results);
     fs::create_dir_all(plots)?;
     let images = plots::draw(results, &peers, plots)?;
-    let folder = plots.file_name().unwrap_or_default().to_string_lossy();
-    let part = part(results, &peers, &images, &folder);
+    let part = part(results, &peers, &images, &folder.to_string_lossy());
     let text = fs::read_to_string(page)?;
     fs::write(page, replaced(&text, &part)?)
 }
@@ -73,7 +77,15 @@ fn replaced(page: &str, part: &str) -> io::Result<String> {
     Ok(format!("{before}{BEGIN}\n\n{part}\n{END}{after}"))
 }
 
-/// With commas.
+/// With so many decimals; large ones with commas.
+fn shown(number: f64, decimals: usize) -> String {
+    match number {
+        _ if number.is_infinite() => "never".into(),
+        _ if number >= 1_000.0 => grouped(number),
+        _ => format!("{number:.decimals$}"),
+    }
+}
+
 fn grouped(number: f64) -> String {
     let digits = format!("{number:.0}");
     let mut grouped = String::new();
@@ -101,8 +113,8 @@ mod tests {
 
     #[test]
     fn thousands_are_set_apart() {
-        let shown = [0.4, 999.0, 1_000.0, 1_234_567.2].map(grouped);
-        assert_eq!(shown, ["0", "999", "1,000", "1,234,567"]);
+        let shown = [0.4, 999.0, 1_000.0, 1_234_567.2, f64::INFINITY].map(|value| shown(value, 1));
+        assert_eq!(shown, ["0.4", "999.0", "1,000", "1,234,567", "never"]);
     }
 
     /// A run of two peers and two loads, of which one failed.
@@ -139,7 +151,7 @@ mod tests {
         for line in [
             "| this project, 1 ha-server, 2 brokers | 900,000 (1.50) |",
             "| NATS, 3 nodes, JetStream R3 | 300,000 (3.00), 2 missing |",
-            "- QoS 0, p50: NATS, 3 nodes, JetStream R3 0.25, this project 0.50",
+            "- 2,000 msg/s, QoS 0, p50, ms: NATS, 3 nodes, JetStream R3 has 0.25; 1 ha-server, 2 brokers 0.50",
             "- NATS, 3 nodes, JetStream R3, 4 pairs, QoS 2: SUBSCRIBE was answered with 0x01",
         ] {
             assert!(text.contains(line), "{line}\nin\n{text}");

@@ -111,9 +111,10 @@ fn draw_bars(file: &Path, title: &str, bars: &[(&str, f64, bool)]) -> Drawn<()> 
     Ok(())
 }
 
-/// A line of one peer.
+/// A line of one peer, in its colour.
 struct Curve {
     name: &'static str,
+    colour: RGBColor,
     points: Vec<(f64, f64)>,
 }
 
@@ -125,8 +126,11 @@ fn draw_curves(file: &Path, results: &Results, peers: &[Box<dyn Peer>], axis: Ax
         .into_iter()
         .filter(|load| matches!(load.kind, Kind::Growth(of, _) if of == axis))
         .collect();
+    let is_measured =
+        |peer: &&dyn Peer| loads.iter().any(|load| results.cell(peer.name(), &load.name).is_some());
+    let peers: Vec<_> = peers.iter().map(AsRef::as_ref).filter(is_measured).collect();
     let curves: Vec<Vec<Curve>> =
-        figures.iter().map(|(figure, _)| curves(results, peers, &loads, figure)).collect();
+        figures.iter().map(|(figure, _)| curves(results, &peers, &loads, figure)).collect();
     if curves[0].is_empty() {
         return Ok(false);
     }
@@ -140,18 +144,19 @@ fn draw_curves(file: &Path, results: &Results, peers: &[Box<dyn Peer>], axis: Ax
     Ok(true)
 }
 
-fn curves(results: &Results, peers: &[Box<dyn Peer>], loads: &[Load], figure: &str) -> Vec<Curve> {
+fn curves(results: &Results, peers: &[&dyn Peer], loads: &[Load], figure: &str) -> Vec<Curve> {
     let point = |peer: &dyn Peer, load: &Load| match load.kind {
         Kind::Growth(_, count) => {
             let value = results.median(peer.name(), &load.name, figure)?;
             // There is no place for less on such an axis.
-            Some((f64::from(count), value.max(0.001)))
+            Some((f64::from(count), value.max(0.001))).filter(|_| value.is_finite())
         }
         _ => None,
     };
-    let all = peers.iter().map(|peer| Curve {
+    let all = peers.iter().zip(LINES.iter().cycle()).map(|(peer, colour)| Curve {
         name: peer.title(),
-        points: loads.iter().filter_map(|load| point(peer.as_ref(), load)).collect(),
+        colour: *colour,
+        points: loads.iter().filter_map(|load| point(*peer, load)).collect(),
     });
     all.filter(|curve| !curve.points.is_empty()).collect()
 }
@@ -179,7 +184,8 @@ fn draw_panel(area: &Area<'_>, curves: &[Curve], title: &str, axis: Axis) -> Dra
         .x_label_formatter(&label)
         .y_label_formatter(&label)
         .draw()?;
-    for (curve, colour) in curves.iter().zip(LINES) {
+    for curve in curves {
+        let colour = curve.colour;
         let line = LineSeries::new(curve.points.iter().copied(), colour.stroke_width(2));
         chart
             .draw_series(line)?

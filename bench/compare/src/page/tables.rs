@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use super::grouped;
+use super::{grouped, shown};
 use crate::loads::{self, Axis, Kind, Load, Victim};
 use crate::peers::Peer;
 use crate::results::{Cell, Results};
@@ -10,17 +10,19 @@ use crate::results::{Cell, Results};
 type Peers = [Box<dyn Peer>];
 
 pub(super) fn machine(results: &Results) -> String {
-    let machine = &results.machine;
+    let Some(machine) = &results.machine else { return String::new() };
+    let (least, most) = results.rounds();
+    let rounds = if least == most { most.to_string() } else { format!("{least} to {most}") };
     format!(
-        "{}, {} processors ({}), Linux {}, loopback; this project at {}. Medians of {} rounds of {} seconds \
-         each, in rotation, every system freshly started in each round; the load generator shares the \
-         processors.\n",
+        "{}, {} processors ({}), Linux {}, loopback, data on {}; this project at {}. Medians of {rounds} rounds, in \
+         rotation, every system freshly started in each; loads are measured for {} seconds. The load generator \
+         shares the processors.\n",
         machine.date,
         machine.processors,
         machine.processor,
         machine.kernel,
+        machine.disk,
         machine.commit,
-        results.rounds(),
         machine.seconds
     )
 }
@@ -75,14 +77,13 @@ fn by_load(
 pub(super) fn throughput(results: &Results, peers: &Peers) -> String {
     let loads = carried(results, peers, |kind| kind == Kind::Throughput);
     let table = by_load(results, peers, &loads, |cell| {
-        let delivered = grouped(cell.median("delivered").unwrap_or_default());
-        let cpu = cell.median("cpu").map(|cpu| format!(" ({cpu:.2})")).unwrap_or_default();
-        format!("{delivered}{cpu}{}", amiss(cell))
+        let cpu = cell.median("cpu").map(|cpu| format!(" ({})", shown(cpu, 2)));
+        format!("{}{}{}", of(cell, "delivered", 0), cpu.unwrap_or_default(), amiss(cell))
     });
     noted(
         "Deliveries a second, and in brackets the CPU-seconds that all processes of the system take for a \
          million of them. Publishers are at one node and subscribers at another, where there is one. \
-         \"Missing\" had not come five seconds after the last was sent, in all rounds together.",
+         \"Missing\" had not come five seconds after the last was sent; counts are of all rounds together.",
         table,
     )
 }
@@ -90,14 +91,17 @@ pub(super) fn throughput(results: &Results, peers: &Peers) -> String {
 pub(super) fn latency(results: &Results, peers: &Peers) -> String {
     let loads = carried(results, peers, |kind| kind == Kind::Latency);
     let table = by_load(results, peers, &loads, |cell| {
-        let of = |figure| cell.median(figure).unwrap_or_default();
-        format!("{:.2} / {:.2}{}", of("p50"), of("p99"), amiss(cell))
+        format!("{} / {}{}", of(cell, "p50", 2), of(cell, "p99", 2), amiss(cell))
     });
     noted(
-        "2,000 messages a second of four publishers together, from when a message was due to its delivery \
-         at another node: p50 / p99 in milliseconds.",
+        "2,000 messages a second of four publishers together, from when a message was due to its delivery, \
+         at another node where there is one: p50 / p99 in milliseconds.",
         table,
     )
+}
+
+fn of(cell: &Cell, figure: &str, decimals: usize) -> String {
+    cell.median(figure).map_or("–".into(), |value| shown(value, decimals))
 }
 
 /// What should not be, over all rounds.
@@ -119,17 +123,21 @@ pub(super) fn kills(results: &Results, peers: &Peers) -> String {
     for load in carried(results, peers, |kind| matches!(kind, Kind::Kill(_))) {
         for peer in peers {
             let Some(cell) = results.cell(peer.name(), &load.name) else { continue };
-            let of = |figure| cell.median(figure).map(|ms| format!("{ms:.0}"));
-            let is_moved = load.kind == Kind::Kill(Victim::Broker);
-            let first = if is_moved { of("first-most") } else { Some("–".into()) };
-            let present = format!("{:.0} of {:.0}", cell.sum("present"), cell.sum("moved"));
+            if cell.runs.is_empty() {
+                continue;
+            }
+            let found = match cell.sum("moved") {
+                0.0 => "nobody moved".into(),
+                moved => format!("{:.0} of {moved:.0}", cell.sum("present")),
+            };
+            let moves = load.kind == Kind::Kill(Victim::Broker);
             rows.push(vec![
                 load.title.clone(),
                 peer.title().into(),
                 cell.runs.len().to_string(),
-                first.unwrap_or_else(|| "never".into()),
-                of("gap").unwrap_or_else(|| "never ended".into()),
-                if is_moved { present } else { "–".into() },
+                if moves { of(cell, "first-most", 0) } else { "–".into() },
+                of(cell, "gap", 0),
+                found,
                 grouped(cell.sum("lost")),
                 grouped(cell.sum("again")),
                 grouped(cell.sum("reordered")),
@@ -152,59 +160,72 @@ pub(super) fn kills(results: &Results, peers: &Peers) -> String {
     ];
     noted(
         "Ten sessions that are kept get 500 messages a second of QoS 1 from another node. Their node is \
-         killed, and they try another every 50 ms; or the leader of what is replicated is killed, and they stay. \
-         Times are medians; counts are of all rounds together. \"Lost\" was acknowledged to its publisher, and \
+         killed, and they try another every 50 ms; or the leader of what is replicated is killed, where nobody \
+         of them is. Times are medians; counts are of all rounds together. \"Lost\" was acknowledged to its publisher, and \
          counts once for each session that never got it.",
         table(&heads, rows),
     )
 }
 
 pub(super) fn memory(results: &Results, peers: &Peers) -> String {
-    let mebibytes = |peer: &dyn Peer, load| {
-        let memory = results.median(peer.name(), load, "memory");
-        memory.map_or("–".into(), |memory| format!("{memory:.0}"))
+    let is_measured = |peer: &dyn Peer| {
+        ["idle", "pairs-1", "durable-1"]
+            .iter()
+            .any(|load| results.cell(peer.name(), load).is_some())
     };
-    let rows = peers.iter().map(|peer| {
-        let peer = peer.as_ref();
-        let idle = results.median(peer.name(), "idle", "memory");
-        let made = results.median(peer.name(), "idle", "made");
-        vec![
-            peer.title().into(),
-            idle.map_or("–".into(), |bytes| format!("{:.1}", bytes / 1_024.0)),
-            made.map_or("–".into(), grouped),
-            mebibytes(peer, "pairs-1"),
-            mebibytes(peer, "durable-1"),
-        ]
-    });
+    let rows: Vec<_> = peers
+        .iter()
+        .filter(|peer| is_measured(peer.as_ref()))
+        .map(|peer| {
+            let median = |load, figure| results.median(peer.name(), load, figure);
+            let cell = |value: Option<f64>, decimals| {
+                value.map_or("–".into(), |value| shown(value, decimals))
+            };
+            vec![
+                peer.title().into(),
+                cell(median("idle", "memory").map(|bytes| bytes / 1_024.0), 1),
+                cell(median("idle", "made"), 0),
+                cell(median("pairs-1", "memory"), 0),
+                cell(median("durable-1", "memory"), 0),
+            ]
+        })
+        .collect();
+    if rows.is_empty() {
+        return String::new();
+    }
     let heads = [
         "",
         "an idle connection, KiB",
         "CONNECTs a second",
-        "after 4 pairs, QoS 1, MiB",
-        "after kept sessions, MiB",
+        "while carrying 4 pairs, QoS 1, MiB",
+        "the same, kept sessions, MiB",
     ];
-    noted("Resident memory of all processes of the system together.", table(&heads, rows.collect()))
+    noted("Resident memory of all processes of the system together.", table(&heads, rows))
 }
 
 pub(super) fn growth(results: &Results, peers: &Peers) -> String {
     let mut text = String::new();
     for axis in Axis::ALL {
         let loads =
-            carried(results, peers, |kind| matches!(kind, Kind::Growth(of, _) if of == axis));
+            carried(results, peers, |kind| matches!(kind, Kind::Growth(grows, _) if grows == axis));
         let is_measured = |peer: &dyn Peer| {
             loads.iter().any(|load| results.cell(peer.name(), &load.name).is_some())
         };
         let mut rows = Vec::new();
         for peer in peers.iter().filter(|peer| is_measured(peer.as_ref())) {
             for load in &loads {
-                let of = |figure| results.median(peer.name(), &load.name, figure);
-                let shown = |figure| of(figure).map_or("–".into(), |value| format!("{value:.2}"));
+                let cell = results.cell(peer.name(), &load.name);
+                let of = |figure, decimals| match cell {
+                    Some(cell) if cell.runs.is_empty() => "failed".into(),
+                    Some(cell) => of(cell, figure, decimals),
+                    None => "–".into(),
+                };
                 rows.push(vec![
                     peer.title().into(),
                     load.title.clone(),
-                    of("delivered").map_or("–".into(), grouped),
-                    shown("cpu"),
-                    of("memory").map_or("–".into(), |memory| format!("{memory:.0}")),
+                    of("delivered", 0) + &cell.map(amiss).unwrap_or_default(),
+                    of("cpu", 2),
+                    of("memory", 0),
                 ]);
             }
         }
@@ -213,61 +234,110 @@ pub(super) fn growth(results: &Results, peers: &Peers) -> String {
             text = text + &table(&heads, rows) + "\n";
         }
     }
-    text
+    noted(
+        "Subscribers: a fan-out at QoS 0. Topics: four pairs at QoS 0 whose messages take turns on so many topics each. \
+         Sessions: a fan-out at QoS 1 to connected subscribers whose sessions are kept.",
+        text,
+    )
 }
 
-/// Loads in which another has the better median than the best of this project that does the same: alone
-/// beside those who are alone, clusters beside clusters.
+/// Figures in which another has the better median than one of this project that does the same: alone beside those
+/// who are alone, clusters beside clusters.
 pub(super) fn ahead(results: &Results, peers: &Peers) -> String {
     let mut text = String::new();
-    let loads = carried(results, peers, |kind| !matches!(kind, Kind::Growth(..)));
-    for load in &loads {
-        for (figure, is_more_better) in figures_of(load.kind) {
-            for is_alone in [true, false] {
-                let of = |peer: &dyn Peer| peer.name().ends_with("-alone") == is_alone;
-                let values: Vec<_> = peers
-                    .iter()
-                    .filter(|peer| of(peer.as_ref()))
-                    .filter_map(|peer| {
-                        Some((peer, results.median(peer.name(), &load.name, figure)?))
-                    })
-                    .collect();
-                let is_better = |a: f64, b: f64| if *is_more_better { a > b } else { a < b };
-                let ours = values.iter().filter(|(peer, _)| peer.name().starts_with("ours"));
-                let ours = ours.map(|(_, value)| *value);
-                let best = ours.reduce(|a, b| if is_better(a, b) { a } else { b });
-                for (peer, value) in values {
-                    if let Some(best) = best
-                        && is_better(value, best)
-                        && !peer.name().starts_with("ours")
-                    {
-                        let (value, best) = (number(value), number(best));
-                        let (load, peer) = (&load.title, peer.title());
-                        let _ = writeln!(
-                            text,
-                            "- {load}, {figure}: {peer} {value}, this project {best}"
-                        );
-                    }
-                }
+    for load in carried(results, peers, |kind| !kind.is_of_a_curve()) {
+        for of in figures_of(load.kind) {
+            for other in peers.iter().filter(|peer| !is_ours(peer.as_ref())) {
+                text += &ahead_of(results, peers, &load, of, other.as_ref()).unwrap_or_default();
             }
         }
     }
-    text
+    if text.is_empty() { "Nowhere in this run.\n".into() } else { text }
 }
 
-/// And whether more of it is better.
-fn figures_of(kind: Kind) -> &'static [(&'static str, bool)] {
-    match kind {
-        Kind::Throughput => &[("delivered", true), ("cpu", false)],
-        Kind::Latency => &[("p50", false), ("p99", false)],
-        Kind::Idle => &[("memory", false), ("made", true)],
-        Kind::Kill(_) => &[("first-most", false), ("gap", false)],
-        Kind::Growth(..) => &[],
+/// `None`: it is ahead of nobody.
+fn ahead_of(
+    results: &Results,
+    peers: &Peers,
+    load: &Load,
+    of: &Of,
+    other: &dyn Peer,
+) -> Option<String> {
+    let value = results.median(other.name(), &load.name, of.figure)?;
+    let is_alone = |peer: &dyn Peer| peer.name().ends_with("-alone");
+    let behind: Vec<_> = peers
+        .iter()
+        .filter(|ours| is_ours(ours.as_ref()) && is_alone(ours.as_ref()) == is_alone(other))
+        .filter_map(|ours| {
+            let name = ours.title().trim_start_matches("this project, ");
+            if results.cell(ours.name(), &load.name)?.runs.is_empty() {
+                return Some(format!("{name} failed"));
+            }
+            let behind = results.median(ours.name(), &load.name, of.figure)?;
+            of.is_better(value, behind).then(|| format!("{name} {}", of.shown(behind)))
+        })
+        .collect();
+    let pace = if load.kind == Kind::Latency { "2,000 msg/s, " } else { "" };
+    let (title, name, value) = (&load.title, other.title(), of.shown(value));
+    let line =
+        || format!("- {pace}{title}, {}: {name} has {value}; {}\n", of.words, behind.join(", "));
+    (!behind.is_empty()).then(line)
+}
+
+fn is_ours(peer: &dyn Peer) -> bool {
+    peer.name().starts_with("ours")
+}
+
+/// A figure that is compared.
+struct Of {
+    figure: &'static str,
+    words: &'static str,
+    better: Better,
+    /// What it is divided by for the words.
+    unit: f64,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Better {
+    More,
+    Less,
+}
+
+impl Of {
+    fn is_better(&self, a: f64, b: f64) -> bool {
+        if self.better == Better::More { a > b } else { a < b }
+    }
+
+    fn shown(&self, value: f64) -> String {
+        shown(value / self.unit, 2)
     }
 }
 
-fn number(value: f64) -> String {
-    if value < 1_000.0 { format!("{value:.2}") } else { grouped(value) }
+fn figures_of(kind: Kind) -> &'static [Of] {
+    const fn of(figure: &'static str, words: &'static str, better: Better, unit: f64) -> Of {
+        Of { figure, words, better, unit }
+    }
+    const THROUGHPUT: &[Of] = &[
+        of("delivered", "deliveries a second", Better::More, 1.0),
+        of("cpu", "CPU-seconds for a million", Better::Less, 1.0),
+    ];
+    const LATENCY: &[Of] =
+        &[of("p50", "p50, ms", Better::Less, 1.0), of("p99", "p99, ms", Better::Less, 1.0)];
+    const IDLE: &[Of] = &[
+        of("memory", "KiB each", Better::Less, 1_024.0),
+        of("made", "CONNECTs a second", Better::More, 1.0),
+    ];
+    const KILL: &[Of] = &[
+        of("gap", "longest gap, ms", Better::Less, 1.0),
+        of("lost", "messages lost in a round", Better::Less, 1.0),
+    ];
+    match kind {
+        Kind::Throughput => THROUGHPUT,
+        Kind::Latency => LATENCY,
+        Kind::Idle => IDLE,
+        Kind::Kill(_) => KILL,
+        Kind::Growth(..) => &[],
+    }
 }
 
 pub(super) fn failures(results: &Results, peers: &Peers) -> String {
@@ -295,7 +365,7 @@ fn table(heads: &[&str], rows: Vec<Vec<String>>) -> String {
     for at in 0..heads.len() {
         let is_number = |row: &Vec<String>| {
             row[at].starts_with(|c: char| c.is_ascii_digit())
-                || ["–", "failed"].contains(&&*row[at])
+                || ["–", "failed", "never"].contains(&&*row[at])
         };
         text.push_str(if at > 0 && rows.iter().all(is_number) { "---:|" } else { "---|" });
     }

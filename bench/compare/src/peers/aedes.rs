@@ -7,12 +7,13 @@ use std::process::Command;
 use serde_json::Value;
 
 use super::{Peer, Running};
+use crate::loads::Kind;
 use crate::site::{Server, Site, named, said};
 
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Aedes;
 
-/// A node of it; the folder has its dependencies after `bench/compare/install.sh`.
+/// A node of it; the folder has its dependencies after `bench/compare.sh install`.
 const FOLDER: &str = "bench/compare/aedes";
 
 const NODES: u16 = 3;
@@ -51,7 +52,7 @@ impl Peer for Aedes {
     }
 
     fn set_up(&self) -> &'static str {
-        "aedes-persistence-redis and mqemitter-redis; Redis with appendonly"
+        "aedes-persistence-redis and mqemitter-redis; Redis with appendonly; TCP_NODELAY"
     }
 
     fn version(&self, _: &Site) -> io::Result<String> {
@@ -61,15 +62,15 @@ impl Peer for Aedes {
         let package: Value = serde_json::from_str(&text)?;
         let redis = said("redis-server", &["--version"])?;
         let redis = redis.split_whitespace().find_map(|word| word.strip_prefix("v="));
+        let node = said("node", &["--version"])?;
         let version = package["version"].as_str().unwrap_or_default();
-        Ok(format!("aedes {version}, Redis {}", redis.unwrap_or_default()))
+        Ok(format!("aedes {version}, Redis {}, Node.js {}", redis.unwrap_or_default(), node.trim()))
     }
 
-    fn start(&self, site: &Site) -> io::Result<Running> {
-        let mut servers: Vec<_> =
-            (0..NODES).map(|node| Self::spawn(site, node)).collect::<io::Result<_>>()?;
-        servers.push(Self::spawn_redis(site)?);
-        let nodes: Vec<_> = (0..NODES).map(|node| site.address(node)).collect();
-        Ok(Running::of_nodes(nodes, servers))
+    fn start(&self, site: &Site, _: Kind) -> io::Result<Running> {
+        let redis = Self::spawn_redis(site)?;
+        let mut running = Running::nodes(NODES, site, |node| Self::spawn(site, node))?;
+        running.servers.push(redis);
+        Ok(running)
     }
 }

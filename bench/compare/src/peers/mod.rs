@@ -2,6 +2,7 @@
 
 use std::io;
 
+use crate::loads::Kind;
 use crate::site::{Server, Site};
 
 mod aedes;
@@ -21,9 +22,20 @@ pub(crate) struct Running {
 }
 
 impl Running {
-    /// Each server is a node.
-    pub(crate) fn of_nodes(nodes: Vec<String>, servers: Vec<Server>) -> Self {
-        Self { serving: (0..nodes.len()).collect(), nodes, servers }
+    /// So many nodes, each a server, at the first ports.
+    fn nodes(
+        count: u16,
+        site: &Site,
+        spawn: impl FnMut(u16) -> io::Result<Server>,
+    ) -> io::Result<Self> {
+        let servers = (0..count).map(spawn).collect::<io::Result<_>>()?;
+        let nodes = (0..count).map(|node| site.address(node)).collect();
+        Ok(Self { nodes, serving: (0..usize::from(count)).collect(), servers })
+    }
+
+    /// An error: one of them does not run.
+    pub(crate) fn check(&mut self) -> io::Result<()> {
+        self.servers.iter_mut().try_for_each(Server::check)
     }
 
     /// The process behind a node.
@@ -62,12 +74,12 @@ pub(crate) trait Peer {
     /// What its program calls itself. An error: it is not installed.
     fn version(&self, site: &Site) -> io::Result<String>;
 
-    /// Starts all of its processes; they need not be ready.
-    fn start(&self, site: &Site) -> io::Result<Running>;
+    /// Starts all of its processes, for loads of this kind; they need not be ready.
+    fn start(&self, site: &Site, kind: Kind) -> io::Result<Running>;
 
-    /// `None`: it has none, or it is not known.
-    fn leader(&self, _site: &Site, _running: &Running) -> Option<Leader> {
-        None
+    /// `None`: there is no such thing. An error: it cannot be found.
+    fn leader(&self, _site: &Site, _running: &Running) -> io::Result<Option<Leader>> {
+        Ok(None)
     }
 }
 

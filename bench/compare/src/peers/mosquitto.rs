@@ -4,6 +4,7 @@ use std::io;
 use std::process::Command;
 
 use super::{Peer, Running, line_with};
+use crate::loads::Kind;
 use crate::site::{Server, Site, said};
 
 /// So many of it.
@@ -17,29 +18,32 @@ const PROGRAM: &str = "mosquitto";
 
 impl Mosquitto {
     /// `data` is the folder of its persistence.
-    fn conf(self, site: &Site, node: u16, data: &str) -> String {
+    fn conf(self, site: &Site, node: u16, kind: Kind, data: &str) -> String {
         let port = site.port(node);
+        // It carries fewer messages so, and later ones otherwise.
+        let nodelay = kind == Kind::Latency;
         let mut conf = format!(
-            "listener {port} 127.0.0.1\nallow_anonymous true\nset_tcp_nodelay true\n\
+            "listener {port} 127.0.0.1\nallow_anonymous true\nset_tcp_nodelay {nodelay}\n\
              max_queued_messages 0\nmax_inflight_messages 0\n\
              persistence true\npersistence_location {data}/\n"
         );
-        // One bridge carries both ways, and knows what it brought itself.
-        if let (Self::Bridged, 0) = (self, node) {
+        // One bridge carries both ways, and knows what it brought itself. What is measured goes from node 0 to node 1,
+        // whose listener has the option above.
+        if let (Self::Bridged, 1) = (self, node) {
             conf.push_str(&format!(
                 "connection to-the-other\naddress {}\ntopic # both 2\ncleansession false\n\
                  restart_timeout 1\nbridge_protocol_version mqttv311\n",
-                site.address(1)
+                site.address(0)
             ));
         }
         conf
     }
 
-    fn spawn(self, site: &Site, node: u16) -> io::Result<Server> {
+    fn spawn(self, site: &Site, node: u16, kind: Kind) -> io::Result<Server> {
         let name = format!("mosquitto-{node}");
         let data = site.folder(&name)?;
-        let file =
-            site.write(&format!("{name}.conf"), &self.conf(site, node, &data.to_string_lossy()))?;
+        let conf = self.conf(site, node, kind, &data.to_string_lossy());
+        let file = site.write(&format!("{name}.conf"), &conf)?;
         site.spawn(&name, Command::new(PROGRAM).arg("-c").arg(file))
     }
 }
@@ -64,7 +68,7 @@ impl Peer for Mosquitto {
     }
 
     fn set_up(&self) -> &'static str {
-        "no limit of queued and in-flight messages; TCP_NODELAY; persistence on"
+        "no limit of queued and in-flight messages; TCP_NODELAY for latency only, as it costs throughput; persistence on"
     }
 
     fn version(&self, _: &Site) -> io::Result<String> {
@@ -72,13 +76,12 @@ impl Peer for Mosquitto {
         Ok(line_with(&text, "version").unwrap_or_default())
     }
 
-    fn start(&self, site: &Site) -> io::Result<Running> {
+    fn start(&self, site: &Site, kind: Kind) -> io::Result<Running> {
         let nodes = match self {
             Self::Alone => 1,
             Self::Bridged => 2,
         };
-        let servers = (0..nodes).map(|node| self.spawn(site, node)).collect::<io::Result<_>>()?;
-        Ok(Running::of_nodes((0..nodes).map(|node| site.address(node)).collect(), servers))
+        Running::nodes(nodes, site, |node| self.spawn(site, node, kind))
     }
 }
 
@@ -87,11 +90,12 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_the_first_of_two_makes_the_bridge() {
+    fn only_one_of_two_makes_the_bridge() {
         let site = Site { programs: "/bin".into(), folder: "/tmp".into(), first_port: 100 };
-        let has_bridge = |of: Mosquitto, node| of.conf(&site, node, "/d").contains("connection");
-        assert!(has_bridge(Mosquitto::Bridged, 0));
-        assert!(!has_bridge(Mosquitto::Bridged, 1));
+        let has_bridge =
+            |of: Mosquitto, node| of.conf(&site, node, Kind::Idle, "/d").contains("connection");
+        assert!(has_bridge(Mosquitto::Bridged, 1));
+        assert!(!has_bridge(Mosquitto::Bridged, 0));
         assert!(!has_bridge(Mosquitto::Alone, 0));
     }
 }

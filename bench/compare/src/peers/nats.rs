@@ -8,6 +8,7 @@ use std::time::Duration;
 use serde_json::Value;
 
 use super::{Leader, Peer, Running, line_with};
+use crate::loads::Kind;
 use crate::site::{Server, Site, said};
 
 #[derive(Clone, Copy, Debug)]
@@ -68,7 +69,7 @@ impl Peer for Nats {
     }
 
     fn set_up(&self) -> &'static str {
-        "max_ack_pending 10000, as its default of 100 holds back fast subscribers"
+        "max_ack_pending 10000, as its default of 100 holds back fast subscribers; this version has no QoS 2"
     }
 
     fn version(&self, _: &Site) -> io::Result<String> {
@@ -76,16 +77,16 @@ impl Peer for Nats {
         Ok(line_with(&text, "nats-server").unwrap_or_default())
     }
 
-    fn start(&self, site: &Site) -> io::Result<Running> {
-        let servers = (0..NODES).map(|node| Self::spawn(site, node)).collect::<io::Result<_>>()?;
-        Ok(Running::of_nodes((0..NODES).map(|node| site.address(node)).collect(), servers))
+    fn start(&self, site: &Site, _: Kind) -> io::Result<Running> {
+        Running::nodes(NODES, site, |node| Self::spawn(site, node))
     }
 
-    fn leader(&self, site: &Site, _: &Running) -> Option<Leader> {
-        (0..NODES).find_map(|node| {
+    fn leader(&self, site: &Site, _: &Running) -> io::Result<Option<Leader>> {
+        let leader = (0..NODES).find_map(|node| {
             let answer = get(&site.address(HTTP + node), "/jsz?accounts=true&streams=true");
             leader_in(&serde_json::from_str(&answer.ok()?).ok()?)
-        })
+        });
+        leader.map(Some).ok_or_else(|| io::Error::other(format!("no node leads {STREAM}")))
     }
 }
 

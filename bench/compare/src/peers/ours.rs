@@ -5,6 +5,7 @@ use std::io;
 use std::process::Command;
 
 use super::{Leader, Peer, Running, line_with};
+use crate::loads::Kind;
 use crate::site::{Server, Site, said};
 
 /// So many ha-servers and brokers.
@@ -29,7 +30,7 @@ pub(super) const ALONE: Ours = Ours {
 pub(super) const ONE_AND_TWO: Ours = Ours {
     name: "ours-1-2",
     title: "this project, 1 ha-server, 2 brokers",
-    puback: "the ha-server has it, and has sent it to every broker that needs it; \
+    puback: "every broker that needs it has it; \
              if a session that outlives its connection must get it, it is on the disk first",
     servers: 1,
     brokers: 2,
@@ -38,7 +39,8 @@ pub(super) const ONE_AND_TWO: Ours = Ours {
 pub(super) const THREE_AND_TWO: Ours = Ours {
     name: "ours-3-2",
     title: "this project, 3 ha-servers, 2 brokers",
-    puback: "as above, and the disk is that of a majority of the ha-servers",
+    puback: "every broker that needs it has it; \
+             if a session that outlives its connection must get it, a majority of the ha-servers has it on the disk first",
     servers: 3,
     brokers: 2,
 };
@@ -127,7 +129,7 @@ impl Peer for Ours {
         Ok(line_with(&text, "ha-broker").unwrap_or_default())
     }
 
-    fn start(&self, site: &Site) -> io::Result<Running> {
+    fn start(&self, site: &Site, _: Kind) -> io::Result<Running> {
         let mut servers = Vec::new();
         for id in 0..self.servers {
             let conf = self.server_conf(site, id)?;
@@ -143,18 +145,20 @@ impl Peer for Ours {
         Ok(Running { nodes, serving, servers })
     }
 
-    fn leader(&self, site: &Site, running: &Running) -> Option<Leader> {
+    fn leader(&self, site: &Site, running: &Running) -> io::Result<Option<Leader>> {
         // One alone is no leader: nobody takes over from it.
         if self.servers < 3 {
-            return None;
+            return Ok(None);
         }
         let program = site.program("ha-server");
         let program = program.to_string_lossy();
         let id = (0..self.servers).find_map(|id| {
             let text = said(&program, &["leader", "show", "--server", &site.address(2 * id)]);
             leader_in(&text.ok()?)
-        })?;
-        Some(Leader::Apart(running.servers.get(usize::from(id) - 1)?.pid()))
+        });
+        let leading = id.and_then(|id| running.servers.get(usize::from(id) - 1));
+        let leading = leading.ok_or_else(|| io::Error::other("no ha-server says who leads"))?;
+        Ok(Some(Leader::Apart(leading.pid())))
     }
 }
 

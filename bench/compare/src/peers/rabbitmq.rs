@@ -6,6 +6,7 @@ use std::path::Path;
 use std::process::Command;
 
 use super::{Peer, Running};
+use crate::loads::Kind;
 use crate::site::{Server, Site, said};
 
 #[derive(Clone, Copy, Debug)]
@@ -19,6 +20,7 @@ const NODES: u16 = 3;
 /// Ports: MQTT at 0 to 2, then these.
 const AMQP: u16 = 10;
 const DISTRIBUTION: u16 = 20;
+const NAMES: u16 = 30;
 
 impl RabbitMq {
     /// The port makes it its own among those that were started before.
@@ -30,7 +32,6 @@ impl RabbitMq {
         let mut conf = format!(
             "listeners.tcp.default = {amqp}\nmqtt.listeners.tcp.default = {mqtt}\n\
              mqtt.allow_anonymous = true\nmqtt.durable_queue_type = quorum\nmqtt.prefetch = 1000\n\
-             mqtt.tcp_listen_options.nodelay = true\n\
              cluster_formation.peer_discovery_backend = classic_config\n",
             amqp = site.address(AMQP + node),
             mqtt = site.address(node),
@@ -56,9 +57,22 @@ impl RabbitMq {
             .env("RABBITMQ_ENABLED_PLUGINS_FILE", plugins)
             .env("RABBITMQ_MNESIA_BASE", folder.join("data"))
             .env("RABBITMQ_LOG_BASE", folder.join("log"))
+            // Nobody else may reach them: whoever does may do anything.
+            .env(
+                "RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS",
+                "-kernel inet_dist_use_interface {127,0,0,1}",
+            )
+            .env("ERL_EPMD_PORT", site.port(NAMES).to_string())
             .env("RABBITMQ_DIST_PORT", site.port(DISTRIBUTION + node).to_string())
             .env("HOME", &site.folder);
         site.spawn(&name, &command)
+    }
+
+    /// Where nodes find each other's ports. Each would start one that outlives it.
+    fn spawn_names(site: &Site) -> io::Result<Server> {
+        let mut command = Command::new("epmd");
+        command.args(["-address", "127.0.0.1", "-port", &site.port(NAMES).to_string()]);
+        site.spawn("epmd", &command)
     }
 }
 
@@ -78,7 +92,7 @@ impl Peer for RabbitMq {
 
     fn set_up(&self) -> &'static str {
         "mqtt.durable_queue_type quorum; mqtt.prefetch 1000, as its default of 10 holds back fast \
-         subscribers"
+         subscribers; this version has no MQTT of its own yet (3.12)"
     }
 
     fn version(&self, _: &Site) -> io::Result<String> {
@@ -90,12 +104,14 @@ impl Peer for RabbitMq {
         Ok(format!("{package} {}", version.trim()))
     }
 
-    fn start(&self, site: &Site) -> io::Result<Running> {
+    fn start(&self, site: &Site, _: Kind) -> io::Result<Running> {
         // What nodes know each other by.
         site.write(".erlang.cookie", "compare")?;
         restrict(&site.folder.join(".erlang.cookie"))?;
-        let servers = (0..NODES).map(|node| Self::spawn(site, node)).collect::<io::Result<_>>()?;
-        Ok(Running::of_nodes((0..NODES).map(|node| site.address(node)).collect(), servers))
+        let names = Self::spawn_names(site)?;
+        let mut running = Running::nodes(NODES, site, |node| Self::spawn(site, node))?;
+        running.servers.push(names);
+        Ok(running)
     }
 }
 

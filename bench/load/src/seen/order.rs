@@ -1,17 +1,20 @@
 //! Which messages are new, and which came before: for one subscriber, or for a share group.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 
 /// Messages that a [`Group`] looks back, as words of 64: 8 MiB for each publisher.
 const WORDS_MAX: usize = 1 << 20;
+
+/// Gaps that [`Lanes`] remember.
+const GAPS_MAX: usize = 1 << 16;
 
 /// What a message is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Verdict {
     New,
-    /// New, and something before it is missing.
-    Ahead,
-    /// It came before, or others overtook it: then it is counted as lost as well.
+    /// New, and a later one came before.
+    Late,
+    /// It came before, or its gap was forgotten.
     Again,
 }
 
@@ -21,12 +24,14 @@ pub(super) enum Verdict {
 pub(super) struct Lanes {
     topics: usize,
     next: Vec<u64>,
+    /// What was passed over, by lane and first number: the number behind.
+    gaps: BTreeMap<(usize, u64), u64>,
 }
 
 impl Lanes {
     pub(super) fn new(sources: usize, topics: u32) -> Self {
         let topics = topics.max(1) as usize;
-        Self { topics, next: vec![0; sources * topics] }
+        Self { topics, next: vec![0; sources * topics], gaps: BTreeMap::new() }
     }
 
     /// `source` is one of those that it was made for.
@@ -37,13 +42,40 @@ impl Lanes {
             topics => (sequence / topics as u64, sequence % topics as u64),
         };
         let topic = usize::try_from(topic).expect("below the number of topics");
-        let next = &mut self.next[source * self.topics + topic];
-        if turn < *next {
-            return Verdict::Again;
+        let lane = source * self.topics + topic;
+        let next = self.next[lane];
+        if turn < next {
+            return if self.fill(lane, turn) { Verdict::Late } else { Verdict::Again };
         }
-        let verdict = if turn == *next { Verdict::New } else { Verdict::Ahead };
-        *next = turn + 1;
-        verdict
+        self.next[lane] = turn.saturating_add(1);
+        if turn > next {
+            self.pass_over(lane, next, turn);
+        }
+        Verdict::New
+    }
+
+    fn pass_over(&mut self, lane: usize, from: u64, to: u64) {
+        if self.gaps.len() >= GAPS_MAX {
+            self.gaps.pop_first();
+        }
+        self.gaps.insert((lane, from), to);
+    }
+
+    /// Whether it was missing until now.
+    fn fill(&mut self, lane: usize, turn: u64) -> bool {
+        let before = self.gaps.range(..=(lane, turn)).next_back();
+        let Some((&(of, from), &to)) = before.filter(|&(&(of, _), &to)| of == lane && turn < to)
+        else {
+            return false;
+        };
+        self.gaps.remove(&(of, from));
+        if from < turn {
+            self.gaps.insert((of, from), turn);
+        }
+        if turn + 1 < to {
+            self.gaps.insert((of, turn + 1), to);
+        }
+        true
     }
 }
 
@@ -93,8 +125,9 @@ mod tests {
     fn subscriber_tells_what_is_missing_from_what_comes_again() {
         let mut lanes = Lanes::new(2, 1);
         let mut take = |sequence| lanes.take(1, sequence);
-        assert_eq!([0, 1, 3].map(&mut take), [Verdict::New, Verdict::New, Verdict::Ahead]);
-        assert_eq!([3, 2, 4].map(&mut take), [Verdict::Again, Verdict::Again, Verdict::New]);
+        assert_eq!([0, 1, 3].map(&mut take), [Verdict::New; 3]);
+        assert_eq!([3, 2, 4].map(&mut take), [Verdict::Again, Verdict::Late, Verdict::New]);
+        assert_eq!(take(2), Verdict::Again);
         assert_eq!(lanes.take(0, 0), Verdict::New);
     }
 
@@ -103,7 +136,19 @@ mod tests {
         let mut lanes = Lanes::new(1, 3);
         let mut take = |sequence| lanes.take(0, sequence);
         assert_eq!([2, 0, 3, 1].map(&mut take), [Verdict::New; 4]);
-        assert_eq!([7, 4, 5].map(&mut take), [Verdict::Ahead, Verdict::Again, Verdict::New]);
+        assert_eq!([7, 4, 5].map(&mut take), [Verdict::New, Verdict::Late, Verdict::New]);
+    }
+
+    #[test]
+    fn what_was_overtaken_comes_late_once_in_whatever_order() {
+        let mut lanes = Lanes::new(2, 1);
+        assert_eq!(lanes.take(0, 9), Verdict::New);
+        assert_eq!([4, 0, 8, 2].map(|sequence| lanes.take(0, sequence)), [Verdict::Late; 4]);
+        assert_eq!([4, 0, 8, 2].map(|sequence| lanes.take(0, sequence)), [Verdict::Again; 4]);
+        assert_eq!([1, 3, 5, 6, 7].map(|sequence| lanes.take(0, sequence)), [Verdict::Late; 5]);
+        assert!(lanes.gaps.is_empty());
+        assert_eq!(lanes.take(1, 3), Verdict::New);
+        assert_eq!(lanes.take(0, u64::MAX), Verdict::New);
     }
 
     #[test]

@@ -99,7 +99,8 @@ pub(crate) struct Summary {
     pub(crate) first_median: Option<Duration>,
     /// Of the slowest.
     pub(crate) first_most: Option<Duration>,
-    /// The longest time without a message: of one that moved, or of any one if nobody did.
+    /// The longest time without a message: of one that moved, or of any one if nobody did. `None`: one of them got
+    /// nothing more.
     pub(crate) gap: Option<Duration>,
     /// Deliveries of acknowledged messages that never came.
     pub(crate) lost: u64,
@@ -112,13 +113,18 @@ pub(crate) struct Summary {
 impl Summary {
     pub(crate) fn of(all: &[Arrivals], sent: &[Sent], strike: Strike) -> Self {
         let moved: Vec<_> = all.iter().filter(|one| one.has_moved(strike)).collect();
-        let is_present = |one: &&&Arrivals| one.accepted.iter().all(|&(_, is_present)| is_present);
+        let is_present = |one: &&&Arrivals| {
+            !one.accepted.is_empty() && one.accepted.iter().all(|&(_, is_present)| is_present)
+        };
         // Never is later than any time.
         let wait = |at: Option<Instant>| at.map_or(Duration::MAX, |at| at - strike.began);
         let mut waits: Vec<_> = moved.iter().map(|one| wait(one.first(strike))).collect();
         waits.sort_unstable();
         let accepted_most = moved.iter().map(|one| wait(one.accepted(strike))).max();
-        let gaps = |of: &[&Arrivals]| of.iter().filter_map(|one| one.gap(strike)).max();
+        let gap = |one: &&Arrivals| if one.is_back(strike) { one.gap(strike) } else { None };
+        // One that never ends is longer than any.
+        let longest =
+            |of: &[&Arrivals]| of.iter().map(gap).collect::<Option<Vec<_>>>()?.into_iter().max();
         let known = |wait: Option<&Duration>| wait.copied().filter(|&wait| wait < Duration::MAX);
         Self {
             moved: moved.len(),
@@ -127,8 +133,8 @@ impl Summary {
             first_median: known(waits.get(waits.len() / 2)),
             first_most: known(waits.last()),
             gap: match moved.is_empty() {
-                true => gaps(&all.iter().collect::<Vec<_>>()),
-                false => gaps(&moved),
+                true => longest(&all.iter().collect::<Vec<_>>()),
+                false => longest(&moved),
             },
             lost: all.iter().map(|one| one.missing(sent)).sum(),
             again: all.iter().map(|one| one.again).sum(),
@@ -187,6 +193,23 @@ mod tests {
         let summary = Summary::of(&[stayed], &acknowledged(start, 2), strike);
         let gap = Some(Duration::from_millis(489));
         assert_eq!(summary, Summary { gap, ..Summary::default() });
+    }
+
+    #[test]
+    fn who_never_came_back_found_no_session_and_its_gap_does_not_end() {
+        let start = Instant::now();
+        let strike = Strike { began: at(start, 10), ended: at(start, 12) };
+        let (mut gone, mut back) = (Arrivals::default(), Arrivals::default());
+        for one in [&mut gone, &mut back] {
+            one.came(at(start, 9), 0);
+            one.came(at(start, 11), 1);
+            one.ended(at(start, 13));
+        }
+        back.connected(at(start, 20), true);
+        back.came(at(start, 21), 2);
+        let summary = Summary::of(&[gone, back], &acknowledged(start, 2), strike);
+        assert_eq!((summary.moved, summary.present, summary.gap), (2, 1, None));
+        assert_eq!(summary.first_most, None);
     }
 
     #[test]

@@ -31,7 +31,7 @@ pub enum Request {
     /// A message of QoS 0, or a will: to whoever subscribes. Not answered.
     Publish(Arc<Message>),
     /// For the holder of sessions. A [`Ask::Publish`] goes to live subscribers as well: at QoS 2 not
-    /// before the holder has answered it.
+    /// before the holder has it.
     Ask(Ask),
     /// Write what is in `bytes`, then close the socket.
     Close,
