@@ -12,10 +12,14 @@ type Peers = [Box<dyn Peer>];
 pub(super) fn machine(results: &Results) -> String {
     let Some(machine) = &results.machine else { return String::new() };
     let (least, most) = results.rounds();
-    let rounds = if least == most { most.to_string() } else { format!("{least} to {most}") };
+    let rounds = match (least, most) {
+        (1, 1) => "One round".into(),
+        (least, most) if least == most => format!("Medians of {most} rounds"),
+        (least, most) => format!("Medians of {least} to {most} rounds"),
+    };
     format!(
-        "{}, {} processors ({}), Linux {}, loopback, data on {}; this project at {}. Medians of {rounds} rounds, in \
-         rotation, every system freshly started in each; loads are measured for {} seconds. The load generator \
+        "{}, {} processors ({}), Linux {}, loopback, data on {}; this project at {}. {rounds}, in rotation, \
+         every system freshly started in each; loads are measured for {} seconds. The load generator \
          shares the processors.\n",
         machine.date,
         machine.processors,
