@@ -58,10 +58,14 @@ impl Kind {
         matches!(self, Self::Growth(..))
     }
 
+    pub(crate) fn grows_along(self, axis: Axis) -> bool {
+        matches!(self, Self::Growth(of, _) if of == axis)
+    }
+
     /// Whether both are measured between one start of a peer and its end.
     pub(crate) fn sits_with(self, other: Self) -> bool {
         match (self, other) {
-            (Self::Growth(axis, _), Self::Growth(of, _)) => axis == of,
+            (Self::Growth(axis, _), _) => other.grows_along(axis),
             (Self::Throughput | Self::Latency, _) => self == other,
             _ => false,
         }

@@ -44,6 +44,10 @@ fn taking_part(results: &Results) -> Vec<Box<dyn Peer>> {
     peers
 }
 
+fn is_ours(peer: &dyn Peer) -> bool {
+    peer.name().starts_with("ours")
+}
+
 fn part(results: &Results, peers: &[Box<dyn Peer>], images: &[Image], folder: &str) -> String {
     let mut text = tables::machine(results);
     let shown = |prefix: &str| -> String {

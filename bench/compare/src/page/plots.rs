@@ -8,7 +8,7 @@ use plotters::coord::Shift;
 use plotters::prelude::*;
 use plotters::style::text_anchor::{HPos, Pos, VPos};
 
-use super::{Image, grouped};
+use super::{Image, grouped, is_ours};
 use crate::loads::{self, Axis, Kind, Load};
 use crate::peers::Peer;
 use crate::results::Results;
@@ -69,10 +69,6 @@ pub(super) fn draw(
     Ok(images)
 }
 
-fn is_ours(peer: &dyn Peer) -> bool {
-    peer.name().starts_with("ours")
-}
-
 fn failed(error: impl Display) -> io::Error {
     io::Error::other(format!("a plot: {error}"))
 }
@@ -122,10 +118,8 @@ struct Curve {
 fn draw_curves(file: &Path, results: &Results, peers: &[Box<dyn Peer>], axis: Axis) -> Drawn<bool> {
     let figures =
         [("delivered", "deliveries/s"), ("cpu", "CPU-s per million"), ("memory", "memory, MiB")];
-    let loads: Vec<_> = loads::all()
-        .into_iter()
-        .filter(|load| matches!(load.kind, Kind::Growth(of, _) if of == axis))
-        .collect();
+    let loads: Vec<_> =
+        loads::all().into_iter().filter(|load| load.kind.grows_along(axis)).collect();
     let is_measured =
         |peer: &&dyn Peer| loads.iter().any(|load| results.cell(peer.name(), &load.name).is_some());
     let peers: Vec<_> = peers.iter().map(AsRef::as_ref).filter(is_measured).collect();

@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use super::{grouped, shown};
+use super::{grouped, is_ours, shown};
 use crate::loads::{self, Axis, Kind, Load, Victim};
 use crate::peers::Peer;
 use crate::results::{Cell, Results};
@@ -210,8 +210,7 @@ pub(super) fn memory(results: &Results, peers: &Peers) -> String {
 pub(super) fn growth(results: &Results, peers: &Peers) -> String {
     let mut text = String::new();
     for axis in Axis::ALL {
-        let loads =
-            carried(results, peers, |kind| matches!(kind, Kind::Growth(grows, _) if grows == axis));
+        let loads = carried(results, peers, |kind| kind.grows_along(axis));
         let is_measured = |peer: &dyn Peer| {
             loads.iter().any(|load| results.cell(peer.name(), &load.name).is_some())
         };
@@ -286,10 +285,6 @@ fn ahead_of(
     let line =
         || format!("- {pace}{title}, {}: {name} has {value}; {}\n", of.words, behind.join(", "));
     (!behind.is_empty()).then(line)
-}
-
-fn is_ours(peer: &dyn Peer) -> bool {
-    peer.name().starts_with("ours")
 }
 
 /// A figure that is compared.
