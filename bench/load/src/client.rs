@@ -69,6 +69,16 @@ impl Connector {
     pub(crate) async fn forget(&self, address: &str, client_id: &str) -> io::Result<()> {
         self.connect(address, client_id, Session::Clean).await?.leave().await
     }
+
+    /// The same of many, each with its address. What was measured counts, whatever becomes of this.
+    pub(crate) async fn forget_all<'a>(&self, sessions: impl Iterator<Item = (&'a str, String)>) {
+        for (address, client_id) in sessions {
+            if let Err(error) = self.forget(address, &client_id).await {
+                eprintln!("ha-bench: the session of {client_id} stays at {address}: {error}");
+                return;
+            }
+        }
+    }
 }
 
 async fn open(mut socket: Stream, connect: Connect<'_>) -> io::Result<Connected> {

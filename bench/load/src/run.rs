@@ -140,20 +140,10 @@ pub(crate) async fn run(load: Load) -> io::Result<Report> {
     }
     let report = measure(&shared, subscribing, &connections).await;
     if load.session == Session::Kept {
-        forget(load, subscribers).await;
+        let kept = |number| (in_turn(&load.subscribe, number), subscriber_id(number));
+        load.connector.forget_all((0..subscribers).map(kept)).await;
     }
     report
-}
-
-/// What was measured counts, whatever becomes of this.
-async fn forget(load: &Load, subscribers: u16) {
-    for subscriber in 0..subscribers {
-        let (place, id) = (in_turn(&load.subscribe, subscriber), subscriber_id(subscriber));
-        if let Err(error) = load.connector.forget(place, &id).await {
-            eprintln!("ha-bench: the session of {id} stays at {place}: {error}");
-            return;
-        }
-    }
 }
 
 async fn begin_subscriber(shared: &Arc<Shared>, subscriber: u16) -> io::Result<Subscribing> {

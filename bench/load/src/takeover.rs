@@ -13,6 +13,7 @@ use tokio::time;
 
 use crate::client::{self, Connected, Session};
 use crate::compose::put_answer;
+use crate::connector::Connector;
 use crate::packet::{self, Found, Packet, Protocol};
 use crate::report::Figure;
 use crate::steady::{Publisher, Strike, prepare, strike};
@@ -112,19 +113,9 @@ pub(crate) async fn run(args: Args) -> io::Result<Vec<Figure>> {
     running.shutdown().await;
     let seen: Vec<_> = all.iter().map(|one| lock(one).clone()).collect();
     let summary = Summary::of(&seen, &publisher.stop(), strike);
-    forget(&args).await;
+    let place = args.retry.first().unwrap_or(&args.subscribe).as_str();
+    Connector::default().forget_all((0..args.clients).map(|number| (place, id(number)))).await;
     Ok(figures(&summary))
-}
-
-/// What was measured counts, whatever becomes of this.
-async fn forget(args: &Args) {
-    let place = args.retry.first().unwrap_or(&args.subscribe);
-    for number in 0..args.clients {
-        if let Err(error) = client::forget(place, &id(number)).await {
-            eprintln!("ha-bench: the session of {} stays at {place}: {error}", id(number));
-            return;
-        }
-    }
 }
 
 async fn until_all(strike: Strike, done: impl Fn() -> bool) {
