@@ -45,7 +45,10 @@ enum Command {
 #[must_use]
 pub fn main(cli: Cli) -> ExitCode {
     let exit = match cli.command {
-        None => PROGRAM.serve(&cli.common, BrokerConfig::new, run),
+        None => {
+            let workers = |config: &BrokerConfig| config.worker_threads;
+            PROGRAM.serve(&cli.common, BrokerConfig::new, workers, run)
+        }
         Some(Command::CheckConfig { file }) => {
             PROGRAM.check_config(&file, &cli.common, BrokerConfig::new)
         }

@@ -14,7 +14,8 @@ use broker_listen::{ClientAuthority, ClientCertificates, Network, TlsFiles};
 use ha_member::Strategies;
 use ha_shell::layers::Settings;
 use ha_shell::problem::ConfigError;
-use ha_shell::schema::Endpoint;
+use ha_shell::schema::{Endpoint, Value};
+use ha_shell::workers;
 use ha_types::BrokerName;
 
 pub use self::leaving::LeavingConfig;
@@ -57,6 +58,8 @@ pub struct BrokerConfig {
     pub sessions_max: usize,
     /// Subscriptions of one session.
     pub subscriptions_max: usize,
+    /// Threads that serve clients.
+    pub worker_threads: usize,
     /// Deliveries that wait for a session, of any listener.
     pub queue_messages_max: usize,
     /// Bytes of these.
@@ -157,6 +160,7 @@ impl BrokerConfig {
                 "NONE" => Durability::None,
                 _ => Durability::Fsync,
             },
+            worker_threads: worker_threads(settings),
             ha_servers: ha_servers(settings),
             packet_bytes_max: settings.bytes(CONFIG, "MAX_PACKET"),
             connections_max: settings.integer(CONFIG, "CONNECTIONS_MAX"),
@@ -302,6 +306,14 @@ fn host_name() -> String {
     name.map(|name| name.trim().to_owned())
         .filter(|name| !name.is_empty())
         .unwrap_or_else(|| "broker".into())
+}
+
+fn worker_threads(settings: &Settings) -> usize {
+    let by_itself = match ha_servers(settings).is_empty() {
+        true => workers::for_all_processors,
+        false => workers::for_all_but_one_processor,
+    };
+    settings.if_set(CONFIG, "WORKER_THREADS").map_or_else(by_itself, Value::integer)
 }
 
 fn ha_servers(settings: &Settings) -> Vec<String> {

@@ -93,10 +93,13 @@ pub(crate) enum OutputForm {
 #[must_use]
 pub fn main(cli: Cli) -> ExitCode {
     let exit = match cli.command {
-        None => PROGRAM.serve(&cli.common, ServerConfig::new, async |config, shutdown| {
-            let listeners = Listeners::bind(&config).await?;
-            run(config, listeners, shutdown).await
-        }),
+        None => {
+            let workers = |config: &ServerConfig| config.worker_threads;
+            PROGRAM.serve(&cli.common, ServerConfig::new, workers, async |config, shutdown| {
+                let listeners = Listeners::bind(&config).await?;
+                run(config, listeners, shutdown).await
+            })
+        }
         Some(Command::CheckConfig { file }) => {
             let configure = |settings: &Settings| {
                 let config = ServerConfig::new(settings);

@@ -10,7 +10,8 @@ use std::path::PathBuf;
 use ha_core::FanOut;
 use ha_core::cluster::{StateLimits, Strategies};
 use ha_shell::problem::ConfigError;
-use ha_shell::schema::Section;
+use ha_shell::schema::{Section, Value};
+use ha_shell::workers;
 
 pub use group::{Begin, GroupConfig, MEMBERS_MAX};
 
@@ -33,6 +34,8 @@ pub struct ServerConfig {
     pub http: SocketAddr,
     /// For what must survive a restart.
     pub data_dir: PathBuf,
+    /// Threads that serve brokers.
+    pub worker_threads: usize,
     /// Who gets a message.
     pub fan_out: FanOut,
     /// Silence after which a broker is lost.
@@ -71,6 +74,9 @@ impl ServerConfig {
             listen: SocketAddr::new(bind, settings.port(SECTION, "HA_port")),
             http: SocketAddr::new(bind, settings.port(SECTION, "HTTP_PORT")),
             data_dir: settings.path(SECTION, "DATA_DIR").to_owned(),
+            worker_threads: settings
+                .if_set(SECTION, "WORKER_THREADS")
+                .map_or_else(workers::for_all_but_one_processor, Value::integer),
             fan_out: match settings.one_of(SECTION, "FANOUT") {
                 "ALL" => FanOut::All,
                 _ => FanOut::Interest,

@@ -59,6 +59,11 @@ const CONFIG_KEYS: &[Key] = &[
     )
     .default("FSYNC"),
     Key::new(
+        "WORKER_THREADS",
+        Kind::Integer { min: 1, max: 1_024 },
+        "threads that serve clients; default: as many as processors, with ha-server one fewer",
+    ),
+    Key::new(
         "DISK_FREE_MIN",
         Kind::Bytes { min: 0, max: TIB },
         "free bytes below which a broker that writes is not ready; 0: any",

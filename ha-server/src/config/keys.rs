@@ -48,6 +48,11 @@ pub(super) const KEYS: &[Key] = &[
         "what an acknowledgement means: written to the disk, or handed to the system",
     )
     .default("FSYNC"),
+    Key::new(
+        "WORKER_THREADS",
+        Kind::Integer { min: 1, max: 1_024 },
+        "threads that serve brokers; default: one fewer than processors, at least one",
+    ),
     Key::new("FANOUT", Kind::OneOf(&["INTEREST", "ALL"]), "brokers that get a message")
         .default("INTEREST"),
     Key::new(

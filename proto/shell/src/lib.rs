@@ -3,7 +3,7 @@
 //! - Configuration: a program declares what it knows ([`schema`]); [`layers`] combines the defaults,
 //!   the file ([`ini`] or [`json`]), the environment and `--set` into settings that cannot be wrong,
 //!   or into a [`problem::ConfigError`] that names the place of every mistake.
-//! - Start and stop: [`args`], [`logging`], [`bind`], [`signals`], [`exit`].
+//! - Start and stop: [`args`], [`logging`], [`bind`], [`workers`], [`signals`], [`exit`].
 //! - Being watched: [`health`].
 //!
 //! Absent on purpose: no key of either program is named here, nothing prints, and only [`logging`]
@@ -21,3 +21,4 @@ pub mod problem;
 pub mod program;
 pub mod schema;
 pub mod signals;
+pub mod workers;

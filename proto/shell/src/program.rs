@@ -32,12 +32,13 @@ pub struct Program {
 impl Program {
     /// Reads the configuration, then runs until the operating system asks it to stop.
     ///
-    /// `configure` turns the settings into what `run` needs; `run` gets a future that resolves to
-    /// the name of the signal.
+    /// `configure` turns the settings into what `run` needs, `workers` says how many threads shall run its
+    /// tasks (none: one); `run` gets a future that resolves to the name of the signal.
     pub fn serve<C, R, E>(
         &self,
         common: &CommonArgs,
         configure: impl FnOnce(&Settings) -> Result<C, ConfigError>,
+        workers: impl FnOnce(&C) -> usize,
         run: impl FnOnce(C, Box<dyn Future<Output = &'static str> + Send + Unpin>) -> R,
     ) -> Exit
     where
@@ -55,7 +56,7 @@ impl Program {
         });
         match configured {
             Err(error) => self.misconfigured(&error),
-            Ok(config) => self.block_on(async {
+            Ok(config) => self.run(workers(&config), async {
                 let shutdown = signals::shutdown_signal().map_err(Box::new)?;
                 run(config, Box::new(Box::pin(shutdown))).await?;
                 Ok(())
@@ -83,12 +84,21 @@ impl Program {
         }
     }
 
-    /// Runs one future to its end.
+    /// Runs one future to its end: a command, which has little to do.
     pub fn block_on(
         &self,
         future: impl Future<Output = Result<(), Box<dyn Error + Send + Sync>>>,
     ) -> Exit {
-        let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
+        self.run(1, future)
+    }
+
+    fn run(
+        &self,
+        workers: usize,
+        future: impl Future<Output = Result<(), Box<dyn Error + Send + Sync>>>,
+    ) -> Exit {
+        let mut builder = tokio::runtime::Builder::new_multi_thread();
+        let runtime = builder.worker_threads(workers.max(1)).enable_all().build();
         let ended = runtime.map_err(Into::into).and_then(|runtime| {
             let ended = runtime.block_on(future);
             // Threads that do not notice the end must not keep the process.
