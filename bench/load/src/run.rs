@@ -109,9 +109,18 @@ pub(crate) struct Shared {
     pub(crate) counts: AtomicBool,
     /// Whether nothing more is sent.
     pub(crate) stops: AtomicBool,
+    /// Whether nothing more is waited for.
+    pub(crate) ends: AtomicBool,
 }
 
 impl Shared {
+    pub(crate) fn new(load: Load) -> Self {
+        let publishers = load.pattern.publishers(load.clients);
+        let flows = (0..publishers).map(|_| Flow::default()).collect();
+        let [counts, stops, ends] = [(); 3].map(|()| AtomicBool::new(false));
+        Self { load, start: Instant::now(), flows, counts, stops, ends }
+    }
+
     /// Since the load was made.
     pub(crate) fn now_us(&self) -> u64 {
         u64::try_from(self.start.elapsed().as_micros()).expect("fits for 500,000 years")
@@ -125,9 +134,7 @@ impl Shared {
 pub(crate) async fn run(load: Load) -> io::Result<Report> {
     let publishers = load.pattern.publishers(load.clients);
     let subscribers = load.pattern.subscribers(load.clients);
-    let flows = (0..publishers).map(|_| Flow::default()).collect();
-    let (start, counts, stops) = (Instant::now(), AtomicBool::new(false), AtomicBool::new(false));
-    let shared = Arc::new(Shared { load, start, flows, counts, stops });
+    let shared = Arc::new(Shared::new(load));
     let load = &shared.load;
     limits::make_room(u64::from(publishers) + u64::from(subscribers))?;
     let (mut subscribing, mut connections) = (Vec::new(), Vec::new());
@@ -230,7 +237,8 @@ async fn measure(
     Ok(report)
 }
 
-/// Stops the publishers and waits for what is on its way.
+/// Stops the publishers and waits for what is on its way, then stops the subscribers: one of many may have
+/// nothing to read for a while, and messages on their way.
 async fn drain(shared: &Shared) {
     shared.stops.store(true, Ordering::Relaxed);
     let copies = shared.load.copies();
@@ -239,6 +247,7 @@ async fn drain(shared: &Shared) {
     while !all() && Instant::now() < deadline {
         time::sleep(Duration::from_millis(20)).await;
     }
+    shared.ends.store(true, Ordering::Relaxed);
 }
 
 /// 1 µs to 60 s, three digits.
@@ -252,10 +261,10 @@ pub(crate) fn float(number: u64) -> f64 {
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use super::*;
 
-    fn load(qos: u8) -> Load {
+    pub(crate) fn load(qos: u8) -> Load {
         Load {
             connector: Connector::default(),
             pattern: Pattern::Pairs,

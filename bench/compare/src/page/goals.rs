@@ -11,8 +11,17 @@ struct Goal {
     ours: &'static str,
     load: &'static str,
     figure: &'static str,
-    of: Option<&'static str>,
+    of: Option<Of>,
     bound: Bound,
+}
+
+/// What a figure is compared with.
+#[derive(Clone, Copy)]
+enum Of {
+    /// That of another.
+    Peer(&'static str),
+    /// Its own under another load.
+    Load(&'static str),
 }
 
 #[derive(Clone, Copy)]
@@ -26,7 +35,7 @@ const KIB: f64 = 1_024.0;
 const fn goal(
     what: &'static str,
     (ours, load, figure): (&'static str, &'static str, &'static str),
-    of: Option<&'static str>,
+    of: Option<Of>,
     bound: Bound,
 ) -> Goal {
     Goal { what, ours, load, figure, of, bound }
@@ -37,31 +46,31 @@ const GOALS: &[Goal] = &[
     goal(
         "QoS 0 pairs, 1 ha-server, of NATS's messages a second",
         ("ours-1-2", "pairs-0", "delivered"),
-        Some("nats"),
+        Some(Of::Peer("nats")),
         Bound::AtLeast(1.0),
     ),
     goal(
         "the same, of NATS's CPU per message",
         ("ours-1-2", "pairs-0", "cpu"),
-        Some("nats"),
+        Some(Of::Peer("nats")),
         Bound::AtMost(1.0),
     ),
     goal(
         "QoS 1 pairs, 1 ha-server, of bridged Mosquittos' messages a second",
         ("ours-1-2", "pairs-1", "delivered"),
-        Some("mosquitto-bridged"),
+        Some(Of::Peer("mosquitto-bridged")),
         Bound::AtLeast(4.0),
     ),
     goal(
         "QoS 1 pairs, kept sessions, 3 ha-servers, of NATS's messages a second",
         ("ours-3-2", "durable-1", "delivered"),
-        Some("nats"),
+        Some(Of::Peer("nats")),
         Bound::AtLeast(2.0),
     ),
     goal(
         "the same, of bridged Mosquittos'",
         ("ours-3-2", "durable-1", "delivered"),
-        Some("mosquitto-bridged"),
+        Some(Of::Peer("mosquitto-bridged")),
         Bound::AtLeast(1.5),
     ),
     goal(
@@ -79,7 +88,7 @@ const GOALS: &[Goal] = &[
     goal(
         "fan-out 1:100, QoS 0, of bridged Mosquittos' deliveries a second",
         ("ours-1-2", "fan-out-0", "delivered"),
-        Some("mosquitto-bridged"),
+        Some(Of::Peer("mosquitto-bridged")),
         Bound::AtLeast(2.5),
     ),
     goal(
@@ -118,7 +127,23 @@ const GOALS: &[Goal] = &[
         None,
         Bound::AtMost(500.0),
     ),
+    grows(
+        "CPU a delivery, 1,000 subscribers, of that with 100",
+        "subscribers-1000",
+        "subscribers-100",
+    ),
+    grows("the same, 10,000 of 1,000", "subscribers-10000", "subscribers-1000"),
+    grows("CPU a message, 1,000 topics, of that with 100", "topics-1000", "topics-100"),
+    grows("the same, 10,000 of 1,000", "topics-10000", "topics-1000"),
+    grows("CPU a delivery, 1,000 kept sessions, of that with 100", "sessions-1000", "sessions-100"),
+    grows("the same, 10,000 of 1,000", "sessions-10000", "sessions-1000"),
 ];
+
+/// A step of a curve, which shall not bend upward. What it may nevertheless is what rounds differ by, and what a
+/// processor's caches hold no more.
+const fn grows(what: &'static str, load: &'static str, before: &'static str) -> Goal {
+    goal(what, ("ours-1-2", load, "cpu"), Some(Of::Load(before)), Bound::AtMost(1.25))
+}
 
 /// What came of a goal.
 enum Outcome {
@@ -136,7 +161,8 @@ impl Goal {
         let ours = results.median(self.ours, self.load, self.figure)?;
         Some(Outcome::Measured(match self.of {
             None => ours,
-            Some(peer) => ours / results.median(peer, self.load, self.figure)?,
+            Some(Of::Peer(peer)) => ours / results.median(peer, self.load, self.figure)?,
+            Some(Of::Load(load)) => ours / results.median(self.ours, load, self.figure)?,
         }))
     }
 }
@@ -200,9 +226,14 @@ mod tests {
         let peers: Vec<_> = crate::peers::all().iter().map(|peer| peer.name()).collect();
         let loads = crate::loads::all();
         for goal in GOALS {
-            let of = goal.of.into_iter().chain([goal.ours]);
-            assert!(of.into_iter().all(|name| peers.contains(&name)), "{}", goal.what);
-            assert!(loads.iter().any(|load| load.name == goal.load), "{}", goal.what);
+            let (peer, load) = match goal.of {
+                None => (goal.ours, goal.load),
+                Some(Of::Peer(peer)) => (peer, goal.load),
+                Some(Of::Load(load)) => (goal.ours, load),
+            };
+            assert!([peer, goal.ours].iter().all(|name| peers.contains(name)), "{}", goal.what);
+            let is_load = |name: &&str| loads.iter().any(|load| load.name == **name);
+            assert!([load, goal.load].iter().all(is_load), "{}", goal.what);
         }
     }
 }

@@ -22,6 +22,8 @@ const TITLE: i32 = 40;
 const NAMES: i32 = 300;
 const NUMBERS: i32 = 90;
 const CURVES: (u32, u32) = (960, 320);
+/// Below the curves: what their colours mean.
+const LEGEND: i32 = 30;
 
 const TEXT: RGBColor = RGBColor(40, 40, 40);
 const OURS: RGBColor = RGBColor(20, 100, 170);
@@ -130,12 +132,27 @@ fn draw_curves(file: &Path, results: &Results, peers: &[Box<dyn Peer>], axis: Ax
     }
     let area = SVGBackend::new(file, CURVES).into_drawing_area();
     area.fill(&WHITE)?;
-    for ((panel, curves), (_, title)) in area.split_evenly((1, 3)).iter().zip(&curves).zip(figures)
-    {
+    let (panels, legend) = area.split_vertically(i32::try_from(CURVES.1)? - LEGEND);
+    let panels = panels.split_evenly((1, 3));
+    for ((panel, curves), (_, title)) in panels.iter().zip(&curves).zip(figures) {
         draw_panel(panel, curves, title, axis)?;
     }
+    draw_legend(&legend, &curves[0])?;
     area.present()?;
     Ok(true)
+}
+
+fn draw_legend(area: &Area<'_>, curves: &[Curve]) -> Drawn<()> {
+    let (width, middle) = (i32::try_from(CURVES.0)? / i32::try_from(curves.len())?, LEGEND / 2);
+    let mut left = 10;
+    for curve in curves {
+        let line = [(left, middle), (left + 20, middle)];
+        area.draw(&PathElement::new(line, curve.colour.stroke_width(2)))?;
+        let name = Text::new(curve.name, (left + 26, middle), text(12, HPos::Left));
+        area.draw(&name)?;
+        left += width;
+    }
+    Ok(())
 }
 
 fn curves(results: &Results, peers: &[&dyn Peer], loads: &[Load], figure: &str) -> Vec<Curve> {
@@ -181,19 +198,10 @@ fn draw_panel(area: &Area<'_>, curves: &[Curve], title: &str, axis: Axis) -> Dra
     for curve in curves {
         let colour = curve.colour;
         let line = LineSeries::new(curve.points.iter().copied(), colour.stroke_width(2));
-        chart
-            .draw_series(line)?
-            .label(curve.name)
-            .legend(move |(x, y)| PathElement::new([(x, y), (x + 14, y)], colour.stroke_width(2)));
+        chart.draw_series(line)?;
         let dots = curve.points.iter().map(|at| Circle::new(*at, 3, colour.filled()));
         chart.draw_series(dots)?;
     }
-    chart
-        .configure_series_labels()
-        .position(SeriesLabelPosition::LowerLeft)
-        .background_style(WHITE.mix(0.8))
-        .label_font(text(10, HPos::Left))
-        .draw()?;
     Ok(())
 }
 

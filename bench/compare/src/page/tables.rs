@@ -238,8 +238,10 @@ pub(super) fn growth(results: &Results, peers: &Peers) -> String {
         }
     }
     noted(
-        "Subscribers: a fan-out at QoS 0. Topics: four pairs at QoS 0 whose messages take turns on so many topics each. \
-         Sessions: a fan-out at QoS 1 to connected subscribers whose sessions are kept.",
+        "Subscribers: a fan-out at QoS 0, one message at a time, so that a delivery is a packet written however many they \
+         are. Topics: four pairs at QoS 0 whose messages take turns on so many topics each. Sessions: a fan-out at \
+         QoS 1 to connected subscribers whose sessions are kept, one message at a time: a delivery is a packet \
+         written and an acknowledgement read.",
         text,
     )
 }
