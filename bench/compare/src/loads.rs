@@ -130,7 +130,13 @@ pub(crate) fn all() -> Vec<Load> {
             "pairs --clients 4 --qos 1 --durable --rate 2000",
             Kind::Latency,
         ),
-        load("idle", "10,000 idle connections", &format!("idle --count {IDLE}"), Kind::Idle),
+        // So long that allocators have given back what only connecting took.
+        load(
+            "idle",
+            "10,000 idle connections",
+            &format!("idle --count {IDLE} --seconds 20"),
+            Kind::Idle,
+        ),
         load("kill-broker", "node killed", "takeover", Kind::Kill(Victim::Broker)),
         load("kill-leader", "leader killed", "takeover", Kind::Kill(Victim::Leader)),
     ];

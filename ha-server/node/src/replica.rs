@@ -156,15 +156,16 @@ impl<M: Machine> Replica<M> {
         self.saved.lock().expect("a save never panics")
     }
 
-    /// Brings the store up to what is applied.
-    pub(crate) fn save(&self) -> Result<(), StoreError> {
+    /// Brings the store up to what is applied. Returns whether something was.
+    pub(crate) fn save(&self) -> Result<bool, StoreError> {
         let mut saved = self.saved();
         let synced = self.log_synced.last();
         let (changes, applied) = {
             let mut state = self.state();
             if last_of(&saved) == state.last {
                 drop(state);
-                return self.note_logged(&mut saved);
+                self.note_logged(&mut saved)?;
+                return Ok(false);
             }
             state.unsaved_bytes = 0;
             (state.machine.take_changes(), encode(&state, synced))
@@ -172,7 +173,14 @@ impl<M: Machine> Replica<M> {
         self.store.save(changes, applied.clone())?;
         self.stored.send_modify(|stored| stored.last = last_of(&applied));
         *saved = applied;
-        Ok(())
+        Ok(true)
+    }
+
+    /// Gives back memory that the store does not need while nothing is saved.
+    pub(crate) fn trim(&self) -> Result<(), StoreError> {
+        // Not while the store is replaced.
+        let _saved = self.saved();
+        self.store.trim()
     }
 
     /// Notes in the store how far the log is on disk.
@@ -214,6 +222,9 @@ impl<M: Machine> Replica<M> {
         self.stored.send_modify(|stored| stored.fault = Some(text));
     }
 }
+
+/// How long nothing is saved before memory is given back.
+const TRIM_AFTER: Duration = Duration::from_secs(2);
 
 /// When the store gets something.
 #[derive(Clone, Copy, Debug)]
@@ -269,6 +280,7 @@ fn keep<M: Machine>(
     rhythm: Rhythm,
 ) {
     let mut saved_at = Instant::now();
+    let mut changed_at = saved_at;
     loop {
         let has_enough = match nudged.recv_timeout(rhythm.mark_every.min(rhythm.save_every)) {
             Ok(()) => true,
@@ -280,7 +292,13 @@ fn keep<M: Machine>(
         }
         let done = if has_enough {
             saved_at = Instant::now();
-            replica.save()
+            replica.save().and_then(|is_new| {
+                if is_new {
+                    changed_at = saved_at;
+                }
+                let is_quiet = changed_at.elapsed() >= TRIM_AFTER;
+                if is_quiet { replica.trim() } else { Ok(()) }
+            })
         } else {
             replica.mark()
         };

@@ -204,7 +204,11 @@ pub(super) fn memory(results: &Results, peers: &Peers) -> String {
         "while carrying 4 pairs, QoS 1, MiB",
         "the same, kept sessions, MiB",
     ];
-    noted("Resident memory of all processes of the system together.", table(&heads, rows))
+    noted(
+        "Resident memory of all processes of the system together; of idle connections 20 seconds after they were \
+         made.",
+        table(&heads, rows),
+    )
 }
 
 pub(super) fn growth(results: &Results, peers: &Peers) -> String {

@@ -23,8 +23,8 @@ pub(super) struct Attached {
     pub(super) is_beginning: bool,
     /// The first of the records that were asked for last.
     pub(super) asked_at: Option<Offset>,
-    /// The same, if none of them could begin and nothing was acknowledged since.
-    pub(super) refused_at: Option<Offset>,
+    /// None of them could begin, and nothing was acknowledged since.
+    pub(super) is_refused: bool,
     /// It was given all that was queued when it was last looked at, and every message stored since.
     pub(super) is_caught_up: bool,
 }
@@ -60,7 +60,7 @@ impl Attached {
             given: BTreeMap::new(),
             is_beginning: false,
             asked_at: None,
-            refused_at: None,
+            is_refused: false,
             is_caught_up: false,
         }
     }
@@ -127,7 +127,7 @@ impl Attached {
 
     /// The log has what the client acknowledged.
     pub(super) fn done(&mut self, progress: &Progress) {
-        self.refused_at = None;
+        self.is_refused = false;
         for offset in progress.done() {
             self.acknowledge(offset);
         }

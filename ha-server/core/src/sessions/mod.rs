@@ -65,8 +65,8 @@ pub(crate) struct Sessions {
     linked: BTreeSet<BrokerEpoch>,
     /// Those that an earlier leader had, and until when one of them may say what that one did not hear.
     returning: BTreeMap<BrokerEpoch, Millis>,
-    /// Sessions that are connected through one, bounded by those of the state.
-    attached: BTreeMap<SessionId, Attached>,
+    /// Sessions that are connected through one, bounded by those of the state. In boxes, as there.
+    attached: BTreeMap<SessionId, Box<Attached>>,
     /// CONNECTs that wait for the end of an older connection: one for each client identifier.
     waiting: BTreeMap<Arc<str>, Waiting>,
     /// Attached sessions that may be given more.

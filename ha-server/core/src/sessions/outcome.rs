@@ -110,7 +110,7 @@ impl Sessions {
             backlog: PageEnd::Live(upto),
         };
         let id = opened.session.id;
-        self.attached.insert(id, Attached::opened(owner, &opened));
+        self.attached.insert(id, Box::new(Attached::opened(owner, &opened)));
         out.push(Effect::Tell(owner.0, Tell::Opened(opened)));
         self.make_due(id);
     }
@@ -181,7 +181,7 @@ impl Sessions {
             return;
         };
         attached.is_beginning = false;
-        attached.refused_at = attached.asked_at.filter(|_| begun == 0);
+        attached.is_refused = begun == 0;
         self.make_due(session.id);
     }
 

@@ -47,8 +47,10 @@ impl Sessions {
         let not_begun = next.filter(is_not_begun).map(|queued| queued.offset);
         let offsets: Vec<Offset> = not_begun.take(attached.room_for_records()).collect();
         // What was refused has to wait for an acknowledgement: asking again would never end.
-        if offsets.first().is_some_and(|&first| attached.refused_at != Some(first)) {
+        let refused_at = attached.asked_at.filter(|_| attached.is_refused);
+        if offsets.first().is_some_and(|&first| refused_at != Some(first)) {
             attached.is_beginning = true;
+            attached.is_refused = false;
             attached.asked_at = offsets.first().copied();
             let command = Command::Begin { session, offsets };
             out.push(Effect::Propose(Proposed::Begin(session), command));

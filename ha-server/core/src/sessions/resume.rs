@@ -26,7 +26,7 @@ impl Sessions {
         let Some(attached) = is_its.then(|| resumed(owner, resume, state)).flatten() else {
             return out.push(Effect::Tell(owner, Tell::Fenced { session }));
         };
-        self.attached.insert(session.id, attached);
+        self.attached.insert(session.id, Box::new(attached));
         self.evict_resumed(state, owner, session, out);
         self.make_due(session.id);
     }

@@ -24,6 +24,8 @@ use crate::machine::Change;
 /// Records are read at start and for a snapshot only, so a small cache does.
 const CACHE_BYTES: u64 = 1 << 20;
 const MEMTABLE_BYTES_MAX: u64 = 1 << 20;
+/// Bytes of records that are saved before it is worth giving back what they take in memory.
+const TRIM_BYTES: usize = 128 << 10;
 /// The least that the database allows.
 const JOURNAL_BYTES_MAX: u64 = 64 << 20;
 const APPLIED: &str = "applied";
@@ -41,6 +43,22 @@ pub(crate) struct Store {
 struct Generation {
     number: u64,
     records: Keyspace,
+    /// Bytes of records that were saved since these were trimmed.
+    untrimmed: usize,
+    trim: Trim,
+}
+
+/// How far [`Store::trim`] is.
+enum Trim {
+    Idle,
+    /// What was saved is being written to a file of its own.
+    Written,
+}
+
+impl Generation {
+    fn new(number: u64, records: Keyspace) -> Self {
+        Self { number, records, untrimmed: 0, trim: Trim::Idle }
+    }
 }
 
 /// The store as it was at one moment, however long it is read.
@@ -101,7 +119,7 @@ impl Store {
         let applied = decode(path, stored.as_deref().unwrap_or_default())?;
         let number = applied.generation;
         let records = db.keyspace(&name(number), options).map_err(&refused)?;
-        let current = Mutex::new(Generation { number, records });
+        let current = Mutex::new(Generation::new(number, records));
         let store = Self { path: path.to_owned(), db, meta, current };
         store.remove_unfinished(number)?;
         Ok(store)
@@ -125,10 +143,11 @@ impl Store {
 
     /// Writes changes together with the position up to which they are complete, and syncs.
     pub(crate) fn save(&self, changes: Vec<Change>, applied: Applied) -> Result<(), StoreError> {
-        let current = self.current();
+        let mut current = self.current();
         let applied = Applied { generation: current.number, ..applied };
         let mut batch = self.db.batch().durability(Some(PersistMode::SyncAll));
         for (key, value) in changes {
+            current.untrimmed += key.len() + value.as_ref().map_or(0, Vec::len);
             match value {
                 Some(value) => batch.insert(&current.records, key, value),
                 None => batch.remove(&current.records, key),
@@ -158,8 +177,28 @@ impl Store {
         let mut batch = self.db.batch().durability(Some(PersistMode::SyncAll));
         batch.insert(&self.meta, APPLIED, applied.encode_to_vec());
         batch.commit().map_err(&refused)?;
-        let old = std::mem::replace(&mut *current, Generation { number, records: new });
+        let old = std::mem::replace(&mut *current, Generation::new(number, new));
         self.db.delete_keyspace(old.records).map_err(&refused)
+    }
+
+    /// Gives back the memory of what was saved, when nothing is for a while: fjall keeps a table in memory until
+    /// it has a megabyte, and one that is on disk until another is made in its place. Takes two calls, with
+    /// time between them for what the first one began; then it does nothing until more was saved.
+    pub(crate) fn trim(&self) -> Result<(), StoreError> {
+        let mut current = self.current();
+        let table = match current.trim {
+            Trim::Written => {
+                current.trim = Trim::Idle;
+                // Whatever gets a new table, fjall then drops what is on disk of all.
+                &self.meta
+            }
+            Trim::Idle if current.untrimmed >= TRIM_BYTES => {
+                (current.trim, current.untrimmed) = (Trim::Written, 0);
+                &current.records
+            }
+            Trim::Idle => return Ok(()),
+        };
+        table.rotate_memtable().map(drop).map_err(refused(&self.path))
     }
 
     /// The store as it is at this moment.

@@ -1,4 +1,5 @@
 use ha_proto::raft::LogId;
+use lsm_tree::AbstractTree;
 use tempfile::TempDir;
 
 use super::*;
@@ -90,4 +91,59 @@ fn stream_of_records_comes_back_whole_in_bounded_parts() {
     let records: Vec<_> = read_records(&stream[..]).map(Result::unwrap).collect();
     assert_eq!(records, (0..20).map(record).collect::<Vec<_>>());
     assert!(read_records(&stream[..stream.len() - 1]).any(|record| record.is_err()));
+}
+
+/// In memory tables, also those of files that fjall keeps for older views.
+fn table_bytes(store: &Store) -> u64 {
+    let current = store.current();
+    [&current.records, &store.meta]
+        .map(|keyspace| keyspace.tree.get_version_history_lock().memtable_size_sum())
+        .into_iter()
+        .sum()
+}
+
+/// Until what was begun is on disk.
+fn settle(store: &Store) {
+    let is_settled = || {
+        let current = store.current();
+        store.db.outstanding_flushes() == 0 && current.records.sealed_memtable_count() == 0
+    };
+    while !is_settled() {
+        std::thread::sleep(std::time::Duration::from_millis(5));
+    }
+}
+
+#[test]
+fn trimmed_store_holds_next_to_nothing_in_memory_and_loses_nothing() {
+    let dir = TempDir::new().unwrap();
+    let store = Store::open(dir.path()).unwrap();
+    let keys: Vec<_> = (0..5_000).map(|number| format!("key {number:05}")).collect();
+    let value = "v".repeat(50);
+    store.save(keys.iter().map(|key| put(key, &value)).collect(), applied(1)).unwrap();
+    let full = table_bytes(&store);
+    assert!(full > 300_000, "{full}");
+    for _ in 0..2 {
+        store.trim().unwrap();
+        settle(&store);
+    }
+    let trimmed = table_bytes(&store);
+    assert!(trimmed < 1_000, "{trimmed}");
+    let all: Vec<_> = keys.iter().map(|key| (key.clone(), value.clone())).collect();
+    assert_eq!(contents(&store), (Some(1), all.clone()));
+    drop(store);
+    let store = Store::open(dir.path()).unwrap();
+    assert_eq!(contents(&store), (Some(1), all));
+}
+
+#[test]
+fn little_that_was_saved_is_not_trimmed() {
+    let dir = TempDir::new().unwrap();
+    let store = Store::open(dir.path()).unwrap();
+    store.save(vec![put("a", "1")], applied(1)).unwrap();
+    let before = table_bytes(&store);
+    for _ in 0..2 {
+        store.trim().unwrap();
+        settle(&store);
+    }
+    assert_eq!(table_bytes(&store), before);
 }
