@@ -31,6 +31,7 @@ impl Running {
             listen: any,
             http: any,
             data_dir: data_dir.clone(),
+            worker_threads: 1,
             fan_out: FanOut::Interest,
             lease_ms: 60_000,
             heartbeat_ms: 10_000,
