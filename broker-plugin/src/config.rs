@@ -4,13 +4,14 @@ mod leaving;
 mod limits;
 mod schema;
 mod shares;
+mod trust;
 
 use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 use std::time::Duration;
 
 use broker_auth::{AuthConfig, CertificateUser};
-use broker_listen::{ClientAuthority, ClientCertificates, Network, TlsFiles};
+use broker_listen::{ClientCertificates, Network, TlsFiles};
 use ha_member::Strategies;
 use ha_shell::layers::Settings;
 use ha_shell::problem::ConfigError;
@@ -20,7 +21,7 @@ use ha_types::BrokerName;
 
 pub use self::leaving::LeavingConfig;
 pub use self::limits::ConnectionLimits;
-use self::schema::{AUTHENTICATION, TLS};
+use self::schema::AUTHENTICATION;
 pub use self::schema::{CONFIG, DISTRIBUTOR, SCHEMA};
 
 /// The checked configuration.
@@ -149,8 +150,8 @@ impl BrokerConfig {
             listeners: listeners(settings, bind),
             websocket_path: settings.text(CONFIG, "WS_PATH").to_owned(),
             proxies: proxies(settings)?,
-            tls: tls(settings)?,
-            authentication: authentication(settings),
+            tls: trust::tls(settings)?,
+            authentication: trust::authentication(settings),
             http: SocketAddr::new(bind, settings.port(CONFIG, "HTTP_PORT")),
             leaving: LeavingConfig::new(settings)?,
             name: name(settings)?,
@@ -235,57 +236,12 @@ fn listeners(settings: &Settings, bind: IpAddr) -> Vec<ListenerConfig> {
     ports.into_iter().filter_map(listener).collect()
 }
 
-fn path(settings: &Settings, section: &str, key: &str) -> Option<PathBuf> {
-    settings.if_set(section, key).map(|value| value.path().to_owned())
-}
-
 fn proxies(settings: &Settings) -> Result<Vec<Network>, ConfigError> {
     let texts = settings.text(CONFIG, "PROXY_PROTOCOL_FROM").split(',').map(str::trim);
     let network = |text: &str| {
         text.parse().map_err(|error| settings.error_at(CONFIG, "PROXY_PROTOCOL_FROM", error))
     };
     texts.filter(|text| !text.is_empty()).map(network).collect()
-}
-
-fn tls(settings: &Settings) -> Result<Option<TlsFiles>, ConfigError> {
-    let is_used = |key| settings.if_set(CONFIG, key).is_some();
-    if !is_used("TLS_PORT_NO") && !is_used("WSS_PORT_NO") {
-        return Ok(None);
-    }
-    let needed = |key| {
-        let missing = || settings.error_at(TLS, key, "TLS_PORT_NO and WSS_PORT_NO need it");
-        path(settings, TLS, key).ok_or_else(missing)
-    };
-    let authority = || {
-        let missing =
-            || settings.error_at(TLS, "CLIENT_CERTIFICATE", "CA_FILE must say who signs them");
-        let authorities = path(settings, TLS, "CA_FILE").ok_or_else(missing)?;
-        Ok::<_, ConfigError>(ClientAuthority {
-            authorities,
-            revoked: path(settings, TLS, "CRL_FILE"),
-        })
-    };
-    let clients = match settings.one_of(TLS, "CLIENT_CERTIFICATE") {
-        "optional" => ClientCertificates::Optional(authority()?),
-        "required" => ClientCertificates::Required(authority()?),
-        _ => ClientCertificates::None,
-    };
-    Ok(Some(TlsFiles { chain: needed("CERT_FILE")?, key: needed("KEY_FILE")?, clients }))
-}
-
-fn authentication(settings: &Settings) -> AuthConfig {
-    AuthConfig {
-        allow_anonymous: settings.flag(AUTHENTICATION, "ALLOW_ANONYMOUS"),
-        password_file: path(settings, AUTHENTICATION, "PASSWORD_FILE"),
-        acl_file: path(settings, AUTHENTICATION, "ACL_FILE"),
-        certificate_user: match settings.one_of(AUTHENTICATION, "CERTIFICATE_USER") {
-            "common_name" => CertificateUser::CommonName,
-            "subject" => CertificateUser::Subject,
-            _ => CertificateUser::None,
-        },
-        hash_threads: settings.integer(AUTHENTICATION, "HASH_THREADS"),
-        hash_queue_max: settings.integer(AUTHENTICATION, "HASH_QUEUE_MAX"),
-    }
 }
 
 fn name(settings: &Settings) -> Result<BrokerName, ConfigError> {
