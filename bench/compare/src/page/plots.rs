@@ -183,6 +183,7 @@ fn draw_panel(area: &Area<'_>, curves: &[Curve], title: &str, axis: Axis) -> Dra
     let mut chart = ChartBuilder::on(area)
         .caption(title, text(15, HPos::Left))
         .margin(10)
+        .margin_right(24)
         .x_label_area_size(36)
         .y_label_area_size(64)
         .build_cartesian_2d((10.0..10_000.0).log_scale(), (low..high).log_scale())?;
