@@ -142,6 +142,7 @@ impl BrokerConfig {
     /// A sentence with the place of the setting that does not fit.
     pub fn new(settings: &Settings) -> Result<Self, ConfigError> {
         let bind: IpAddr = settings.address(CONFIG, "BIND");
+        let ha_servers = ha_servers(settings);
         let config = Self {
             host: match settings.one_of(CONFIG, "HOST") {
                 "rumqttd" => HostKind::Rumqttd,
@@ -161,8 +162,8 @@ impl BrokerConfig {
                 "NONE" => Durability::None,
                 _ => Durability::Fsync,
             },
-            worker_threads: worker_threads(settings),
-            ha_servers: ha_servers(settings),
+            worker_threads: worker_threads(settings, ha_servers.is_empty()),
+            ha_servers,
             packet_bytes_max: settings.bytes(CONFIG, "MAX_PACKET"),
             connections_max: settings.integer(CONFIG, "CONNECTIONS_MAX"),
             sessions_max: settings.integer(CONFIG, "SESSIONS_MAX"),
@@ -264,8 +265,8 @@ fn host_name() -> String {
         .unwrap_or_else(|| "broker".into())
 }
 
-fn worker_threads(settings: &Settings) -> usize {
-    let by_itself = match ha_servers(settings).is_empty() {
+fn worker_threads(settings: &Settings, is_alone: bool) -> usize {
+    let by_itself = match is_alone {
         true => workers::for_all_processors,
         false => workers::for_all_but_one_processor,
     };

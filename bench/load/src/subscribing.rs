@@ -75,13 +75,12 @@ mod tests {
             let publish = Publish { protocol: Protocol::V311, qos: 0, padding: &[] };
             publish.put(&mut packet, "t", Stamp { publisher: 0, sequence: 0, meant_at_us: 0 });
             broker.write_all(&packet).await.unwrap();
-            while shared.flows[0].delivered.load(Ordering::Relaxed) == 0 {
-                time::sleep(Duration::from_millis(1)).await;
-            }
+            shared.flows[0].moved.notified().await;
             shared.ends.store(true, Ordering::Relaxed);
         };
         let both = async { tokio::join!(receiving, serving) };
         let (seen, ()) = time::timeout(Duration::from_secs(60), both).await.unwrap();
         assert!(seen.is_ok());
+        assert_eq!(shared.flows[0].delivered.load(Ordering::Relaxed), 1);
     }
 }

@@ -284,7 +284,7 @@ impl<M: Machine> Node<M> {
         }
         let replica = Arc::clone(&self.node.replica);
         let saved = self.runtime().spawn_blocking(move || replica.save()).await;
-        saved.unwrap_or(Ok(false)).map(drop)
+        saved.unwrap_or(Ok(()))
     }
 
     pub(crate) fn runtime(&self) -> &Runtime {

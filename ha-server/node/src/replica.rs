@@ -156,16 +156,15 @@ impl<M: Machine> Replica<M> {
         self.saved.lock().expect("a save never panics")
     }
 
-    /// Brings the store up to what is applied. Returns whether something was.
-    pub(crate) fn save(&self) -> Result<bool, StoreError> {
+    /// Brings the store up to what is applied.
+    pub(crate) fn save(&self) -> Result<(), StoreError> {
         let mut saved = self.saved();
         let synced = self.log_synced.last();
         let (changes, applied) = {
             let mut state = self.state();
             if last_of(&saved) == state.last {
                 drop(state);
-                self.note_logged(&mut saved)?;
-                return Ok(false);
+                return self.note_logged(&mut saved);
             }
             state.unsaved_bytes = 0;
             (state.machine.take_changes(), encode(&state, synced))
@@ -173,14 +172,14 @@ impl<M: Machine> Replica<M> {
         self.store.save(changes, applied.clone())?;
         self.stored.send_modify(|stored| stored.last = last_of(&applied));
         *saved = applied;
-        Ok(true)
+        Ok(())
     }
 
-    /// Gives back memory that the store does not need while nothing is saved.
+    /// Gives back memory that the store does not need while no record is saved.
     pub(crate) fn trim(&self) -> Result<(), StoreError> {
         // Not while the store is replaced.
         let _saved = self.saved();
-        self.store.trim()
+        self.store.trim(TRIM_AFTER)
     }
 
     /// Notes in the store how far the log is on disk.
@@ -223,7 +222,7 @@ impl<M: Machine> Replica<M> {
     }
 }
 
-/// How long nothing is saved before memory is given back.
+/// How long no record is saved before memory is given back.
 const TRIM_AFTER: Duration = Duration::from_secs(2);
 
 /// When the store gets something.
@@ -280,7 +279,6 @@ fn keep<M: Machine>(
     rhythm: Rhythm,
 ) {
     let mut saved_at = Instant::now();
-    let mut changed_at = saved_at;
     loop {
         let has_enough = match nudged.recv_timeout(rhythm.mark_every.min(rhythm.save_every)) {
             Ok(()) => true,
@@ -292,13 +290,7 @@ fn keep<M: Machine>(
         }
         let done = if has_enough {
             saved_at = Instant::now();
-            replica.save().and_then(|is_new| {
-                if is_new {
-                    changed_at = saved_at;
-                }
-                let is_quiet = changed_at.elapsed() >= TRIM_AFTER;
-                if is_quiet { replica.trim() } else { Ok(()) }
-            })
+            replica.save().and_then(|()| replica.trim())
         } else {
             replica.mark()
         };

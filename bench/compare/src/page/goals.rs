@@ -159,11 +159,18 @@ impl Goal {
             return Some(Outcome::Failed);
         }
         let ours = results.median(self.ours, self.load, self.figure)?;
-        Some(Outcome::Measured(match self.of {
+        Some(Outcome::Measured(match self.compared() {
             None => ours,
-            Some(Of::Peer(peer)) => ours / results.median(peer, self.load, self.figure)?,
-            Some(Of::Load(load)) => ours / results.median(self.ours, load, self.figure)?,
+            Some((peer, load)) => ours / results.median(peer, load, self.figure)?,
         }))
+    }
+
+    /// The peer and the load that it is compared with.
+    fn compared(&self) -> Option<(&'static str, &'static str)> {
+        self.of.map(|of| match of {
+            Of::Peer(peer) => (peer, self.load),
+            Of::Load(load) => (self.ours, load),
+        })
     }
 }
 
@@ -226,11 +233,7 @@ mod tests {
         let peers: Vec<_> = crate::peers::all().iter().map(|peer| peer.name()).collect();
         let loads = crate::loads::all();
         for goal in GOALS {
-            let (peer, load) = match goal.of {
-                None => (goal.ours, goal.load),
-                Some(Of::Peer(peer)) => (peer, goal.load),
-                Some(Of::Load(load)) => (goal.ours, load),
-            };
+            let (peer, load) = goal.compared().unwrap_or((goal.ours, goal.load));
             assert!([peer, goal.ours].iter().all(|name| peers.contains(name)), "{}", goal.what);
             let is_load = |name: &&str| loads.iter().any(|load| load.name == **name);
             assert!([load, goal.load].iter().all(is_load), "{}", goal.what);

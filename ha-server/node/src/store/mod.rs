@@ -10,6 +10,7 @@ mod image;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard};
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use fjall::{Database, Keyspace, KeyspaceCreateOptions, PersistMode, Readable, Snapshot};
@@ -43,6 +44,8 @@ pub(crate) struct Store {
 struct Generation {
     number: u64,
     records: Keyspace,
+    /// When records were saved last.
+    changed_at: Instant,
     /// Bytes of records that were saved since these were trimmed.
     untrimmed: usize,
     trim: Trim,
@@ -57,7 +60,8 @@ enum Trim {
 
 impl Generation {
     fn new(number: u64, records: Keyspace) -> Self {
-        Self { number, records, untrimmed: 0, trim: Trim::Idle }
+        let changed_at = Instant::now();
+        Self { number, records, changed_at, untrimmed: 0, trim: Trim::Idle }
     }
 }
 
@@ -146,6 +150,9 @@ impl Store {
         let mut current = self.current();
         let applied = Applied { generation: current.number, ..applied };
         let mut batch = self.db.batch().durability(Some(PersistMode::SyncAll));
+        if !changes.is_empty() {
+            current.changed_at = Instant::now();
+        }
         for (key, value) in changes {
             current.untrimmed += key.len() + value.as_ref().map_or(0, Vec::len);
             match value {
@@ -181,11 +188,14 @@ impl Store {
         self.db.delete_keyspace(old.records).map_err(&refused)
     }
 
-    /// Gives back the memory of what was saved, when nothing is for a while: fjall keeps a table in memory until
-    /// it has a megabyte, and one that is on disk until another is made in its place. Takes two calls, with
-    /// time between them for what the first one began; then it does nothing until more was saved.
-    pub(crate) fn trim(&self) -> Result<(), StoreError> {
+    /// Gives back the memory of what was saved, when no record was for the time `quiet`: fjall keeps a table in
+    /// memory until it has a megabyte, and one that is on disk until another is made in its place. Takes two
+    /// calls, with time between them for what the first one began; then it does nothing until more was saved.
+    pub(crate) fn trim(&self, quiet: Duration) -> Result<(), StoreError> {
         let mut current = self.current();
+        if current.changed_at.elapsed() < quiet {
+            return Ok(());
+        }
         let table = match current.trim {
             Trim::Written => {
                 current.trim = Trim::Idle;

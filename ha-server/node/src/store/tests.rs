@@ -109,7 +109,7 @@ fn settle(store: &Store) {
         store.db.outstanding_flushes() == 0 && current.records.sealed_memtable_count() == 0
     };
     while !is_settled() {
-        std::thread::sleep(std::time::Duration::from_millis(5));
+        std::thread::sleep(Duration::from_millis(5));
     }
 }
 
@@ -123,7 +123,7 @@ fn trimmed_store_holds_next_to_nothing_in_memory_and_loses_nothing() {
     let full = table_bytes(&store);
     assert!(full > 300_000, "{full}");
     for _ in 0..2 {
-        store.trim().unwrap();
+        store.trim(Duration::ZERO).unwrap();
         settle(&store);
     }
     let trimmed = table_bytes(&store);
@@ -142,7 +142,7 @@ fn little_that_was_saved_is_not_trimmed() {
     store.save(vec![put("a", "1")], applied(1)).unwrap();
     let before = table_bytes(&store);
     for _ in 0..2 {
-        store.trim().unwrap();
+        store.trim(Duration::ZERO).unwrap();
         settle(&store);
     }
     assert_eq!(table_bytes(&store), before);
