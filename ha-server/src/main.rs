@@ -5,9 +5,8 @@ use std::process::ExitCode;
 use clap::Parser;
 
 /// Gives freed memory back, and does not give back what is needed again at once.
-#[cfg(unix)]
 #[global_allocator]
-static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
+static ALLOCATOR: ha_heap::Allocator = ha_heap::Allocator;
 
 fn main() -> ExitCode {
     ha_server::cli::main(ha_server::cli::Cli::parse())

@@ -116,6 +116,7 @@ impl<M: Machine> Node<M> {
         thread::spawn(move || {
             let mut builder = tokio::runtime::Builder::new_multi_thread();
             builder.worker_threads(THREADS).thread_name("raft").enable_all();
+            builder.on_thread_park(ha_heap::trim_parked_thread);
             let node = match builder.build() {
                 Ok(runtime) => {
                     let node = runtime.block_on(Self::open(config, machine, peers));

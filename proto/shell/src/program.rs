@@ -98,7 +98,11 @@ impl Program {
         future: impl Future<Output = Result<(), Box<dyn Error + Send + Sync>>>,
     ) -> Exit {
         let mut builder = tokio::runtime::Builder::new_multi_thread();
-        let runtime = builder.worker_threads(workers.max(1)).enable_all().build();
+        builder
+            .worker_threads(workers.max(1))
+            .on_thread_park(ha_heap::trim_parked_thread)
+            .enable_all();
+        let runtime = builder.build();
         let ended = runtime.map_err(Into::into).and_then(|runtime| {
             let ended = runtime.block_on(future);
             // Threads that do not notice the end must not keep the process.
