@@ -22,6 +22,7 @@ mod purge;
 mod raft;
 mod recovery;
 mod replica;
+mod rest;
 mod status;
 mod store;
 

@@ -27,6 +27,7 @@ use crate::raft::serve::Server;
 use crate::raft::types::{Command, Types, Waiting, node};
 use crate::recovery::{Recovery, Standing};
 use crate::replica::{Keeper, Replica, Rhythm};
+use crate::rest;
 use crate::status::{self, Heard, Status};
 
 /// Threads of the runtime. Raft needs little processor time, but that at once.
@@ -177,6 +178,7 @@ impl<M: Machine> Node<M> {
         let purge =
             Purge { raft: raft.clone(), log: log.clone(), keep_bytes: limits.keep_bytes, status };
         tokio::spawn(purge.run(stored));
+        tokio::spawn(rest::while_alone(raft.clone()));
         let standing = current;
         let server = Server { raft: raft.clone(), us, incoming, heard, transfer, log, standing };
         let room = Arc::new(Semaphore::new(limits.in_flight_bytes_max / ROOM_BYTES));

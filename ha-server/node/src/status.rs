@@ -84,13 +84,18 @@ pub(crate) fn patience(election_ms_max: u64) -> Duration {
     ELECTIONS_MAX * Duration::from_millis(election_ms_max)
 }
 
+/// Whether this node leads, and is its own majority.
+fn is_own_majority(metrics: &RaftMetrics<Types>) -> bool {
+    let mut voters = metrics.membership_config.membership().voter_ids();
+    metrics.state == ServerState::Leader && voters.all(|voter| voter == metrics.id)
+}
+
 /// Whether the leader that Raft knows is there: it does not forget one that went silent.
 fn is_there(metrics: &RaftMetrics<Types>, heard: &Heard, patience: Duration) -> bool {
     if metrics.state != ServerState::Leader {
         return heard.is_within(patience);
     }
-    let mut voters = metrics.membership_config.membership().voter_ids();
-    voters.all(|voter| voter == metrics.id)
+    is_own_majority(metrics)
         || metrics.last_quorum_acked.is_none_or(|acked| acked.elapsed() < patience)
 }
 
@@ -129,9 +134,10 @@ pub(crate) async fn follow(
     patience: Duration,
 ) {
     loop {
-        let now = {
+        let (now, needs_nobody) = {
             let metrics = metrics.borrow_watched();
-            Status::of(&metrics, is_there(&metrics, &heard, patience))
+            let now = Status::of(&metrics, is_there(&metrics, &heard, patience));
+            (now, is_own_majority(&metrics))
         };
         status.send_if_modified(|before| {
             // The first fault is the cause.
@@ -146,7 +152,7 @@ pub(crate) async fn follow(
                 return;
             },
             // Silence changes no metrics.
-            () = tokio::time::sleep(patience / LOOKS) => (),
+            () = tokio::time::sleep(patience / LOOKS), if !needs_nobody => (),
         }
     }
 }

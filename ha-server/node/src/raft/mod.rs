@@ -11,4 +11,4 @@ pub(crate) mod types;
 pub(crate) mod wire;
 
 #[cfg(test)]
-mod suite;
+pub(crate) mod suite;

@@ -17,7 +17,7 @@ use crate::replica::{self, Replica};
 use crate::store::Store;
 
 /// Remembers nothing.
-struct Blank;
+pub(crate) struct Blank;
 
 impl Machine for Blank {
     type Outcome = ();

@@ -1,6 +1,7 @@
 //! Members come and go, and leadership is handed over.
 
 use std::collections::BTreeSet;
+use std::time::{Duration, Instant};
 
 use ha_node::{Member, MembershipError, NodeId};
 
@@ -49,6 +50,26 @@ async fn one_node_becomes_three_and_one_again() {
     cluster.run(ONE).await;
     cluster.leader().await.until_applied(last).await;
     assert_eq!(cluster.node(ONE).value("a"), Some(b"3".to_vec()));
+}
+
+#[tokio::test]
+async fn leader_that_was_alone_is_heard_by_a_new_member() {
+    let mut cluster = Cluster::of(1).start().await;
+    cluster.run(NodeId(2)).await;
+    let leader = cluster.leader().await;
+    bounded("a learner", leader.node.add_learner(&member(2))).await.unwrap();
+    let node = &cluster.node(NodeId(2)).node;
+    let heard_at = || node.heard_leader_ago().map(|ago| Instant::now() - ago);
+    // Nothing is proposed, so these are heartbeats.
+    for _ in 0..10 {
+        let before = heard_at().map(|at| at + Duration::from_millis(5));
+        let later = async {
+            while heard_at() <= before {
+                tokio::time::sleep(Duration::from_millis(5)).await;
+            }
+        };
+        bounded("a heartbeat", later).await;
+    }
 }
 
 #[tokio::test]
