@@ -46,7 +46,8 @@ pub(crate) struct LoadArgs {
     /// and 2 never more than a broker of MQTT 5 says it takes.
     #[arg(long, value_parser = clap::value_parser!(u16).range(1..))]
     window: Option<u16>,
-    /// Messages per second of all publishers together; 0: as fast as the window allows.
+    /// Messages per second of all publishers together, which take turns at equal distances; 0: as
+    /// fast as the window allows.
     #[arg(long, default_value_t = 0)]
     rate: u64,
     /// Seconds that count.

@@ -19,6 +19,7 @@ mod idle;
 mod limits;
 mod load;
 mod outage;
+mod pacer;
 mod packet;
 mod processes;
 mod progress;

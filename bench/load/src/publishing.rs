@@ -7,19 +7,17 @@ use std::time::Duration;
 
 use bytes::BytesMut;
 use tokio::sync::Mutex;
-use tokio::{task, time};
+use tokio::time;
 
 use crate::client;
 use crate::compose::{Publish, put_answer};
+use crate::pacer::Pacer;
 use crate::packet::{self, Packet, Stamp};
-use crate::run::{Flow, Load, Shared, float};
+use crate::run::{Flow, Load, Shared, float, whole};
 use crate::stream::{Reader, Writer, send};
 
 /// Messages that are written at a time.
 const BATCH_MAX: u64 = 64;
-
-/// What the timer of the runtime may be late.
-const TIMER_LATE_MAX: Duration = Duration::from_millis(3);
 
 /// The half of a socket that PUBLISH and PUBREL share.
 pub(crate) type SharedWriter = Arc<Mutex<Writer>>;
@@ -42,13 +40,15 @@ pub(crate) async fn publish(
     let (mut topics, flow) = (load.pattern.topics(number), &shared.flows[usize::from(number)]);
     let protocol = load.connector.protocol;
     let publish = Publish { protocol, qos: load.qos, padding: &load.padding };
-    let (mut buffer, begin) = (BytesMut::new(), shared.now_us());
     let interval_us = load.interval_us();
-    let mut sequence = 0;
+    let pacer = interval_us.map(|_| Pacer::new()).transpose()?;
+    let begin = load.first_due_us(number, shared.now_us());
+    let (mut buffer, mut sequence) = (BytesMut::new(), 0);
     while !shared.stops.load(Ordering::Relaxed) {
         let moved = flow.moved.notified();
         let room = room(window, sequence, done(load, flow));
-        let elapsed_us = shared.now_us() - begin;
+        let now_us = shared.now_us();
+        let elapsed_us = now_us.checked_sub(begin);
         let due = interval_us.map_or(room, |us| due(elapsed_us, us, sequence).min(room));
         for _ in 0..due {
             let meant_at_us =
@@ -64,8 +64,9 @@ pub(crate) async fn publish(
         } else if room == 0 {
             // Bounded, in case that something was lost.
             let _ = time::timeout(Duration::from_millis(100), moved).await;
-        } else if let Some(us) = interval_us {
-            pause(Duration::from_micros(scaled(sequence, us).saturating_sub(elapsed_us))).await;
+        } else if let (Some(us), Some(pacer)) = (interval_us, &pacer) {
+            let due_us = begin + scaled(sequence, us);
+            pacer.wait(Duration::from_micros(due_us.saturating_sub(now_us))).await?;
         }
     }
     Ok(())
@@ -113,28 +114,14 @@ fn done(load: &Load, flow: &Flow) -> u64 {
     done
 }
 
-/// How many messages are due after so many microseconds and were not sent.
-fn due(elapsed_us: u64, interval_us: f64, sent: u64) -> u64 {
-    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "positive, small")]
-    let due = (float(elapsed_us) / interval_us) as u64;
-    (due + 1).saturating_sub(sent)
+/// How many messages are due after so many microseconds and were not sent; none before the first is due.
+fn due(elapsed_us: Option<u64>, interval_us: f64, sent: u64) -> u64 {
+    let Some(elapsed_us) = elapsed_us else { return 0 };
+    (whole(float(elapsed_us) / interval_us) + 1).saturating_sub(sent)
 }
 
 fn scaled(sequence: u64, interval_us: f64) -> u64 {
-    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "positive, small")]
-    let at = (float(sequence) * interval_us).ceil() as u64;
-    at
-}
-
-/// Waits exactly: the runtime's timer counts in milliseconds, which would be most of what is
-/// measured.
-async fn pause(duration: Duration) {
-    if duration > TIMER_LATE_MAX {
-        time::sleep(duration - TIMER_LATE_MAX).await;
-    } else {
-        let slept = task::spawn_blocking(move || std::thread::sleep(duration)).await;
-        slept.expect("sleeping does not panic");
-    }
+    whole((float(sequence) * interval_us).ceil())
 }
 
 #[cfg(test)]
@@ -146,9 +133,11 @@ mod tests {
         for interval_us in [500.0, 333.333_333] {
             for sequence in 1..1_000 {
                 let at = scaled(sequence, interval_us);
-                assert_eq!(due(at, interval_us, sequence), 1, "{sequence} at {at}");
-                assert_eq!(due(at - 1, interval_us, sequence), 0, "{sequence} before {at}");
+                assert_eq!(due(Some(at), interval_us, sequence), 1, "{sequence} at {at}");
+                assert_eq!(due(Some(at - 1), interval_us, sequence), 0, "{sequence} before {at}");
             }
+            assert_eq!(due(Some(0), interval_us, 0), 1, "the first");
+            assert_eq!(due(None, interval_us, 0), 0, "before the first");
         }
     }
 }

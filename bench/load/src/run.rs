@@ -60,6 +60,17 @@ impl Load {
         let publishers = float(self.pattern.publishers(self.clients).into());
         (self.rate > 0).then(|| 1_000_000.0 * publishers / float(self.rate))
     }
+
+    /// When the first message of a publisher is due that is ready at `now_us`.
+    ///
+    /// At a rate the publishers take turns, each at the same distance to the one before: otherwise how
+    /// fast a broker answered their CONNECT would decide how often their messages meet.
+    pub(crate) fn first_due_us(&self, publisher: u16, now_us: u64) -> u64 {
+        let Some(interval_us) = self.interval_us() else { return now_us };
+        let turn_us = float(publisher.into()) * 1_000_000.0 / float(self.rate);
+        let rounds = ((float(now_us) - turn_us) / interval_us).ceil().max(0.0);
+        whole((turn_us + rounds * interval_us).ceil())
+    }
 }
 
 /// What came of it.
@@ -136,7 +147,8 @@ pub(crate) async fn run(load: Load) -> io::Result<Report> {
     let subscribers = load.pattern.subscribers(load.clients);
     let shared = Arc::new(Shared::new(load));
     let load = &shared.load;
-    limits::make_room(u64::from(publishers) + u64::from(subscribers))?;
+    let clocks = if load.rate > 0 { publishers } else { 0 };
+    limits::make_room([publishers, subscribers, clocks].map(u64::from).iter().sum())?;
     let (mut subscribing, mut connections) = (Vec::new(), Vec::new());
     for subscriber in 0..subscribers {
         subscribing.push(begin_subscriber(&shared, subscriber).await?);
@@ -260,6 +272,12 @@ pub(crate) fn float(number: u64) -> f64 {
     number as f64
 }
 
+/// Without what is behind the point.
+#[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "positive, small")]
+pub(crate) fn whole(number: f64) -> u64 {
+    number as u64
+}
+
 #[cfg(test)]
 pub(crate) mod tests {
     use super::*;
@@ -301,5 +319,21 @@ pub(crate) mod tests {
     fn rate_is_that_of_all_publishers_together() {
         assert_eq!(load(0).interval_us(), Some(20_000.0));
         assert_eq!(Load { rate: 0, ..load(0) }.interval_us(), None);
+    }
+
+    #[test]
+    fn publishers_take_turns_at_equal_distances_whenever_they_are_ready() {
+        let load = |rate| Load { rate, ..load(0) };
+        for (publisher, ready, due) in [
+            (0, 0, 0),
+            (1, 0, 10_000),
+            (0, 1, 20_000),
+            (1, 10_000, 10_000),
+            (1, 10_001, 30_000),
+            (0, 20_000, 20_000),
+        ] {
+            assert_eq!(load(100).first_due_us(publisher, ready), due, "{publisher} at {ready}");
+        }
+        assert_eq!(load(0).first_due_us(1, 77), 77);
     }
 }
