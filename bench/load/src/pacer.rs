@@ -64,7 +64,7 @@ mod system {
 
 #[cfg(not(target_os = "linux"))]
 mod system {
-    use std::time::Duration;
+    use std::time::{Duration, Instant};
     use std::{io, thread};
 
     use tokio::{task, time};
@@ -82,12 +82,12 @@ mod system {
         }
 
         pub(super) async fn wait(&self, duration: Duration) -> io::Result<()> {
-            match duration.checked_sub(LATE_MAX) {
-                Some(most) => Ok(time::sleep(most).await),
-                None => {
-                    task::spawn_blocking(move || thread::sleep(duration)).await.map_err(Into::into)
-                }
+            let begin = Instant::now();
+            if let Some(most) = duration.checked_sub(LATE_MAX) {
+                time::sleep(most).await;
             }
+            let rest = duration.saturating_sub(begin.elapsed());
+            task::spawn_blocking(move || thread::sleep(rest)).await.map_err(Into::into)
         }
     }
 }
@@ -101,7 +101,7 @@ mod tests {
     #[tokio::test]
     async fn it_waits_no_less_than_it_should_and_again() {
         let pacer = Pacer::new().unwrap();
-        for micros in [0, 1, 700, 2_300] {
+        for micros in [0, 1, 700, 2_300, 5_100] {
             let (begin, wait) = (Instant::now(), Duration::from_micros(micros));
             pacer.wait(wait).await.unwrap();
             assert!(begin.elapsed() >= wait, "{micros}");
