@@ -1,17 +1,22 @@
 //! How much room there is: free bytes on the disk, resident bytes of the process.
 //!
-//! Looks at the system four times in a second, in a thread for what may block: a disk that hangs must
-//! not stop whoever answers for the broker.
+//! Looks at the system four times in a second, in a thread of its own: a disk that hangs must not stop
+//! whoever answers for the broker, and a look must not wake those who have messages to pass on.
 
+use std::fs::File;
+use std::io::Read as _;
 use std::path::{Path, PathBuf};
+use std::thread;
 use std::time::Duration;
 
 use broker_core::standing::Measured;
 use tokio::sync::watch;
-use tokio::{task, time};
 
 /// Between two looks.
 const EVERY: Duration = Duration::from_millis(250);
+
+/// Mostly more than `/proc/self/status` has.
+const STATUS_BYTES: usize = 4_096;
 
 /// What was seen last; `None`: not known, or of no interest.
 #[derive(Clone, Copy, Debug, Default)]
@@ -33,15 +38,15 @@ pub(crate) struct Gauges {
 pub(crate) fn start(gauges: Gauges) -> watch::Receiver<Room> {
     let limit = gauges.memory_max.or_else(|| Some(memory_there_is()? / 10 * 9));
     let (seen, room) = watch::channel(look(&gauges, limit));
-    tokio::spawn(async move {
+    let looking = thread::Builder::new().name("measure".into()).spawn(move || {
         while !seen.is_closed() {
-            time::sleep(EVERY).await;
-            let gauges = gauges.clone();
-            // An error means that the runtime ends.
-            let Ok(room) = task::spawn_blocking(move || look(&gauges, limit)).await else { return };
-            seen.send_replace(room);
+            thread::sleep(EVERY);
+            seen.send_replace(look(&gauges, limit));
         }
     });
+    if let Err(error) = looking {
+        tracing::warn!(%error, "no thread to measure disk and memory");
+    }
     room
 }
 
@@ -69,7 +74,10 @@ fn free_bytes(_: &Path) -> Option<u64> {
 
 /// As Linux says it; elsewhere nobody is asked.
 fn resident_bytes() -> Option<u64> {
-    kibibytes(&std::fs::read_to_string("/proc/self/status").ok()?, "VmRSS:")
+    // The kernel gives as much to one read as that has room for.
+    let mut status = String::with_capacity(STATUS_BYTES);
+    File::open("/proc/self/status").ok()?.read_to_string(&mut status).ok()?;
+    kibibytes(&status, "VmRSS:")
 }
 
 /// Of the cgroup if it has a limit, of the machine otherwise.

@@ -1,12 +1,13 @@
 //! The task of one client: waits for everything that can happen to its connection, and steps it.
 
 mod alarm;
+mod attend;
+mod shared;
 
-use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use broker_core::access::Access;
@@ -24,6 +25,8 @@ use crate::mailbox::{Letter, Mailbox};
 use crate::perform::{Own, Performer};
 use crate::seat::Seat;
 use crate::socket::Socket;
+
+pub(crate) use shared::serve;
 
 /// Packets that are taken before others have their turn.
 const FRAMES_AT_ONCE: usize = 256;
@@ -43,27 +46,6 @@ const WRITE_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// How long the last words may take.
 const FAREWELL: Duration = Duration::from_secs(2);
-
-/// Serves one socket until its end, which it tells by dropping `guard`. To be spawned as it is: a
-/// future that awaits it, or an `async fn`, has room twice for what it is called with.
-pub(crate) fn serve<S>(
-    exchange: Arc<Exchange>,
-    stream: S,
-    entry: Entry,
-    guard: impl Send + 'static,
-) -> impl Future<Output = ()> + Send
-where
-    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
-{
-    let mut task = Task::new(exchange, stream, entry);
-    async move {
-        task.run().await;
-        task.leave();
-        // Its room is needed at the end only.
-        Box::pin(task.farewell()).await;
-        drop((task, guard));
-    }
-}
 
 struct Task<S> {
     exchange: Arc<Exchange>,
@@ -85,6 +67,10 @@ struct Task<S> {
     alarm: Option<Pin<Box<Sleep>>>,
     /// Packets were left for the next turn.
     more: bool,
+    /// It had its turn, and waits for something to happen.
+    waits: bool,
+    /// While it waits: also for what its client sends.
+    reads: bool,
     seat: Seat,
     is_counted: bool,
     /// Where it is wanted.
@@ -132,6 +118,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Task<S> {
             stalled_since: None,
             alarm: None,
             more: false,
+            waits: false,
+            reads: false,
             is_counted: false,
             leaves: false,
             has_spoken: false,
@@ -147,18 +135,29 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Task<S> {
         }
     }
 
-    async fn run(&mut self) {
+    /// Ready at its end.
+    fn poll(&mut self, context: &mut Context<'_>) -> Poll<()> {
         loop {
-            let at = self.exchange.clock.moment();
-            self.read_letters(at);
-            self.take_frames(at);
-            self.work(at);
-            self.count();
-            if self.connection.is_ended() && !self.performer.is_blocked() {
-                return;
+            if !self.waits {
+                self.turn();
+                if self.connection.is_ended() && !self.performer.is_blocked() {
+                    return Poll::Ready(());
+                }
+                self.set_alarm(self.exchange.clock.moment());
+                self.waits = true;
             }
-            self.wait().await;
+            ready!(self.poll_anything(context));
+            self.waits = false;
         }
+    }
+
+    fn turn(&mut self) {
+        let at = self.exchange.clock.moment();
+        self.read_letters(at);
+        self.take_frames(at);
+        self.work(at);
+        self.performer.reached.attend();
+        self.count();
     }
 
     fn count(&mut self) {
@@ -256,11 +255,11 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Task<S> {
             self.out.requests = requests;
             self.do_own(at);
         }
-        if let Some(recipient) = self.performer.behind.pop() {
-            self.performer.behind.clear();
-            if self.pause.is_none() && !Arc::ptr_eq(&recipient, &self.mailbox) {
-                self.pause = Some(Pause { recipient, until: Instant::now() + PAUSE });
-            }
+        if let Some(recipient) = self.performer.reached.take_behind()
+            && self.pause.is_none()
+            && !Arc::ptr_eq(&recipient, &self.mailbox)
+        {
+            self.pause = Some(Pause { recipient, until: Instant::now() + PAUSE });
         }
     }
 
@@ -279,17 +278,11 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Task<S> {
         self.own = own;
     }
 
-    /// Waits for anything at all.
-    async fn wait(&mut self) {
-        let at = self.exchange.clock.moment();
-        self.set_alarm(at);
-        std::future::poll_fn(|context| self.poll(context)).await;
-    }
-
     /// Ready when there is something to do.
-    fn poll(&mut self, context: &mut Context<'_>) -> Poll<()> {
+    fn poll_anything(&mut self, context: &mut Context<'_>) -> Poll<()> {
         let at = self.exchange.clock.moment();
-        let mut happened = self.poll_socket(at, context);
+        let mut happened = self.write(at, context);
+        happened |= self.read(at, context);
         happened |= self.mailbox.poll_letters(context).is_ready();
         if let Some(verdict) = &mut self.verdict
             && let Poll::Ready(verdict) = verdict.as_mut().poll(context)
@@ -336,40 +329,39 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Task<S> {
         self.own = Vec::new();
     }
 
-    fn poll_socket(&mut self, at: Moment, context: &mut Context<'_>) -> bool {
-        let mut happened = false;
+    /// Whether something happened.
+    fn write(&mut self, at: Moment, context: &mut Context<'_>) -> bool {
         match self.socket.poll_write(context, &mut self.out.bytes) {
-            Poll::Ready(Ok(0)) => (),
+            Poll::Ready(Ok(0)) => return false,
             Poll::Ready(Ok(written)) => {
                 self.exchange.counters.bytes_sent.fetch_add(written as u64, Ordering::Relaxed);
                 self.stalled_since = None;
                 self.has_spoken = true;
-                happened = true;
             }
-            Poll::Ready(Err(_)) => {
-                self.step(at, Input::End(Ending::Lost));
-                happened = true;
-            }
+            Poll::Ready(Err(_)) => self.step(at, Input::End(Ending::Lost)),
             Poll::Pending => {
                 self.stalled_since.get_or_insert_with(Instant::now);
+                return false;
             }
         }
-        if !self.listens(at) {
-            return happened;
+        true
+    }
+
+    /// Whether something happened.
+    fn read(&mut self, at: Moment, context: &mut Context<'_>) -> bool {
+        self.reads = self.listens(at);
+        if !self.reads {
+            return false;
         }
         match self.socket.poll_read(context) {
-            Poll::Pending => (),
+            Poll::Pending => return false,
             Poll::Ready(Ok(read @ 1..)) => {
                 let read = read as u64;
                 self.exchange.counters.bytes_received.fetch_add(read, Ordering::Relaxed);
-                happened = true;
             }
-            Poll::Ready(Ok(0) | Err(_)) => {
-                self.step(at, Input::End(Ending::Lost));
-                happened = true;
-            }
+            Poll::Ready(Ok(0) | Err(_)) => self.step(at, Input::End(Ending::Lost)),
         }
-        happened
+        true
     }
 
     /// Writes the last words, and waits a little until the client has them.

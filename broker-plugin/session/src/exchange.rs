@@ -17,7 +17,8 @@ use crate::counters::{Counters, HostStats};
 use crate::departure::Refusing;
 use crate::here::Errand;
 use crate::keeper::{Keeper, Reach};
-use crate::mailbox::{Congestion, Letter, Mailbox};
+use crate::mailbox::{Letter, Mailbox};
+use crate::reached::Reached;
 use crate::slots::{HalfOpen, Slots};
 use crate::sys::SysTree;
 
@@ -71,9 +72,8 @@ impl Exchange {
         lock(&self.connections).values().cloned().collect()
     }
 
-    /// Puts it into the mailboxes of live subscribers. `behind` gets those that publishers should
-    /// wait for.
-    pub(crate) fn deliver_live(&self, message: &Arc<Message>, behind: &mut Vec<Arc<Mailbox>>) {
+    /// Puts it into the mailboxes of live subscribers.
+    pub(crate) fn deliver_live(&self, message: &Arc<Message>, reached: &mut Reached) {
         let mut recipients = 0_usize;
         let mut shared: Option<Arc<Encodings>> = None;
         let routes = self.routes.read().unwrap_or_else(PoisonError::into_inner);
@@ -90,16 +90,13 @@ impl Exchange {
                 retain: hit.retain,
                 subscription_ids: hit.subscription_ids.into(),
             };
-            let congestion = mailbox.post(Letter::Deliver(delivery));
-            if congestion == Congestion::Behind && behind.len() < PAUSES_MAX {
-                behind.push(Arc::clone(mailbox));
-            }
+            reached.post(mailbox, Letter::Deliver(delivery));
         });
     }
 
     /// A message of another broker, or a will: to live subscribers and to the holder.
     pub(crate) fn deliver(&self, message: &Arc<Message>) {
-        self.deliver_live(message, &mut Vec::new());
+        self.deliver_live(message, &mut Reached::all_awake());
         self.show(message);
     }
 
@@ -220,6 +217,3 @@ impl Exchange {
         stats
     }
 }
-
-/// Recipients that a publisher waits for at a time; one of many is enough to slow it down.
-const PAUSES_MAX: usize = 8;

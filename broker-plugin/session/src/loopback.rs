@@ -10,6 +10,7 @@ use ha_types::{Message, Publisher, Qos, SessionId, TopicFilter, TopicName};
 
 use crate::exchange::Exchange;
 use crate::mailbox::{Letter, Mailbox};
+use crate::reached::Reached;
 
 /// No socket has this number.
 const NOBODY: ConnectionId = ConnectionId(0);
@@ -54,7 +55,7 @@ impl Loopback {
             expires_at: None,
             publisher: Publisher::default(),
         });
-        exchange.deliver_live(&message, &mut Vec::new());
+        exchange.deliver_live(&message, &mut Reached::all_awake());
         let mut letters = Vec::new();
         self.mailbox.take(&mut letters);
         let is_it = |letter: &Letter| matches!(letter, Letter::Deliver(came) if Arc::ptr_eq(&came.message, &message));

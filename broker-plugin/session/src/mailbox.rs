@@ -1,7 +1,7 @@
 //! What waits for a connection's task.
 
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError, Weak};
 use std::task::{Context, Poll, Waker};
 
 use broker_core::engine::{Delivery, Ending};
@@ -20,14 +20,26 @@ pub(crate) enum Letter {
     End(Ending),
 }
 
+/// Does what letters ask for while the task that reads them sleeps.
+pub(crate) trait Attendant: Send + Sync {
+    /// False: the task has to be woken.
+    fn attend(&self) -> bool;
+}
+
 /// Letters for one connection, in order. Bounded by whoever posts: publishers pause when their
 /// recipients are congested, and the task always takes all there is, however slow its client.
-#[derive(Debug)]
 pub(crate) struct Mailbox {
     pub(crate) id: ConnectionId,
     state: Mutex<State>,
+    attendant: OnceLock<Weak<dyn Attendant>>,
     /// It was told to go.
     goes: AtomicBool,
+}
+
+impl std::fmt::Debug for Mailbox {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Mailbox").field("id", &self.id).finish_non_exhaustive()
+    }
 }
 
 #[derive(Debug, Default)]
@@ -55,7 +67,14 @@ pub(crate) enum Congestion {
 
 impl Mailbox {
     pub(crate) fn new(id: ConnectionId) -> Self {
-        Self { id, state: Mutex::default(), goes: AtomicBool::new(false) }
+        let (state, attendant) = (Mutex::default(), OnceLock::new());
+        Self { id, state, attendant, goes: AtomicBool::new(false) }
+    }
+
+    /// Once.
+    pub(crate) fn set_attendant(&self, attendant: Weak<dyn Attendant>) {
+        let is_first = self.attendant.set(attendant).is_ok();
+        debug_assert!(is_first, "a mailbox has one task");
     }
 
     /// Whether it was not told to go before. It is told now.
@@ -70,17 +89,45 @@ impl Mailbox {
 
     /// Wakes the task if it waits.
     pub(crate) fn post(&self, letter: Letter) -> Congestion {
-        let mut state = self.lock();
-        if state.is_closed {
-            return Congestion::None;
-        }
-        state.letters.push(letter);
-        let (congestion, reader) = (state.congestion, state.reader.take());
-        drop(state);
+        let (congestion, reader) = self.add(letter, |reader| reader.take());
         if let Some(reader) = reader {
             reader.wake();
         }
         congestion
+    }
+
+    /// Does not wake the task; true: it waits. Then [`attend`](Self::attend) must follow, or
+    /// [`wake`](Self::wake).
+    pub(crate) fn put(&self, letter: Letter) -> (Congestion, bool) {
+        self.add(letter, |reader| reader.is_some())
+    }
+
+    fn add<T: Default>(
+        &self,
+        letter: Letter,
+        see: impl FnOnce(&mut Option<Waker>) -> T,
+    ) -> (Congestion, T) {
+        let mut state = self.lock();
+        if state.is_closed {
+            return (Congestion::None, T::default());
+        }
+        state.letters.push(letter);
+        (state.congestion, see(&mut state.reader))
+    }
+
+    /// What the letters ask for is done here, if the task sleeps and has nothing else to do.
+    pub(crate) fn attend(&self) {
+        let attendant = self.attendant.get().and_then(Weak::upgrade);
+        if !attendant.is_some_and(|attendant| attendant.attend()) {
+            self.wake();
+        }
+    }
+
+    pub(crate) fn wake(&self) {
+        let reader = self.lock().reader.take();
+        if let Some(reader) = reader {
+            reader.wake();
+        }
     }
 
     /// The connection is gone: what is here is dropped, and what comes.

@@ -12,7 +12,7 @@ use ha_types::{ClusterMillis, Message, Qos};
 use crate::answers::Answers;
 use crate::exchange::Exchange;
 use crate::keeper::{Keeper, Reach, Reserving, Room};
-use crate::mailbox::Mailbox;
+use crate::reached::Reached;
 
 /// Requests of one connection, in order, as far as the plugin lets them through.
 #[derive(Default)]
@@ -21,8 +21,8 @@ pub(crate) struct Performer {
     waiting: VecDeque<Request>,
     room: Option<Reserving>,
     answers: Answers,
-    /// Recipients that are worth a pause.
-    pub(crate) behind: Vec<Arc<Mailbox>>,
+    /// Recipients of this turn.
+    pub(crate) reached: Reached,
 }
 
 /// Whether the plugin was given a publish.
@@ -119,7 +119,7 @@ impl Performer {
             Request::Authenticate(credentials) => own.push(Own::Authenticate(credentials)),
             Request::Close => own.push(Own::Close),
             Request::Publish(message) => {
-                exchange.deliver_live(&message, &mut self.behind);
+                exchange.deliver_live(&message, &mut self.reached);
                 exchange.show(&message);
             }
             Request::Ask(Ask::Publish { session, packet_id, message }) => {
@@ -142,7 +142,7 @@ impl Performer {
         match (&exchange.keeper, message.qos) {
             (Keeper::State(..), Qos::ExactlyOnce) => (),
             (Keeper::State(_, reach), _) => {
-                exchange.deliver_live(&message, &mut self.behind);
+                exchange.deliver_live(&message, &mut self.reached);
                 match (reach, given) {
                     (Reach::Cluster, _) => (),
                     (Reach::Alone(_), Given::ToPlugin) => self.answers.awaits(packet_id),
@@ -153,11 +153,11 @@ impl Performer {
             }
             (Keeper::Here(_), Qos::ExactlyOnce) => {
                 if exchange.publish_once(session, packet_id, &message) {
-                    exchange.deliver_live(&message, &mut self.behind);
+                    exchange.deliver_live(&message, &mut self.reached);
                 }
             }
             (Keeper::Here(here), _) => {
-                exchange.deliver_live(&message, &mut self.behind);
+                exchange.deliver_live(&message, &mut self.reached);
                 if here.wants(message.qos) {
                     exchange.ask(Ask::Publish { session, packet_id, message });
                 } else {

@@ -68,6 +68,11 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Socket<S> {
         Poll::Ready(Ok(written))
     }
 
+    /// Whether nothing that was written waits in the stream.
+    pub(crate) fn is_flushed(&self) -> bool {
+        self.state == Flow::Open
+    }
+
     /// Bytes read; zero: the client has closed its side.
     pub(crate) fn poll_read(&mut self, context: &mut Context<'_>) -> Poll<std::io::Result<usize>> {
         self.input.reserve(self.read_bytes);

@@ -16,6 +16,7 @@ use tokio::time::{Instant, interval};
 
 use crate::counters::HostStats;
 use crate::exchange::Exchange;
+use crate::reached::Reached;
 use load::Loads;
 
 /// SUBSCRIBEs for `$SYS` that wait for the plugin; more get no values before the next change.
@@ -146,7 +147,7 @@ pub(crate) async fn run(exchange: Arc<Exchange>) {
         last = now;
         for (topic, value) in counts.into_iter().chain(averages) {
             if let Some(message) = exchange.set_sys(topic, value) {
-                exchange.deliver_live(&message, &mut Vec::new());
+                exchange.deliver_live(&message, &mut Reached::all_awake());
             }
         }
     }

@@ -8,13 +8,23 @@ use super::{Task, WRITE_TIMEOUT};
 
 impl<S: AsyncRead + AsyncWrite + Unpin> Task<S> {
     /// The next moment at which something is due.
-    pub(super) fn set_alarm(&mut self, at: Moment) {
+    fn due(&self, at: Moment) -> Option<Instant> {
         let around = Surroundings { limits: &self.limits, access: self.access.as_deref() };
         let deadline = self.connection.deadline(at, &around);
         let deadline = deadline.map(|at| self.exchange.clock.instant(at));
         let stalled = self.stalled_since.map(|since| since + WRITE_TIMEOUT);
         let pause = self.pause.as_ref().map(|pause| pause.until);
-        let Some(due) = [deadline, stalled, pause].into_iter().flatten().min() else { return };
+        [deadline, stalled, pause].into_iter().flatten().min()
+    }
+
+    /// Whether it rings in time.
+    pub(super) fn is_alarm_set(&self, at: Moment) -> bool {
+        self.due(at)
+            .is_none_or(|due| self.alarm.as_ref().is_some_and(|alarm| alarm.deadline() <= due))
+    }
+
+    pub(super) fn set_alarm(&mut self, at: Moment) {
+        let Some(due) = self.due(at) else { return };
         match &mut self.alarm {
             // It rings too early at most; deadlines mostly move away.
             Some(alarm) if alarm.deadline() <= due => (),
