@@ -30,7 +30,7 @@ impl Reached {
             self.wake();
         }
         if mailbox.post(letter) == Congestion::Behind {
-            self.is_behind(mailbox);
+            self.note_behind(mailbox);
         }
     }
 
@@ -40,12 +40,12 @@ impl Reached {
         let (congestion, is_asleep) = mailbox.put(letter);
         self.only = is_asleep.then(|| Arc::clone(mailbox));
         if congestion == Congestion::Behind {
-            self.is_behind(mailbox);
+            self.note_behind(mailbox);
         }
     }
 
     #[cold]
-    fn is_behind(&mut self, mailbox: &Arc<Mailbox>) {
+    fn note_behind(&mut self, mailbox: &Arc<Mailbox>) {
         self.behind.get_or_insert_with(|| Arc::clone(mailbox));
     }
 
